@@ -1,0 +1,38 @@
+#include "base/clock.h"
+
+#include <date/date.h>
+#include <fmt/format.h>
+
+#include <sstream>
+
+namespace mesclun {
+
+std::string format_rfc3339(WallTime time) {
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss clock{time - day};
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:07}+00:00", int(date.year()),
+                     unsigned(date.month()), unsigned(date.day()), clock.hours().count(),
+                     clock.minutes().count(), clock.seconds().count(),
+                     clock.subseconds().count() / 100);
+}
+
+Result<WallTime> parse_rfc3339(std::string_view text) {
+  const Error bad = Error::invalid(
+      fmt::format("'{}' is not a time such as 2026-01-02T03:04:05Z", text.substr(0, 64)));
+  if (text.size() < 20 || text.size() > 40 || (text[10] != 'T' && text[10] != 't')) return bad;
+  std::string copy(text);
+  copy[10] = 'T';
+  const char* format = "%FT%T%Ez";
+  if (copy.back() == 'Z' || copy.back() == 'z') {
+    copy.pop_back();
+    format = "%FT%T";
+  }
+  std::istringstream in(copy);
+  date::sys_time<std::chrono::nanoseconds> time;
+  in >> date::parse(format, time);
+  if (in.fail() || in.peek() != std::istringstream::traits_type::eof()) return bad;
+  return WallTime(time.time_since_epoch());
+}
+
+}  // namespace mesclun

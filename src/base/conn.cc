@@ -1,0 +1,165 @@
+#include "base/conn.h"
+
+#include <cstring>
+#include <deque>
+
+#include "base/notify.h"
+
+namespace mesclun {
+
+namespace {
+
+class ReadAheadConn final : public Conn {
+ public:
+  ReadAheadConn(ConnPtr conn, std::string head) : conn_(std::move(conn)), head_(std::move(head)) {}
+
+  Task<Result<size_t>> read_some(asio::mutable_buffer buffer) override {
+    if (used_ == head_.size()) co_return co_await conn_->read_some(buffer);
+    const size_t n = std::min(buffer.size(), head_.size() - used_);
+    std::memcpy(buffer.data(), head_.data() + used_, n);
+    used_ += n;
+    co_return n;
+  }
+  Task<Result<>> write(std::span<const asio::const_buffer> buffers) override {
+    return conn_->write(buffers);
+  }
+  void set_deadline(TimePoint when) override { conn_->set_deadline(when); }
+  void shutdown_write() override { conn_->shutdown_write(); }
+  void close() override { conn_->close(); }
+  void abort() override { conn_->abort(); }
+  std::string peer_address() const override { return conn_->peer_address(); }
+  int release_descriptor() override {
+    return used_ == head_.size() ? conn_->release_descriptor() : -1;
+  }
+
+ private:
+  ConnPtr conn_;
+  std::string head_;
+  size_t used_ = 0;
+};
+
+// One direction of a memory pipe.
+struct Pipe {
+  Pipe(const asio::any_io_executor& executor, size_t c) : changed(executor), capacity(c) {}
+  Notify changed;
+  size_t capacity;
+  std::string bytes;
+  bool ended = false;   // the writer said so
+  bool broken = false;  // either side closed
+};
+
+class MemoryConn final : public Conn {
+ public:
+  MemoryConn(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, Clock& clock)
+      : in_(std::move(in)), out_(std::move(out)), clock_(clock) {}
+  ~MemoryConn() override { MemoryConn::close(); }
+
+  Task<Result<size_t>> read_some(asio::mutable_buffer buffer) override {
+    const std::shared_ptr<Pipe> pipe = in_;
+    while (pipe->bytes.empty()) {
+      if (closed_ || pipe->broken) co_return Error::unavailable("connection closed");
+      if (pipe->ended) co_return size_t{0};
+      if (clock_.now() >= deadline_) co_return Error::deadline("connection deadline");
+      CO_TRY_DO(co_await pipe->changed.wait_until(clock_, deadline_));
+    }
+    const size_t n = std::min(buffer.size(), pipe->bytes.size());
+    std::memcpy(buffer.data(), pipe->bytes.data(), n);
+    pipe->bytes.erase(0, n);
+    pipe->changed.notify_all();
+    co_return n;
+  }
+
+  Task<Result<>> write(std::span<const asio::const_buffer> buffers) override {
+    const std::shared_ptr<Pipe> pipe = out_;
+    for (const asio::const_buffer& buffer : buffers) {
+      std::string_view rest(static_cast<const char*>(buffer.data()), buffer.size());
+      while (!rest.empty()) {
+        if (closed_ || pipe->broken || pipe->ended) {
+          co_return Error::unavailable("connection closed");
+        }
+        if (clock_.now() >= deadline_) co_return Error::deadline("connection deadline");
+        const size_t n = std::min(rest.size(), pipe->capacity - pipe->bytes.size());
+        if (n == 0) {
+          CO_TRY_DO(co_await pipe->changed.wait_until(clock_, deadline_));
+          continue;
+        }
+        pipe->bytes.append(rest.substr(0, n));
+        rest.remove_prefix(n);
+        pipe->changed.notify_all();
+      }
+    }
+    co_return Result<>();
+  }
+
+  void set_deadline(TimePoint when) override {
+    deadline_ = when;
+    in_->changed.notify_all();
+    out_->changed.notify_all();
+  }
+  void shutdown_write() override {
+    out_->ended = true;
+    out_->changed.notify_all();
+  }
+  void close() override {
+    if (closed_) return;
+    closed_ = true;
+    // The peer still reads what was written before; that we write no more is its orderly end.
+    out_->ended = true;
+    in_->broken = true;
+    in_->changed.notify_all();
+    out_->changed.notify_all();
+  }
+  void abort() override {
+    out_->broken = true;
+    out_->bytes.clear();
+    close();
+  }
+  std::string peer_address() const override { return "memory"; }
+
+ private:
+  std::shared_ptr<Pipe> in_;
+  std::shared_ptr<Pipe> out_;
+  Clock& clock_;
+  TimePoint deadline_ = TimePoint::max();
+  bool closed_ = false;
+};
+
+}  // namespace
+
+ConnPtr with_read_ahead(ConnPtr conn, std::string head) {
+  if (head.empty()) return conn;
+  return std::make_unique<ReadAheadConn>(std::move(conn), std::move(head));
+}
+
+std::pair<ConnPtr, ConnPtr> memory_conn_pair(const asio::any_io_executor& executor, Clock& clock,
+                                             size_t capacity) {
+  auto ab = std::make_shared<Pipe>(executor, capacity);
+  auto ba = std::make_shared<Pipe>(executor, capacity);
+  return {std::make_unique<MemoryConn>(ba, ab, clock), std::make_unique<MemoryConn>(ab, ba, clock)};
+}
+
+Task<Result<>> read_exactly(Conn& conn, asio::mutable_buffer buffer) {
+  while (buffer.size() > 0) {
+    CO_TRY(const size_t n, co_await conn.read_some(buffer));
+    if (n == 0) co_return Error::unavailable("stream ended in the middle of a message");
+    buffer += n;
+  }
+  co_return Result<>();
+}
+
+Task<Result<uint64_t>> copy_stream(Conn& from, Conn& to, Clock& clock, Duration idle) {
+  std::vector<char> buffer(32 * 1024);
+  uint64_t copied = 0;
+  while (true) {
+    from.set_deadline(clock.now() + idle);
+    CO_TRY(const size_t n, co_await from.read_some(asio::buffer(buffer)));
+    if (n == 0) break;
+    to.set_deadline(clock.now() + idle);
+    CO_TRY_DO(co_await to.write(std::string_view(buffer.data(), n)));
+    copied += n;
+  }
+  to.shutdown_write();
+  co_return copied;
+}
+
+}  // namespace mesclun

@@ -1,0 +1,66 @@
+// A two-way byte stream: TCP, a unix socket, a stream of a tunnel, or memory. Everything above it
+// is written once.
+#pragma once
+
+#include <boost/asio/buffer.hpp>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/clock.h"
+#include "base/task.h"
+
+namespace mesclun {
+
+// Runs on:  one loop. At most one read and one write at a time, which may overlap each other.
+// Errors:   DeadlineExceeded after the deadline; Unavailable when the peer or the network broke the
+// stream;
+//           Cancelled. After an error of one direction only close() makes sense.
+class Conn {
+ public:
+  virtual ~Conn() = default;
+
+  // At least one byte, or 0 at the peer's orderly end.
+  virtual Task<Result<size_t>> read_some(asio::mutable_buffer buffer) = 0;
+  // All of it, in order, or an error.
+  virtual Task<Result<>> write(std::span<const asio::const_buffer> buffers) = 0;
+  Task<Result<>> write(std::string_view text) {
+    const asio::const_buffer buffer(text.data(), text.size());
+    co_return co_await write(std::span(&buffer, 1));
+  }
+
+  // From then on reads and writes fail, the pending ones too. Precise to 100 ms on real
+  // connections.
+  virtual void set_deadline(TimePoint when) = 0;
+  // Tells the peer that nothing more will come; reading goes on.
+  virtual void shutdown_write() = 0;
+  // Ends both directions at once; pending operations fail with Unavailable. Safe to repeat.
+  virtual void close() = 0;
+  // Closes so that the peer sees a reset instead of an orderly end, for a message that broke in the
+  // middle.
+  virtual void abort() { close(); }
+
+  // The peer's address for people and X-Forwarded-For: "192.0.2.7", "unix", "memory".
+  virtual std::string peer_address() const = 0;
+  // Gives up the descriptor, so that another loop can take it over. -1 if there is none.
+  virtual int release_descriptor() { return -1; }
+};
+
+using ConnPtr = std::unique_ptr<Conn>;
+
+// A stream that was read ahead: hands out `head` first.
+ConnPtr with_read_ahead(ConnPtr conn, std::string head);
+
+// Two ends of a pipe in memory. Each direction holds at most `capacity` bytes; then the writer
+// waits.
+std::pair<ConnPtr, ConnPtr> memory_conn_pair(const asio::any_io_executor& executor, Clock& clock,
+                                             size_t capacity = 64 * 1024);
+
+// Reads exactly buffer.size() bytes. Unavailable if the stream ends first.
+Task<Result<>> read_exactly(Conn& conn, asio::mutable_buffer buffer);
+
+// Copies until the end of `from`, then shuts `to` down for writing. Returns the bytes copied.
+// While copying, each side must move within `idle` or the copy ends with DeadlineExceeded.
+Task<Result<uint64_t>> copy_stream(Conn& from, Conn& to, Clock& clock, Duration idle);
+
+}  // namespace mesclun

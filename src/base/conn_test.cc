@@ -1,0 +1,161 @@
+#include "base/conn.h"
+
+#include "base/race.h"
+#include "base/socket_conn.h"
+#include "base/test_loop.h"
+
+namespace mesclun {
+namespace {
+
+Task<Result<>> send_all(Conn& conn, std::string text) {
+  CO_TRY_DO(co_await conn.write(text));
+  conn.shutdown_write();
+  co_return Result<>();
+}
+
+Task<Result<std::string>> receive_all(Conn& conn) {
+  std::string all;
+  char buffer[1000];
+  while (true) {
+    CO_TRY(const size_t n, co_await conn.read_some(asio::buffer(buffer)));
+    if (n == 0) co_return all;
+    all.append(buffer, n);
+  }
+}
+
+Task<Result<>> exchange(ConnPtr a, ConnPtr b, size_t size) {
+  Scope scope(co_await asio::this_coro::executor, "sender");
+  const std::string text(size, 'x');
+  scope.spawn(send_all(*a, text));
+  CO_TRY(const std::string received, co_await receive_all(*b));
+  EXPECT_EQ(received.size(), size);
+  co_await scope.stop();
+  co_return Result<>();
+}
+
+TEST(MemoryConn, CarriesMoreThanItHolds) {
+  VirtualLoop loop;
+  auto [a, b] = memory_conn_pair(loop.executor(), loop.clock, 100);
+  loop.run(exchange(std::move(a), std::move(b), 10'000));
+}
+
+Task<Result<>> read_until_deadline(ConnPtr a, ConnPtr b, Clock& clock, Duration at_least) {
+  char buffer[10];
+  a->set_deadline(clock.now() + 300ms);
+  const TimePoint before = clock.now();
+  const auto n = co_await a->read_some(asio::buffer(buffer));
+  EXPECT_FALSE(n);
+  EXPECT_EQ(n ? ErrorCode::Internal : n.code(), ErrorCode::DeadlineExceeded);
+  EXPECT_GE(clock.now() - before, at_least);
+  // Moved, the deadline lets the connection live on.
+  a->set_deadline(clock.now() + 10s);
+  CO_TRY_DO(co_await b->write("hello"));
+  CO_TRY(const size_t got, co_await a->read_some(asio::buffer(buffer)));
+  EXPECT_EQ(got, 5u);
+  b->close();
+  CO_TRY(const size_t end, co_await a->read_some(asio::buffer(buffer)));
+  EXPECT_EQ(end, 0u);
+  co_return Result<>();
+}
+
+TEST(MemoryConn, DeadlineEndsAReadAndCanBeMoved) {
+  VirtualLoop loop;
+  auto [a, b] = memory_conn_pair(loop.executor(), loop.clock);
+  loop.run(read_until_deadline(std::move(a), std::move(b), loop.clock, 300ms));
+}
+
+struct Pair {
+  ConnPtr a;
+  ConnPtr b;
+};
+
+Task<void> accept_into(Listener& listener, Clock& clock, ConnPtr& out) {
+  Result<ConnPtr> conn = co_await listener.accept(clock);
+  if (conn) out = std::move(*conn);
+}
+
+Task<void> dial_into(Endpoint endpoint, Clock& clock, ConnPtr& out) {
+  Result<ConnPtr> conn = co_await dial(std::move(endpoint), clock, 5s);
+  if (conn) out = std::move(*conn);
+}
+
+Task<Result<Pair>> connected_pair(Clock& clock, Endpoint endpoint) {
+  CO_TRY(Listener listener, Listener::bind(co_await asio::this_coro::executor, endpoint));
+  Pair pair;
+  co_await join(accept_into(listener, clock, pair.a),
+                dial_into(listener.endpoint(), clock, pair.b));
+  if (!pair.a || !pair.b) co_return Error::internal("not connected");
+  co_return pair;
+}
+
+Task<Result<>> real_exchange(Clock& clock, Endpoint endpoint) {
+  CO_TRY(Pair pair, co_await connected_pair(clock, endpoint));
+  co_return co_await exchange(std::move(pair.a), std::move(pair.b), 5'000'000);
+}
+
+Task<Result<>> real_deadline(Clock& clock) {
+  const Endpoint endpoint{.host = "127.0.0.1"};
+  CO_TRY(Pair pair, co_await connected_pair(clock, endpoint));
+  co_return co_await read_until_deadline(std::move(pair.a), std::move(pair.b), clock, 300ms);
+}
+
+TEST(SocketConn, CarriesMegabytesOverTcpAndUnixSockets) {
+  RealLoop loop;
+  loop.run(real_exchange(loop.clock, Endpoint{.host = "127.0.0.1"}));
+  loop.run(real_exchange(loop.clock, Endpoint{.host = "::1"}));
+  const std::string path = testing::TempDir() + "conn_test.sock";
+  loop.run(real_exchange(loop.clock, Endpoint{.host = path, .is_unix = true}));
+}
+
+TEST(SocketConn, DeadlineEndsAReadAndCanBeMoved) {
+  RealLoop loop;
+  loop.run(real_deadline(loop.clock));
+}
+
+Task<Result<>> refused(Clock& clock) {
+  const Endpoint any{.host = "127.0.0.1"};
+  CO_TRY(Listener listener, Listener::bind(co_await asio::this_coro::executor, any));
+  const Endpoint gone = listener.endpoint();
+  const auto twice = Listener::bind(co_await asio::this_coro::executor, gone);
+  EXPECT_FALSE(twice);
+  if (!twice) EXPECT_NE(twice.error().message.find("another process"), std::string::npos);
+  listener.close();
+  const Result<ConnPtr> conn = co_await dial(gone, clock, 5s);
+  EXPECT_FALSE(conn);
+  if (!conn) EXPECT_EQ(conn.code(), ErrorCode::Unavailable);
+  co_return Result<>();
+}
+
+TEST(SocketConn, BusyPortsAndRefusalsAreNamed) {
+  RealLoop loop;
+  loop.run(refused(loop.clock));
+}
+
+Task<Result<>> own_addresses() {
+  const Endpoint local{.host = "127.0.0.1", .port = 1};
+  CO_TRY(const bool ours, co_await is_this_machine(local));
+  EXPECT_TRUE(ours);
+  const Endpoint other{.host = "192.0.2.1", .port = 1};
+  CO_TRY(const bool theirs, co_await is_this_machine(other));
+  EXPECT_FALSE(theirs);
+  co_return Result<>();
+}
+
+TEST(Endpoint, TellsOwnMachineFromOthers) {
+  RealLoop loop;
+  loop.run(own_addresses());
+}
+
+TEST(Endpoint, ParsesTheFormsPeopleWrite) {
+  EXPECT_EQ(parse_endpoint("localhost:80").value().port, 80);
+  EXPECT_EQ(parse_endpoint("[::1]:80").value().host, "::1");
+  EXPECT_EQ(parse_endpoint("[::1]:80").value().to_string(), "[::1]:80");
+  EXPECT_EQ(parse_endpoint("host", 99).value().port, 99);
+  EXPECT_TRUE(parse_endpoint("unix:/tmp/x").value().is_unix);
+  for (const char* text : {"", "host", "::1", "::1:80", "[::1", "h:70000", "h:x", "unix:", ":80"}) {
+    EXPECT_FALSE(parse_endpoint(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace mesclun

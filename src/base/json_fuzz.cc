@@ -1,0 +1,14 @@
+// Any bytes as JSON; what parses is written and read back to the same value.
+#include <cstdlib>
+
+#include "base/json.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace mesclun;
+  const auto value = parse_json({reinterpret_cast<const char*>(data), size});
+  if (!value) return 0;
+  const std::string text = boost::json::serialize(*value);
+  const auto again = parse_json(text);
+  if (!again || boost::json::serialize(*again) != text) std::abort();
+  return 0;
+}

@@ -1,0 +1,84 @@
+#include "base/service.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "base/notify.h"
+#include "base/scope.h"
+
+namespace mesclun {
+
+namespace {
+
+Task<Result<>> keep_result(Task<Result<>> body, Result<>& out, bool& ended) {
+  out = co_await std::move(body);
+  ended = true;
+  co_return Result<>();
+}
+
+}  // namespace
+
+int run_service(std::function<Task<Result<>>(asio::io_context&)> body) {
+  // A peer that went away is an error code of ours, not a signal.
+  std::signal(SIGPIPE, SIG_IGN);
+  asio::io_context io(1);
+  Result<> result;
+  {
+    Scope scope(io.get_executor(), "main");
+    asio::signal_set signals(io, SIGINT, SIGTERM);
+    bool ended = false;
+    bool asked = false;
+    std::function<void()> listen = [&] {
+      signals.async_wait([&](boost::system::error_code error, int number) {
+        if (error) return;
+        if (asked) ::_exit(128 + number);
+        asked = true;
+        scope.cancel();
+        listen();
+      });
+    };
+    listen();
+    scope.spawn(keep_result(body(io), result, ended));
+    while (!ended && io.run_one() > 0) {
+    }
+    signals.cancel();
+    // Let the last handlers go before what they refer to.
+    io.poll();
+    if (asked && !result && result.code() == ErrorCode::Cancelled) result = {};
+  }
+  if (!result) {
+    fmt::print(stderr, "mesclun: {}\n", result.error().message);
+    return 1;
+  }
+  return 0;
+}
+
+Task<void> until_cancelled() {
+  Notify never(co_await asio::this_coro::executor);
+  while (true) {
+    const Result<> woken = co_await never.wait();
+    if (!woken) co_return;
+  }
+}
+
+LoopThread::LoopThread(std::string name)
+    : guard_(io_.get_executor()), thread_([this, name = name.substr(0, 15)] {
+        ::pthread_setname_np(::pthread_self(), name.c_str());
+        // Signals belong to the main loop.
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+        io_.run();
+      }) {}
+
+LoopThread::~LoopThread() {
+  guard_.reset();
+  thread_.join();
+}
+
+}  // namespace mesclun

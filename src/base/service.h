@@ -1,0 +1,41 @@
+// Running a role: a loop on the main thread, or on a thread of its own, and an orderly end.
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <thread>
+
+#include "base/task.h"
+
+namespace mesclun {
+
+// Runs `body` on a fresh loop until it ends, or until SIGINT or SIGTERM cancels it; a second signal
+// ends the process at once. Returns the exit status: 0, or 1 after printing the error.
+int run_service(std::function<Task<Result<>>(asio::io_context&)> body);
+
+// Completes when the owner cancels the task: `co_await until_cancelled()` at the end of a service's
+// body.
+Task<void> until_cancelled();
+
+// A loop with a thread of its own. Work is handed to it with asio::post or asio::co_spawn on
+// executor().
+class LoopThread {
+ public:
+  explicit LoopThread(std::string name);
+  ~LoopThread();
+  asio::any_io_executor executor() { return io_.get_executor(); }
+
+  // Runs `task` on this loop and gives its result to the caller, on the caller's loop.
+  template <class T>
+  Task<T> run(Task<T> task) {
+    co_return co_await asio::co_spawn(io_.get_executor(), std::move(task), asio::use_awaitable);
+  }
+
+ private:
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> guard_;
+  std::thread thread_;
+};
+
+}  // namespace mesclun
