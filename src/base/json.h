@@ -105,6 +105,11 @@ constexpr std::string_view json_member_name(const T*, std::string_view member) {
   return member;
 }
 
+template <class T>
+constexpr bool json_has_default(const T*, std::string_view) {
+  return false;
+}
+
 // Malformed text, more than 32 levels or a lone surrogate: InvalidArgument with the byte offset.
 Result<json::value> parse_json(std::string_view text);
 // RFC 7396.
@@ -172,7 +177,11 @@ void read_members(const json::value& value, T& out, const JsonPath& path, JsonPr
     names.push_back(name);
     auto& field = out.*member.pointer;
     const JsonPath at{.parent = &path, .key = name};
-    if (const json::value* found = find_member(*object, name, problems)) {
+    const bool has_default = json_has_default(static_cast<const T*>(nullptr), member.name);
+    const json::value* found = find_member(*object, name, problems);
+    if (has_default && (found == nullptr || found->is_null())) {
+      // keeps its initialiser
+    } else if (found != nullptr) {
       read_json(*found, field, at, problems);
     } else if constexpr (!kMayBeAbsent<std::remove_reference_t<decltype(field)>>) {
       problems.add(at, "is required");

@@ -1,0 +1,288 @@
+// What an agent, a gateway and the cloud say to each other, as values. JSON on the wire (frames.h).
+//
+// The session of an agent is level-triggered: the cloud sends everything that should be on the node
+// (Desired), the agent everything that is (Report). Each side repeats itself after a reconnect, so no
+// message must arrive for the two to agree in the end. Only events and log lines are a stream; they
+// carry a sequence and are kept by the agent until acknowledged.
+#pragma once
+
+#include <variant>
+
+#include "base/json.h"
+
+namespace mesclun::link {
+
+inline constexpr int32_t kProtocolVersion = 1;
+
+// ---- agent and cloud ----
+
+struct GpuFacts {
+  std::string class_id;
+  std::string name;
+  bool pretended = false;  // said by a setting, not found by a driver; shown as such everywhere
+};
+BOOST_DESCRIBE_STRUCT(GpuFacts, (), (class_id, name, pretended))
+
+struct NodeFacts {
+  std::string hostname;
+  std::string agent_version;
+  std::string country;    // lower-case ISO 3166-1 alpha-2
+  int32_t cpu = 0;        // cores offered
+  int64_t memory_mb = 0;  // offered
+  int64_t storage_mb = 0;
+  std::vector<GpuFacts> gpus;
+  int32_t cpu_share_percent = 100;  // of each core, by setting: a slow machine for development
+  std::string runtime;              // "process"
+  std::vector<std::string> warnings;
+};
+BOOST_DESCRIBE_STRUCT(NodeFacts, (), (hostname, agent_version, country, cpu, memory_mb, storage_mb,
+                                      gpus, cpu_share_percent, runtime, warnings))
+
+// What the machine's owner wants: Paused takes nothing new, Draining also lets go of what runs.
+enum class NodeMode { Active, Paused, Draining };
+
+// Agent to cloud, first frame of a session.
+struct Hello {
+  int32_t protocol = kProtocolVersion;
+  std::string machine_id;   // uuid, kept in the agent's data folder
+  std::string node_secret;  // proves on later sessions that it is the same machine
+  std::string join_token;   // lets an unknown machine in
+  NodeFacts facts;
+};
+BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, machine_id, node_secret, join_token, facts))
+
+// Cloud to agent, answer to Hello. A refused session gets Goodbye instead.
+struct Welcome {
+  int32_t heartbeat_ms = 0;  // the agent speaks at least this often
+  std::vector<std::string> gateways;  // endpoints where tunnels are dialled
+  std::string tunnel_ticket;          // shown to them; renewed by later Welcomes
+  int64_t acknowledged = 0;           // the highest event sequence that is durable
+};
+BOOST_DESCRIBE_STRUCT(Welcome, (), (heartbeat_ms, gateways, tunnel_ticket, acknowledged))
+
+struct Goodbye {
+  std::string code;  // an ErrorCode's name
+  std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(Goodbye, (), (code, reason))
+
+struct GroupIdentity {
+  std::string group_id;
+  std::string group_name;
+  std::string project_id;
+  std::string project_name;
+  std::string organization_id;
+  std::string organization_name;
+};
+BOOST_DESCRIBE_STRUCT(GroupIdentity, (), (group_id, group_name, project_id, project_name,
+                                          organization_id, organization_name))
+
+enum class RunAction { Restart, Recreate };
+
+// One replica of a group, placed on this node.
+struct Assignment {
+  std::string allocation_id;  // stays while the replica is on this node
+  std::string instance_id;    // of the first run; later runs get ids from the agent
+  GroupIdentity group;
+  json::object spec;    // the group's GroupSpec, in the shape of the create call
+  int32_t version = 1;  // of the spec
+  // A higher number than the one that runs asks for another run, with the spec of this assignment.
+  int32_t run = 1;
+  RunAction run_action = RunAction::Recreate;
+  // Events "Instance Restarted" and "Instance Recreated" are only for what a user asked for.
+  bool run_by_user = false;
+  // Stop it, then report Ended. An assignment that is missing from Desired is stopped too.
+  bool stop = false;
+};
+BOOST_DESCRIBE_STRUCT(Assignment, (), (allocation_id, instance_id, group, spec, version, run,
+                                       run_action, run_by_user, stop))
+
+// Cloud to agent: all that should be on the node.
+struct Desired {
+  int64_t revision = 0;  // grows with every change, also over restarts of the cloud
+  std::vector<Assignment> assignments;
+};
+BOOST_DESCRIBE_STRUCT(Desired, (), (revision, assignments))
+
+enum class RunState { Creating, Running, Stopping, Ended };
+
+// What should become of a replica whose run ended.
+enum class RunOutcome {
+  None,       // it has not ended
+  Stopped,    // as the cloud wanted
+  Succeeded,  // done: exit 0 under on_failure or never
+  Failed,     // done: another exit under never
+  Replace,    // wants another node
+};
+
+struct InstanceReport {
+  std::string allocation_id;
+  std::string instance_id;  // of the current run
+  int32_t version = 1;
+  int32_t run = 1;
+  RunState state = RunState::Creating;
+  bool started = false;
+  bool ready = false;
+  int32_t deletion_cost = 0;
+  int64_t update_time = 0;  // unix ns, last change of state, ready or started
+  RunOutcome outcome = RunOutcome::None;
+  bool exclude_node = false;  // Replace: keep the group away from this node for 48 h
+  std::string reason;         // for people; why it ended
+};
+BOOST_DESCRIBE_STRUCT(InstanceReport, (), (allocation_id, instance_id, version, run, state, started,
+                                           ready, deletion_cost, update_time, outcome, exclude_node,
+                                           reason))
+
+// One system event of lifecycle.md §3.
+struct InstanceEvent {
+  int64_t sequence = 0;  // of this node, from 1, kept over restarts of the agent
+  std::string group_id;
+  std::string instance_id;
+  int32_t version = 1;
+  int64_t time = 0;  // unix ns, the node's clock
+  std::string name;    // exact contract string
+  std::string detail;  // for people: reason, measured value, exit status
+};
+BOOST_DESCRIBE_STRUCT(InstanceEvent, (), (sequence, group_id, instance_id, version, time, name,
+                                          detail))
+
+// Agent to cloud: all that is on the node, and the events that are not acknowledged yet (at most 1,000).
+struct Report {
+  int64_t revision = 0;  // of the Desired that was applied last; 0: none yet in this session
+  NodeMode mode = NodeMode::Active;
+  std::vector<InstanceReport> instances;
+  std::vector<InstanceEvent> events;
+};
+BOOST_DESCRIBE_STRUCT(Report, (), (revision, mode, instances, events))
+
+// Cloud to agent: events up to this sequence are durable.
+struct Acknowledge {
+  int64_t sequence = 0;
+};
+BOOST_DESCRIBE_STRUCT(Acknowledge, (), (sequence))
+
+// Either way; proof of life when there is nothing else to say.
+struct Heartbeat {
+  int64_t time = 0;
+};
+BOOST_DESCRIBE_STRUCT(Heartbeat, (), (time))
+
+struct LogLine {
+  int64_t time = 0;    // unix ns, the node's clock
+  std::string stream;  // "stdout" or "stderr"
+  std::string text;
+};
+BOOST_DESCRIBE_STRUCT(LogLine, (), (time, stream, text))
+
+// Agent to cloud. Best effort: what is lost with a broken session is counted in `dropped` of the next.
+struct LogBatch {
+  std::string group_id;
+  std::string instance_id;
+  int32_t version = 1;
+  int64_t dropped = 0;
+  std::vector<LogLine> lines;
+};
+BOOST_DESCRIBE_STRUCT(LogBatch, (), (group_id, instance_id, version, dropped, lines))
+
+// The identity token of a group on this node (imds.md §4).
+struct TokenRequest {
+  std::string group_id;
+};
+BOOST_DESCRIBE_STRUCT(TokenRequest, (), (group_id))
+
+struct TokenReply {
+  std::string group_id;
+  std::string jwt;         // empty: refused, the group does not run there
+  int64_t expires = 0;     // unix seconds
+};
+BOOST_DESCRIBE_STRUCT(TokenReply, (), (group_id, jwt, expires))
+
+// ---- gateway and cloud ----
+
+// Gateway to cloud, first frame.
+struct GatewayHello {
+  int32_t protocol = kProtocolVersion;
+  std::string name;
+  std::string gateway_token;
+  std::string tunnel_endpoint;  // where agents dial this gateway
+};
+BOOST_DESCRIBE_STRUCT(GatewayHello, (), (protocol, name, gateway_token, tunnel_endpoint))
+
+struct RouteInstance {
+  std::string instance_id;
+  std::string machine_id;
+  bool ready = false;  // running, started and ready: may take requests
+};
+BOOST_DESCRIBE_STRUCT(RouteInstance, (), (instance_id, machine_id, ready))
+
+// How requests for one host name are handled.
+struct Route {
+  std::string dns;
+  std::string group_id;
+  std::string organization_id;
+  bool deleted = false;  // answers 410 for ever
+  bool auth = false;
+  bool least_connections = false;
+  bool single_connection_limit = false;
+  int32_t port = 0;
+  int32_t client_request_timeout_ms = 100'000;
+  int32_t server_response_timeout_ms = 100'000;
+  std::vector<RouteInstance> instances;
+};
+BOOST_DESCRIBE_STRUCT(Route, (), (dns, group_id, organization_id, deleted, auth, least_connections,
+                                  single_connection_limit, port, client_request_timeout_ms,
+                                  server_response_timeout_ms, instances))
+
+// An API key that may pass `auth` routes of these organizations.
+struct RouteKey {
+  std::string key_sha256;  // hexadecimal
+  std::vector<std::string> organization_ids;
+};
+BOOST_DESCRIBE_STRUCT(RouteKey, (), (key_sha256, organization_ids))
+
+// Cloud to gateway. The first one of a session is complete and replaces what the gateway knew.
+struct RouteUpdate {
+  bool complete = false;
+  std::vector<Route> routes;  // new or changed
+  std::vector<RouteKey> keys;
+  bool keys_changed = false;  // `keys` replaces all keys
+  std::string tunnel_secret;  // in a complete update: verifies tunnel tickets
+};
+BOOST_DESCRIBE_STRUCT(RouteUpdate, (), (complete, routes, keys, keys_changed, tunnel_secret))
+
+using Message = std::variant<Hello, Welcome, Goodbye, Desired, Report, Acknowledge, Heartbeat,
+                             LogBatch, TokenRequest, TokenReply, GatewayHello, RouteUpdate>;
+
+// {"type": "desired", ...}
+std::string encode(const Message& message);
+// InvalidArgument for anything that is not exactly such a message; unknown members are ignored, so
+// that versions can differ by one.
+Result<Message> decode(std::string_view text);
+
+}  // namespace mesclun::link
+
+template <>
+struct mesclun::JsonEnum<mesclun::link::NodeMode> {
+  using enum mesclun::link::NodeMode;
+  static constexpr std::pair<mesclun::link::NodeMode, std::string_view> kNames[] = {
+      {Active, "active"}, {Paused, "paused"}, {Draining, "draining"}};
+};
+template <>
+struct mesclun::JsonEnum<mesclun::link::RunAction> {
+  using enum mesclun::link::RunAction;
+  static constexpr std::pair<mesclun::link::RunAction, std::string_view> kNames[] = {
+      {Restart, "restart"}, {Recreate, "recreate"}};
+};
+template <>
+struct mesclun::JsonEnum<mesclun::link::RunState> {
+  using enum mesclun::link::RunState;
+  static constexpr std::pair<mesclun::link::RunState, std::string_view> kNames[] = {
+      {Creating, "creating"}, {Running, "running"}, {Stopping, "stopping"}, {Ended, "ended"}};
+};
+template <>
+struct mesclun::JsonEnum<mesclun::link::RunOutcome> {
+  using enum mesclun::link::RunOutcome;
+  static constexpr std::pair<mesclun::link::RunOutcome, std::string_view> kNames[] = {
+      {None, "none"},           {Stopped, "stopped"}, {Succeeded, "succeeded"},
+      {Failed, "failed"},       {Replace, "replace"}};
+};
