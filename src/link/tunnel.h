@@ -16,11 +16,10 @@ namespace mesclun::link {
 
 struct TunnelLimits {
   size_t streams_max = 4096;
-  // What a stream may have under way unread: at first, and once its reader keeps up. The larger one
-  // is only granted while the whole tunnel holds less than `buffered_bytes_max`. 4,096 streams that
-  // nobody reads hold 4,096 x 64 KiB = 256 MiB at most.
-  uint32_t window_bytes_min = 64 * 1024;
-  uint32_t window_bytes_max = 256 * 1024;
+  // What a stream whose reader keeps up may have under way unread. Larger than kWindowInitial only
+  // while the whole tunnel holds less than `buffered_bytes_max`: 4,096 streams that nobody reads
+  // hold 4,096 x 64 KiB = 256 MiB at most.
+  uint32_t window_bytes = 256 * 1024;
   size_t buffered_bytes_max = 64 * 1024 * 1024;
   // Frames that wait for the connection; beyond, writers wait, each for one piece in turn.
   size_t out_bytes_max = 128 * 1024;
@@ -42,6 +41,8 @@ class TunnelStream : public Conn {
   virtual bool is_clean() const = 0;
 };
 using TunnelStreamPtr = std::unique_ptr<TunnelStream>;
+
+class TunnelCore;
 
 // Runs on:  one loop.
 // Errors:   run() ends with Unavailable when the connection broke or fell silent, InvalidArgument
@@ -79,10 +80,8 @@ class Tunnel {
   size_t buffered_bytes() const;
 
  private:
-  class Core;
-  friend class TunnelStreamImpl;
-  explicit Tunnel(std::shared_ptr<Core> core);
-  std::shared_ptr<Core> core_;
+  explicit Tunnel(std::shared_ptr<TunnelCore> core);
+  std::shared_ptr<TunnelCore> core_;
 };
 
 }  // namespace mesclun::link

@@ -47,6 +47,8 @@ inline constexpr size_t kFrameHeadBytes = 8;
 // A peer that sends slowly holds at most this much of our memory in an unfinished frame, and a
 // stream waits for at most this much of another.
 inline constexpr size_t kFramePayloadMax = 16 * 1024;
+// What each side may send on a new stream before the first Window.
+inline constexpr uint32_t kWindowInitial = 64 * 1024;
 
 void append_frame(FrameType type, uint32_t stream, std::string_view payload, std::string& out);
 void append_open(uint32_t stream, const TunnelTarget& target, std::string& out);
