@@ -10,6 +10,7 @@ import pathlib
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -39,6 +40,12 @@ class CommandResult:
         return json.loads(self.out)
 
 
+def free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
 class Cloud:
     """Owns `mesclun up` and everything below it, until stop()."""
 
@@ -51,6 +58,8 @@ class Cloud:
         self.arguments = arguments or []
         self.api_address = "127.0.0.1:0"
         self.gateway_address = "127.0.0.1:0"
+        # Never printed, and the same after a restart, because agents dial it.
+        self.nodes_address = free_address()
         self.organization = self.project = self.api_key = ""
         self._up: subprocess.Popen[str] | None = None
 
@@ -58,7 +67,8 @@ class Cloud:
 
     def command(self) -> list[str]:
         return [str(BINARY), "up", "--nodes", str(self.node_count), "--data", str(self.data),
-                "--api", self.api_address, "--gateway", self.gateway_address, *self.arguments]
+                "--api", self.api_address, "--gateway", self.gateway_address,
+                "--nodes-listen", self.nodes_address, *self.arguments]
 
     def environment(self) -> dict[str, str]:
         # Nothing of the surroundings may leak in: a context of its own, no MESCLUN_* settings.
