@@ -5,10 +5,14 @@ SHELL := /bin/bash
 
 SOURCES = git ls-files '*.cc' '*.h'
 
-.PHONY: help demo test bench format lint clean
+.PHONY: help build demo test bench format lint clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+build: ## the optimised binary, build/release/bin/mesclun
+	@tools/install.sh build
+	@tools/build.sh release mesclun
 
 demo: ## build, start a cloud of six unequal machines, run an OCR service on it, kill one machine under load
 	@tools/install.sh build demo
