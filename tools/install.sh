@@ -54,7 +54,7 @@ if ((EUID != 0)); then
   as_root=(sudo)
 fi
 
-echo "installing: ${missing[*]}"
+echo "installing, which may take some minutes: ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() {
