@@ -40,6 +40,7 @@ class Cloud:
         self.log = (folder / "up.log").resolve()
         self.context = (folder / "context.json").resolve()
         self.api = self.gateway = self.api_key = ""
+        self.warnings: list[str] = []  # what this machine denies the nodes, known after nodes()
         self._up: subprocess.Popen[str] | None = None
         # In the environment of `up` and so of all its children: how stop() finds any that were left over.
         self._mark = f"demo-{uuid.uuid4()}"
@@ -116,17 +117,29 @@ class Cloud:
         return json.loads(self.cli(*arguments, "-o", "json"))
 
     def instances(self, group: str) -> list[dict[str, Any]]:
-        answer = self.cli_json("instance", "list", group)
-        return answer["instances"] if isinstance(answer, dict) else answer
+        instances: list[dict[str, Any]] = self.cli_json("instance", "list", group)["instances"]
+        return instances
 
     def nodes(self) -> list[Node]:
-        """The nodes in the order of their specs, with the machine id each has given itself."""
+        """The nodes in the order of their specs: named by us, otherwise as the cloud knows them."""
+        listed = {item["machine_id"]: item for item in self.cli_json("node", "list")["items"]}
+        self.warnings = sorted({warning for item in listed.values() for warning in item["warnings"]})
         found = []
         for number, spec in enumerate(self._specs, start=1):
-            machine_id = (self.data / "nodes" / str(number) / "machine_id").read_text().strip()
-            found.append(Node(str(spec["name"]), machine_id, str(spec["country"]), int(spec["cpu-share"])))
+            machine_id = self._node_file(number, "machine_id")
+            if machine_id not in listed:
+                raise CloudError(f"node {spec['name']} ({machine_id}) is not in `mesclun node list`\n{self.log_tail()}")
+            item = listed[machine_id]
+            found.append(Node(str(spec["name"]), machine_id, item["country"], int(item["cpu_share_percent"])))
         self._machines = {node.machine_id for node in found}
         return found
+
+    def _node_file(self, number: int, name: str) -> str:
+        path = self.data / "nodes" / str(number) / name
+        try:
+            return path.read_text().strip()
+        except OSError as error:
+            raise CloudError(f"{path}: {error.strerror}\n{self.log_tail()}") from None
 
     def kill_node(self, node: Node) -> tuple[int, float]:
         """Takes the power from a node: SIGKILL to its agent and everything it runs.
@@ -135,7 +148,7 @@ class Cloud:
         """
         number = next(i for i, spec in enumerate(self._specs, start=1) if spec["name"] == node.name)
         folder = self.data / "nodes" / str(number)
-        agent = int((folder / "agent.pid").read_text())
+        agent = int(self._node_file(number, "agent.pid"))
 
         def of_node(pid: int) -> bool:
             return (processes.belongs_to_folder(pid, folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import json
 import os
 import pathlib
 import shutil
@@ -120,7 +119,7 @@ def wait_until_ready(cloud: Cloud, replicas: int) -> list[dict[str, Any]]:
             states = ", ".join(f"{i['state']}{' ready' if i.get('ready') else ''}" for i in instances) or "none"
             raise CloudError(f"not {replicas} ready instances after {READY_SECONDS_MAX} s but: {states}\n"
                              f"{cloud.log_tail()}")
-        time.sleep(0.3)
+        time.sleep(1)
 
 
 def wait_for_route(cloud: Cloud, host: str, picture: images.Picture) -> None:
@@ -140,12 +139,11 @@ def wait_for_route(cloud: Cloud, host: str, picture: images.Picture) -> None:
 class Run:
     """One load run with the loss of a node in its middle."""
 
-    def __init__(self, cloud: Cloud, load: Load, options: argparse.Namespace) -> None:
-        self.cloud, self.load = cloud, load
-        self.nodes = cloud.nodes()
+    def __init__(self, cloud: Cloud, nodes: list[report.Node], load: Load, requests: int) -> None:
+        self.cloud, self.nodes, self.load = cloud, nodes, load
         self.kill: report.Kill | None = None
-        self._requests = options.requests
-        self._progress = Progress(options.requests)
+        self._requests = requests
+        self._progress = Progress(requests)
         self._replaced_said = False
         self._new_answers = 0
 
@@ -221,15 +219,19 @@ def demo(options: argparse.Namespace) -> int:
         print(f"starting a cloud with {len(NODES)} nodes: "
               + ", ".join(f"{n['name']} ({n['country']}, {n['cpu-share']} %)" for n in NODES), flush=True)
         cloud.start(NODES, [])
+        nodes = cloud.nodes()
+        for warning in cloud.warnings:
+            print(f"  note: {warning}")
         print(f"creating the group {GROUP} with {options.replicas} replicas ...", flush=True)
-        cloud.cli("group", "create", "-f", str(write_group_file(options.folder, options.replicas)), "--wait")
+        cloud.cli("group", "create", "-f", str(write_group_file(options.folder, options.replicas)),
+                  "--wait", seconds=READY_SECONDS_MAX)
         wait_until_ready(cloud, options.replicas)
         host = cloud.cli_json("group", "get", GROUP)["networking"]["dns"]
         wait_for_route(cloud, host, pictures[0])
         concurrency = options.concurrency or 2 * options.replicas
         print(f"sending {options.requests} requests to http://{cloud.gateway_address()} (Host: {host}), "
               f"{concurrency} at a time", flush=True)
-        run = Run(cloud, Load(cloud.gateway_address(), host, pictures, concurrency), options)
+        run = Run(cloud, nodes, Load(cloud.gateway_address(), host, pictures, concurrency), options.requests)
         run.go()
         summary = report.summarise(run.load.all_requests(), run.nodes, run.kill)
         reasons = report.verdict(summary, run.kill)
