@@ -14,6 +14,8 @@ import subprocess
 import sys
 from typing import Any
 
+import bench_gateway
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 Row = dict[str, Any]
 
@@ -54,8 +56,12 @@ def main() -> int:
         found = run_program(program, options.pattern)
         show(found)
         rows += found
+    if options.pattern in "gateway":
+        found = bench_gateway.gateway_rows(ROOT / "build/release/bin/mesclun")
+        show(found)
+        rows += found
     if not rows:
-        print("no benchmark has such a name" if options.pattern else "there is no benchmark yet", file=sys.stderr)
+        print("no benchmark has such a name", file=sys.stderr)
         return 1
     (ROOT / "build/bench.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     return 0
