@@ -268,6 +268,8 @@ Result<GroupSpec> read_group_spec(const json::value& document, std::span<const G
   read_json(document, spec, JsonPath{}, problems);
   // Ranges of members that have the wrong type already would only add noise.
   if (problems.empty()) complete_spec(spec, classes, problems);
+  // Write-only, and of no use to a runtime that pulls nothing.
+  spec.container.registry_authentication.reset();
   if (!problems.empty()) return problems.to_error();
   return spec;
 }

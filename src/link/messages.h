@@ -93,9 +93,14 @@ struct Assignment {
   bool run_by_user = false;
   // Stop it, then report Ended. An assignment that is missing from Desired is stopped too.
   bool stop = false;
+  // Set by the REST API: taken over when `deletion_cost_change` is higher than what was seen of this
+  // allocation before. The metadata service may set it again later.
+  int32_t deletion_cost = 0;
+  int32_t deletion_cost_change = 0;
 };
 BOOST_DESCRIBE_STRUCT(Assignment, (), (allocation_id, instance_id, group, spec, version, run,
-                                       run_action, run_by_user, stop))
+                                       run_action, run_by_user, stop, deletion_cost,
+                                       deletion_cost_change))
 
 // Cloud to agent: all that should be on the node.
 struct Desired {
@@ -124,6 +129,7 @@ struct InstanceReport {
   bool started = false;
   bool ready = false;
   int32_t deletion_cost = 0;
+  int32_t deletion_cost_change = 0;  // the highest of the assignment that was taken over
   int64_t update_time = 0;  // unix ns, last change of state, ready or started
   RunOutcome outcome = RunOutcome::None;
   bool exclude_node = false;  // Replace: keep the group away from this node for 48 h

@@ -27,7 +27,7 @@ using SessionPtr = std::unique_ptr<Session>;
 // A frame is a length of four bytes, big-endian, and that many bytes of JSON.
 inline constexpr size_t kFrameBytesMax = 4 * 1024 * 1024;
 
-SessionPtr make_conn_session(ConnPtr conn, Clock& clock);
+SessionPtr make_conn_session(ConnPtr conn, const asio::any_io_executor& executor, Clock& clock);
 
 // Two ends in memory, for tests and the simulator. `deliver` decides the fate of every message: it
 // returns the delay until it arrives, or nothing if it is lost and the session breaks with it.

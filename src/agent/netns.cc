@@ -1,0 +1,151 @@
+#include "agent/netns.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+namespace mesclun::agent {
+
+namespace {
+
+Result<> write_proc(const char* path, std::string_view text) {
+  const Descriptor file(::open(path, O_WRONLY | O_CLOEXEC));
+  if (!file || ::write(file.get(), text.data(), text.size()) < 0) {
+    return system_error(std::string("cannot write ") + path);
+  }
+  return {};
+}
+
+// The same user as outside, and no other.
+Result<> enter_user_namespace() {
+  const uid_t uid = ::geteuid();
+  const gid_t gid = ::getegid();
+  if (::unshare(CLONE_NEWUSER) != 0) return system_error("no user namespace");
+  TRY_DO(write_proc("/proc/self/setgroups", "deny"));
+  TRY_DO(write_proc("/proc/self/uid_map", fmt::format("{} {} 1", uid, uid)));
+  TRY_DO(write_proc("/proc/self/gid_map", fmt::format("{} {} 1", gid, gid)));
+  return {};
+}
+
+// One netlink request and its acknowledgement.
+Result<> ask_netlink(nlmsghdr& request) {
+  const Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!socket) return system_error("no netlink socket");
+  if (::send(socket.get(), &request, request.nlmsg_len, 0) < 0) return system_error("netlink");
+  alignas(nlmsghdr) char buffer[1024];
+  const ssize_t n = ::recv(socket.get(), buffer, sizeof buffer, 0);
+  if (n < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr)))) return system_error("netlink");
+  const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer);
+  const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(answer));
+  if (answer->nlmsg_type != NLMSG_ERROR) return Error::internal("netlink: unexpected answer");
+  if (error->error == 0 || error->error == -EEXIST) return {};
+  errno = -error->error;
+  return system_error("netlink");
+}
+
+Result<> set_up_loopback() {
+  struct {
+    nlmsghdr header;
+    ifinfomsg info;
+  } up{};
+  up.header.nlmsg_len = sizeof up;
+  up.header.nlmsg_type = RTM_NEWLINK;
+  up.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  up.info.ifi_index = 1;  // always loopback
+  up.info.ifi_flags = IFF_UP;
+  up.info.ifi_change = IFF_UP;
+  TRY_DO(ask_netlink(up.header));
+
+  struct {
+    nlmsghdr header;
+    ifaddrmsg info;
+    rtattr attribute;
+    in_addr address;
+  } add{};
+  add.header.nlmsg_len = sizeof add;
+  add.header.nlmsg_type = RTM_NEWADDR;
+  add.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
+  add.info.ifa_family = AF_INET;
+  add.info.ifa_prefixlen = 32;
+  add.info.ifa_scope = RT_SCOPE_HOST;
+  add.info.ifa_index = 1;
+  add.attribute.rta_len = RTA_LENGTH(sizeof add.address);
+  add.attribute.rta_type = IFA_LOCAL;
+  ::inet_pton(AF_INET, kMetadataAddress, &add.address);
+  return ask_netlink(add.header);
+}
+
+}  // namespace
+
+Result<> enter_isolation(Isolation isolation, const std::string& hostname) {
+  if (isolation.user) TRY_DO(enter_user_namespace());
+  if (isolation.network) {
+    if (::unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC) != 0) {
+      return system_error("no network namespace");
+    }
+    TRY_DO(set_up_loopback());
+    const std::string name = hostname.substr(0, 64);
+    if (::sethostname(name.data(), name.size()) != 0) return system_error("cannot set host name");
+  }
+  if (isolation.processes) {
+    if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) return system_error("no process namespace");
+    // Mounts of the machine still come and go in here, ours stay in here.
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+      return system_error("cannot separate mounts");
+    }
+  }
+  return {};
+}
+
+void run_init(Descriptor lifeline, Descriptor ready) {
+  ::prctl(PR_SET_NAME, "mesclun-init");
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // The kernel collects children of a process that ignores SIGCHLD.
+  ::signal(SIGCHLD, SIG_IGN);
+  std::string answer = "+";
+  if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+    answer = std::string("cannot mount /proc: ") + std::strerror(errno);
+  }
+  const bool told = ::write(ready.get(), answer.data(), answer.size()) > 0;
+  ready.reset();
+  char byte = 0;
+  while (told && answer == "+") {
+    const ssize_t n = ::read(lifeline.get(), &byte, 1);
+    if (n == 0 || (n < 0 && errno != EINTR)) break;
+  }
+  ::_exit(0);
+}
+
+Result<Descriptor> listen_tcp(const char* address, uint16_t port) {
+  Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return system_error("no TCP socket");
+  const int on = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_port = htons(port);
+  ::inet_pton(AF_INET, address, &where.sin_addr);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0 ||
+      ::listen(socket.get(), 128) != 0) {
+    return system_error(fmt::format("cannot listen on {}:{}", address, port));
+  }
+  return socket;
+}
+
+uint16_t local_port(int descriptor) {
+  sockaddr_in where{};
+  socklen_t size = sizeof where;
+  ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&where), &size);
+  return ntohs(where.sin_port);
+}
+
+}  // namespace mesclun::agent
