@@ -61,7 +61,10 @@ Task<Result<>> FakeDriver::create(RunSpec spec) {
   if (behaviour.create_time > Duration::zero()) {
     CO_TRY_DO(co_await clock_.sleep_for(behaviour.create_time));
   }
-  if (!behaviour.create_error.empty()) co_return Error::unavailable(behaviour.create_error);
+  if (!behaviour.create_error.empty()) {
+    co_return behaviour.bad_spec ? Error::invalid(behaviour.create_error)
+                                 : Error::unavailable(behaviour.create_error);
+  }
   auto run = std::make_shared<Run>(executor_);
   run->spec = std::move(spec);
   run->behaviour = behaviour;
@@ -133,8 +136,8 @@ Task<Result<>> FakeDriver::stop(std::string instance_id, Duration grace) {
 
 Task<Result<>> FakeDriver::remove(std::string instance_id) {
   CO_TRY(const RunPtr run, find(instance_id));
-  if (run->started && !run->exit) {
-    co_return Error{ErrorCode::FailedPrecondition, "it still runs"};
+  if (!run->exit) {
+    co_return Error{ErrorCode::FailedPrecondition, "it has not ended"};
   }
   runs_.erase(instance_id);
   co_return Result<>();

@@ -18,6 +18,7 @@ struct FakeRun {
   Duration create_time{};
   Duration start_time{};               // how long start() takes
   std::string create_error;            // not empty: create() fails with it
+  bool bad_spec = false;               // ... and says that no machine could run it
   std::string start_failure;           // not empty: the program cannot be started
   std::optional<Duration> exit_after;  // from the end of start(); nothing: runs until it is stopped
   int32_t exit_code = 0;

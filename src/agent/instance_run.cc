@@ -1,7 +1,5 @@
 #include "agent/instance_run.h"
 
-#include <boost/asio/post.hpp>
-
 #include "agent/probe_runner.h"
 #include "base/log.h"
 
@@ -14,6 +12,7 @@ namespace {
 constexpr int kCreateTries = 3;
 constexpr Duration kCreateAgain = 1s;
 constexpr int kStopTries = 3;
+constexpr Duration kStartFailureLimit = 10s;
 
 bool is_cancelled(const Result<>& result) {
   return !result && result.code() == ErrorCode::Cancelled;
@@ -28,6 +27,7 @@ InstanceRun::InstanceRun(Surroundings surroundings, std::string instance_id,
       ipv6_first_(spec.networking.has_value()),
       health_(spec),
       metadata_(around_.executor, around_.clock, around_.host, around_.metadata_header),
+      ended_(around_.executor),
       probes_(around_.executor, "probes"),
       waiter_(around_.executor, "run") {}
 
@@ -36,6 +36,12 @@ Task<Result<>> InstanceRun::create(RunSpec spec) {
     const Result<> created = co_await around_.driver.create(spec);
     if (created) co_return Result<>();
     if (is_cancelled(created)) co_return created.error();
+    if (created.code() == ErrorCode::InvalidArgument) {
+      // No machine could run it: that is a start failure of the application, not trouble of this
+      // node.
+      refuse_start(created.error().message);
+      co_return Result<>();
+    }
     const Result<> removed = co_await around_.driver.remove(instance_id_);
     if (is_cancelled(removed)) co_return removed.error();
     if (attempt == kCreateTries) {
@@ -64,10 +70,25 @@ Task<Result<bool>> InstanceRun::start() {
     co_return false;
   }
   waiter_.spawn(wait_for_exit());
-  // A program that could not be started is known by now: one turn for wait() to tell.
-  co_await asio::post(around_.executor, asio::use_awaitable);
-  co_await asio::post(around_.executor, asio::use_awaitable);
-  co_return !(exit_ && exit_->start_failure) && refused_.empty();
+  // The driver knows whether the program began; what wait() tells of one that did not may take a
+  // moment longer.
+  CO_TRY(const bool began, co_await has_begun());
+  const TimePoint give_up = around_.clock.now() + kStartFailureLimit;
+  while (!began && !exit_ && refused_.empty() && around_.clock.now() < give_up) {
+    CO_TRY_DO(co_await ended_.wait_until(around_.clock, give_up));
+  }
+  co_return began && !(exit_ && exit_->start_failure);
+}
+
+Task<Result<bool>> InstanceRun::has_begun() {
+  const Result<std::vector<RunInfo>> runs = co_await around_.driver.list();
+  if (!runs) {
+    if (runs.code() == ErrorCode::Cancelled) co_return runs.error();
+    co_return true;
+  }
+  const auto found = std::ranges::find(*runs, instance_id_, &RunInfo::instance_id);
+  if (found == runs->end()) co_return true;
+  co_return found->started && !(found->exit && found->exit->start_failure);
 }
 
 void InstanceRun::refuse_start(std::string detail) {
@@ -91,6 +112,7 @@ Task<Result<>> InstanceRun::wait_for_exit() {
   } else {
     refused_ = "the run was lost: " + exit.error().message;
   }
+  ended_.notify_all();
   around_.observer.on_end_seen();
   co_return Result<>();
 }

@@ -37,7 +37,7 @@ class InstanceRun {
   Task<Result<>> create(RunSpec spec);
   // Answers metadata from here on; also for an adopted run.
   void serve_metadata();
-  // True if the application runs; otherwise exit() or refused() tells why not.
+  // True if the application began; otherwise exit() or refused() tells why not.
   Task<Result<bool>> start();
   // Watches and probes what start() started.
   void begin_probes() { begin_probes(std::nullopt, false); }
@@ -61,6 +61,7 @@ class InstanceRun {
   MetadataService& metadata() { return metadata_; }
 
  private:
+  Task<Result<bool>> has_begun();
   Task<Result<>> wait_for_exit();
   Task<Result<>> probe(api::ProbeKind kind);
   void begin_probes(std::optional<bool> was_started, bool was_ready);
@@ -71,6 +72,7 @@ class InstanceRun {
   const bool ipv6_first_;
   RunHealth health_;
   MetadataService metadata_;
+  Notify ended_;  // exit_ or refused_ has a value
   Scope probes_;
   Scope waiter_;
   std::optional<RunExit> exit_;

@@ -88,6 +88,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   void on_running();
   Task<Result<NextStep>> next_step();
   Task<Result<>> end_run(bool keep_files);
+  Task<Result<>> drop_run(std::string instance_id);
   Task<Result<NextStep>> pause(NextStep step);
   void take(const NextStep& step);
   void finish(const NextStep& step);

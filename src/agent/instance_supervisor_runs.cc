@@ -45,7 +45,7 @@ Task<Result<>> InstanceSupervisor::resume(std::optional<RunInfo> found) {
   if (between_runs) co_return Result<>();
   if (found && found->started) {
     make_run_object();
-    run_->serve_metadata();
+    if (!found->exit) run_->serve_metadata();
     if (!found->exit && record_.state != RunState::Running) {
       const bool unsaid = record_.state == RunState::Creating;
       set_state(RunState::Running);
@@ -59,9 +59,7 @@ Task<Result<>> InstanceSupervisor::resume(std::optional<RunInfo> found) {
   }
   if (record_.state == RunState::Creating) {
     // Killed between two runs or before the start: that run never began, the next one does.
-    const Result<> removed = co_await home_.driver.remove(record_.instance_id);
-    if (!removed && removed.code() == ErrorCode::Cancelled) co_return removed.error();
-    co_return Result<>();
+    co_return co_await drop_run(record_.instance_id);
   }
   NextStep lost;
   lost.kind = NextStep::Kind::End;
@@ -118,28 +116,28 @@ Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
     run_->refuse_run("its state cannot be stored: " + saved_.error().message);
     co_return Result<>();
   }
+  if (spec_.container.command.empty() && home_.driver.facts().runtime == "process") {
+    add_event(event::kStarting, {});
+    run_->refuse_start(
+        "the group sets no command, and the process runtime has no image to take an entrypoint "
+        "from");
+    co_return Result<>();
+  }
   RunSpec spec = make_run(wanted, spec_, home_.node, record_.instance_id,
                           keep_files ? record_.files_of : std::string());
   CO_TRY_DO(co_await run_->create(std::move(spec)));
   if (!record_.files_of.empty()) {
     const std::string old = std::exchange(record_.files_of, {});
-    const Result<> removed = co_await home_.driver.remove(old);
-    if (!removed && removed.code() == ErrorCode::Cancelled) co_return removed.error();
+    CO_TRY_DO(co_await drop_run(old));
   }
   co_return co_await start_run();
 }
 
 Task<Result<>> InstanceSupervisor::start_run() {
   // Told to stop in the meantime: there is nothing to start.
-  if (!run_->refused().empty() || record_.assignment.stop) co_return Result<>();
+  if (run_->exit() || !run_->refused().empty() || record_.assignment.stop) co_return Result<>();
   run_->serve_metadata();
   add_event(event::kStarting, {});
-  if (spec_.container.command.empty() && home_.driver.facts().runtime == "process") {
-    run_->refuse_start(
-        "the group sets no command, and the process runtime has no image to take an entrypoint "
-        "from");
-    co_return Result<>();
-  }
   CO_TRY(const bool running, co_await run_->start());
   if (running) on_running();
   co_return Result<>();
@@ -186,13 +184,18 @@ Task<Result<>> InstanceSupervisor::end_run(bool keep_files) {
     record_.files_of = record_.instance_id;
     co_return Result<>();
   }
-  const std::string id = record_.instance_id;
-  const Result<> removed = co_await home_.driver.remove(id);
-  if (!removed && removed.code() == ErrorCode::Cancelled) co_return removed.error();
-  if (!removed && removed.code() != ErrorCode::NotFound) {
-    log_warning("agent", "a run could not be removed",
-                {{"instance", id}, {"error", removed.error().message}});
-  }
+  co_return co_await drop_run(record_.instance_id);
+}
+
+// Makes the driver forget a run. What it refuses is said and left: the run is over for us.
+// Cancelled is the only error.
+Task<Result<>> InstanceSupervisor::drop_run(std::string instance_id) {
+  Result<> dropped = co_await home_.driver.stop(instance_id, Duration::zero());
+  if (dropped) dropped = co_await home_.driver.remove(instance_id);
+  if (dropped || dropped.code() == ErrorCode::NotFound) co_return Result<>();
+  if (dropped.code() == ErrorCode::Cancelled) co_return dropped;
+  log_warning("agent", "a run could not be removed",
+              {{"instance", instance_id}, {"error", dropped.error().message}});
   co_return Result<>();
 }
 
@@ -211,8 +214,7 @@ Task<Result<NextStep>> InstanceSupervisor::pause(NextStep step) {
       const bool drop = !sooner.keep_files || sooner.kind == NextStep::Kind::End;
       if (drop && !record_.files_of.empty()) {
         const std::string old = std::exchange(record_.files_of, {});
-        const Result<> removed = co_await home_.driver.remove(old);
-        if (!removed && removed.code() == ErrorCode::Cancelled) co_return removed.error();
+        CO_TRY_DO(co_await drop_run(old));
       }
       co_return sooner;
     }

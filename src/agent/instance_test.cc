@@ -178,6 +178,17 @@ TEST_F(InstanceTest, NoCommandIsAStartFailureUnderTheProcessRuntime) {
   EXPECT_EQ(node.driver.starts(), 0u);
 }
 
+TEST_F(InstanceTest, ASpecThatNoMachineCanRunIsAStartFailure) {
+  node.driver.set_script([](const RunSpec&, Random&) {
+    return FakeRun{.create_error = "'A=B' cannot be an environment variable", .bad_spec = true};
+  });
+  node.cloud.assign("a", test_spec(R"({"restart_policy": "never"})"));
+  node.start();
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(node.report().outcome, RunOutcome::Failed);
+  EXPECT_EQ(events().back(), "Instance Exited:-1 (Start Failure)");
+}
+
 TEST_F(InstanceTest, AMachineThatCannotCreateItIsLeftAfterThreeTries) {
   begin("{}", {.create_error = "no space left on device"});
   ASSERT_TRUE(ended());

@@ -163,6 +163,12 @@ InstanceSupervisor* NodeAgent::find_instance(std::string_view instance_id) {
   return nullptr;
 }
 
+std::string NodeAgent::group_name(const std::string& allocation_id) const {
+  const auto found = supervisors_.find(allocation_id);
+  return found == supervisors_.end() ? std::string()
+                                     : found->second->record().assignment.group.group_name;
+}
+
 Task<Result<ConnPtr>> NodeAgent::connect_instance(std::string instance_id, uint16_t port) {
   if (find_instance(instance_id) == nullptr) {
     co_return Error{ErrorCode::Unavailable, "that instance does not run here", "unreachable"};

@@ -43,6 +43,7 @@ class NodeAgent final : private SessionUser {
   const std::string& machine_id() const { return node_.machine_id; }
   const link::NodeFacts& facts() const { return facts_; }
   link::Report report() const;
+  std::string group_name(const std::string& allocation_id) const;
   const std::string& session_state() const { return session_loop_.state(); }
   size_t tunnels_up() const { return tunnels_ ? tunnels_->up() : 0; }
   size_t events_waiting() const { return journal_.size(); }

@@ -108,7 +108,7 @@ Task<Result<>> NodeAgent::speak(link::Session& session) {
 
 Task<Result<>> NodeAgent::report_loop(link::Session& session) {
   Clock& clock = parts_.clock;
-  TimePoint spoke = clock.now();
+  TimePoint beat = clock.now();
   TimePoint reported = clock.now() - settings_.report_gap;
   TimePoint events_said = clock.now();
   const Duration heartbeat = heartbeat_;
@@ -121,13 +121,15 @@ Task<Result<>> NodeAgent::report_loop(link::Session& session) {
     if (dirty_ && now >= reported + settings_.report_gap) {
       if (journal_.last_sequence() > events_sent_) events_said = now;
       CO_TRY_DO(send_report(session));
-      spoke = reported = now;
-    } else if (now >= spoke + heartbeat) {
+      reported = now;
+    }
+    // Also beside reports: the cloud's answer to it is our proof that the cloud lives.
+    if (now >= beat + heartbeat) {
       link::Heartbeat message{.time = to_unix_nanos(clock.wall_now())};
       CO_TRY_DO(session.send(message));
-      spoke = now;
+      beat = now;
     }
-    TimePoint next = spoke + heartbeat;
+    TimePoint next = beat + heartbeat;
     if (dirty_) next = std::min(next, reported + settings_.report_gap);
     CO_TRY_DO(co_await changed_.wait_until(clock, next));
   }

@@ -73,6 +73,19 @@ TEST(SessionLoop, AnIdleSessionLastsOnHeartbeats) {
   EXPECT_LE(node.cloud.reports, 3);
 }
 
+TEST(SessionLoop, ABusyAgentStillAsksWhetherTheCloudLives) {
+  TestNode node;
+  node.cloud.assign("a", test_spec());
+  node.start();
+  for (int32_t i = 1; i < 60; ++i) {
+    node.run_for(1s);
+    node.instance().set_deletion_cost(
+        i);  // a report each second, and nothing that the cloud answers
+  }
+  EXPECT_EQ(node.cloud.sessions, 1);
+  EXPECT_GE(node.cloud.reports, 59);
+}
+
 TEST(SessionLoop, ARefusalIsTriedAgainSlowlyAndSaid) {
   TestNode node;
   node.cloud.refusal = link::Goodbye{std::string(to_string(ErrorCode::Unauthenticated)),

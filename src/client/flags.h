@@ -25,7 +25,7 @@ inline void add_output_flag(CLI::App& app, OutputFormat& format) {
   static const std::map<std::string, OutputFormat> kFormats{{"table", OutputFormat::Table},
                                                             {"json", OutputFormat::Json}};
   app.add_option("-o,--output", format, "What to print: for people, or the API's own JSON")
-      ->transform(CLI::CheckedTransformer(kFormats))
+      ->transform(CLI::CheckedTransformer(kFormats).description(""))
       ->type_name("table|json")
       ->default_str("table");
 }

@@ -70,7 +70,8 @@ void add_update(CLI::App& app, Options& o) {
                    "A file with the members to change; - is standard "
                    "input");
   verb->add_option("--replicas", o.update.replicas, "How many instances")
-      ->check(CLI::Range(int64_t{0}, int64_t{500}));
+      ->check(CLI::Range(int64_t{0}, int64_t{500}).description(""))
+      ->type_name("INT 0..500");
   verb->add_option("--set", o.update.sets,
                    "One member, dots between the names, \\. for a dot in a name; repeatable")
       ->type_name("PATH=VALUE")

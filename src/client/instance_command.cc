@@ -59,9 +59,10 @@ int instance_command(int argc, char** argv, const Console& console,
   CLI::App* cost = app.add_subcommand(
       "set-deletion-cost", "How much its loss would cost; the lowest goes first when scaling in");
   add_instance(*cost, options.name);
-  cost->add_option("COST", options.cost, "0 to 100000")
+  cost->add_option("COST", options.cost, "The cost")
       ->required()
-      ->check(CLI::Range(int64_t{0}, int64_t{100'000}));
+      ->check(CLI::Range(int64_t{0}, int64_t{100'000}).description(""))
+      ->type_name("INT 0..100000");
   cost->callback([&o = options] {
     o.verb = [&o](Session& s) { return set_deletion_cost(s, o.name, o.cost); };
   });

@@ -48,7 +48,9 @@ void add_quota(CLI::App& app, Options& o) {
   CLI::App* verb = app.add_subcommand("quota", "Show an organization's quotas, or change them");
   verb->add_option("NAME", o.name, "The organization")->required();
   const auto add = [&](const char* flag, std::optional<int64_t>& value, const char* help) {
-    verb->add_option(flag, value, help)->check(CLI::Range(int64_t{0}, int64_t{2'147'483'647}));
+    verb->add_option(flag, value, help)
+        ->check(CLI::Range(int64_t{0}, int64_t{2'147'483'647}).description(""))
+        ->type_name("INT 0..2147483647");
   };
   add("--replicas", o.quota.replicas, "Replicas of all groups together");
   add("--reallocations", o.quota.reallocations, "Reallocations a minute through the API");

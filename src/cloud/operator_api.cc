@@ -72,7 +72,7 @@ json::object project_json(const Project& project) {
   return out;
 }
 
-json::object node_json(const Fleet& fleet, const Node& node) {
+json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
   json::object out;
   out["machine_id"] = node.id;
   out["hostname"] = node.facts.hostname;
@@ -86,7 +86,9 @@ json::object node_json(const Fleet& fleet, const Node& node) {
   out["cpu_share_percent"] = node.facts.cpu_share_percent;
   out["runtime"] = node.facts.runtime;
   out["warnings"] = write_json(node.facts.warnings);
-  out["last_heard_time"] = format_rfc3339(from_unix_nanos(node.last_heard_time));
+  const WallTime heard = node.session != 0 ? now.wall - (now.steady - node.last_heard)
+                                           : from_unix_nanos(node.last_heard_time);
+  out["last_heard_time"] = format_rfc3339(heard);
   int64_t cpu = 0;
   int64_t memory = 0;
   json::array instances;
@@ -283,8 +285,8 @@ OperatorApi::Answer OperatorApi::create_key(HttpRequest request) {
 
 OperatorApi::Answer OperatorApi::nodes() {
   auto items = std::make_shared<json::array>();
-  FleetLoop::Command look = [items](Fleet& fleet, Moment) -> Result<> {
-    for (const auto& [id, node] : fleet.nodes()) items->push_back(node_json(fleet, node));
+  FleetLoop::Command look = [items](Fleet& fleet, Moment now) -> Result<> {
+    for (const auto& [id, node] : fleet.nodes()) items->push_back(node_json(fleet, node, now));
     return {};
   };
   CO_TRY_DO(co_await loop_.submit(std::move(look)));

@@ -26,12 +26,16 @@ Task<Result<bool>> Exchange::fill_answer() {
 Refusal Exchange::broken_answer(const Error& error) const {
   if (client_gone() || error.code == ErrorCode::Cancelled) return nobody();
   switch (body_) {
-    case BodyState::ClientSlow: return {408, "slow_request", "the body of the request came too slowly"};
-    case BodyState::ClientGone: return nobody();
-    case BodyState::Malformed: return {400, "bad_request", "the body of the request is malformed"};
+    case BodyState::ClientSlow:
+      return {408, "slow_request", "the body of the request came too slowly"};
+    case BodyState::ClientGone:
+      return nobody();
+    case BodyState::Malformed:
+      return {400, "bad_request", "the body of the request is malformed"};
     case BodyState::TooLarge:
-      return {413, "body_too_large", fmt::format("the body is over {} bytes", kBodyBytesMax)};
-    default: break;
+      return body_too_large();
+    default:
+      break;
   }
   if (error.code != ErrorCode::DeadlineExceeded) {
     return {502, "reset", "the instance broke off before it answered"};

@@ -78,6 +78,13 @@ Task<void> ClientConnection::end_slowly() {
   conn_->shutdown_write();
   conn_->set_deadline(proxy_.clock().now() + kLinger);
   for (size_t dropped = 0; dropped < kLingerBytesMax;) {
+    if (input_.ended()) {
+      char sink[4096];
+      const Result<size_t> n = co_await conn_->read_some(asio::buffer(sink));
+      if (!n || *n == 0) co_return;
+      dropped += *n;
+      continue;
+    }
     dropped += input_.bytes().size();
     input_.consume(input_.bytes().size());
     const Result<bool> more = co_await input_.more(0);
@@ -88,7 +95,8 @@ Task<void> ClientConnection::end_slowly() {
 Task<Result<>> ClientConnection::turn_away(std::shared_ptr<ClientConnection> self) {
   // At once or not at all: a flood must cost little.
   conn_->set_deadline(proxy_.clock().now() + 100ms);
-  const Refusal refusal{503, "too_many_connections", "the gateway has all the connections it takes"};
+  const Refusal refusal{503, "too_many_connections",
+                        "the gateway has all the connections it takes"};
   const std::string text = render(refusal, {});
   const Result<> written = co_await conn_->write(text);
   static_cast<void>(written);

@@ -22,7 +22,7 @@ Task<Result<>> ClientInput::run() {
     if (!n || *n == 0) {
       end_ = n ? Result<>() : Result<>(n.error());
       changed_.notify_all();
-      if (on_gone) std::exchange(on_gone, nullptr)();
+      if (gone() && on_gone) std::exchange(on_gone, nullptr)();
       co_return Result<>();
     }
     if (used_ == bytes_.size()) {

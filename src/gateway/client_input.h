@@ -1,5 +1,5 @@
-// What a client sends, read ahead: so that a client that leaves is noticed while its answer is being
-// made, and pipelined requests wait their turn.
+// What a client sends, read ahead: so that a client that leaves is noticed while its answer is
+// being made, and pipelined requests wait their turn.
 #pragma once
 
 #include <functional>
@@ -31,8 +31,12 @@ class ClientInput {
   // Waits until there are more than `had` bytes. False at the client's orderly end; otherwise what
   // broke the connection, or Cancelled.
   Task<Result<bool>> more(size_t had);
-  // The client has ended or broken the connection.
-  bool gone() const { return end_.has_value(); }
+  // The client has ended or broken the connection. A deadline of ours that passed is not its doing.
+  bool gone() const {
+    return end_.has_value() && (end_->has_value() || end_->code() != ErrorCode::DeadlineExceeded);
+  }
+  // run() reads no more.
+  bool ended() const { return end_.has_value(); }
   // Ends a more() that another task waits in.
   void interrupt();
 

@@ -60,10 +60,11 @@ Task<Exchange::MaybeRefusal> Exchange::send_until_answered(std::shared_ptr<Excha
   if (MaybeRefusal refusal = co_await reach_instance()) co_return refusal;
   while (true) {
     if (client_gone()) co_return nobody();
+    if (body_ == BodyState::Sent) group_->stats.bytes_in += body_bytes_;
     client_->input().on_gone = [this] { stream_->abort(); };
     const bool whole = body_ == BodyState::Sent;
-    stream_->set_deadline(
-        now() + (whole ? response_timeout() : proxy_.limits().stream_idle_timeout));
+    stream_->set_deadline(now() +
+                          (whole ? response_timeout() : proxy_.limits().stream_idle_timeout));
     // If this fails there may be an early answer all the same, or an error that says why.
     const Result<> sent = co_await stream_->write(request_bytes_);
     if (!whole && sent) {

@@ -8,16 +8,16 @@ namespace mesclun::gateway {
 
 // The path of a request, and what it ends with where it can go no further:
 //
-//   plan ──► route ──► key ──► slot ──► stream ──► send ──► answer's head ──► answer's body ──► done
-//   400      404       403     503      502        400      502                the client's
+//   plan ──► route ──► key ──► slot ──► stream ──► send ──► answer's head ──► answer's body ──►
+//   done 400      404       403     503      502        400      502                the client's
 //   413      410               504      504        408      524                connection is
 //   501                         ▲         │        413      504                reset
 //                               └─────────┘
 //                     another instance: no byte was delivered
 //
-// A body that has not arrived whole with the head is sent by a second task (request_body.cc), beside
-// the answer. If that task finds that the request cannot go on it notes why and aborts the stream;
-// the first task sees the stream fail and answers.
+// A body that has not arrived whole with the head is sent by a second task (request_body.cc),
+// beside the answer. If that task finds that the request cannot go on it notes why and aborts the
+// stream; the first task sees the stream fail and answers.
 //
 // Runs on:  the gateway's loop.
 class Exchange {
@@ -75,6 +75,7 @@ class Exchange {
   Task<BodyState> send_piece(std::string bytes);
   TimePoint body_deadline() const;
   void body_ended(BodyState state);
+  Refusal body_too_large() const;
 
   // ---- answer.cc ----
   // The head of the final answer is in response_ afterwards.

@@ -9,26 +9,41 @@ namespace {
 // Headers that concern one connection only, and those that we write ourselves.
 bool is_hop_by_hop(std::string_view name) {
   switch (name.size()) {
-    case 2: return iequals(name, "TE");
-    case 7: return iequals(name, "Upgrade");
-    case 10: return iequals(name, "Connection") || iequals(name, "Keep-Alive");
-    case 14: return iequals(name, "Content-Length");
-    case 16: return iequals(name, "Proxy-Connection");
-    case 17: return iequals(name, "Transfer-Encoding");
-    case 18: return iequals(name, "Proxy-Authenticate");
-    case 19: return iequals(name, "Proxy-Authorization");
-    default: return false;
+    case 2:
+      return iequals(name, "TE");
+    case 7:
+      return iequals(name, "Upgrade");
+    case 10:
+      return iequals(name, "Connection") || iequals(name, "Keep-Alive");
+    case 14:
+      return iequals(name, "Content-Length");
+    case 16:
+      return iequals(name, "Proxy-Connection");
+    case 17:
+      return iequals(name, "Transfer-Encoding");
+    case 18:
+      return iequals(name, "Proxy-Authenticate");
+    case 19:
+      return iequals(name, "Proxy-Authorization");
+    default:
+      return false;
   }
 }
 
 bool is_written_by_us(std::string_view name) {
   switch (name.size()) {
-    case 9: return iequals(name, "Forwarded");
-    case 13: return iequals(name, "Salad-Api-Key");
-    case 15: return iequals(name, "X-Forwarded-For");
-    case 16: return iequals(name, "X-Forwarded-Host");
-    case 17: return iequals(name, "X-Forwarded-Proto");
-    default: return false;
+    case 9:
+      return iequals(name, "Forwarded");
+    case 13:
+      return iequals(name, "Salad-Api-Key");
+    case 15:
+      return iequals(name, "X-Forwarded-For");
+    case 16:
+      return iequals(name, "X-Forwarded-Host");
+    case 17:
+      return iequals(name, "X-Forwarded-Proto");
+    default:
+      return false;
   }
 }
 
@@ -147,10 +162,6 @@ std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool
   }
   if (encoding && !iequals(*encoding, "chunked")) {
     return Refusal{501, "encoding_not_supported", "the only transfer encoding is chunked"};
-  }
-  if (framing.kind == BodyFraming::Kind::Length && framing.length > kBodyBytesMax) {
-    return Refusal{413, "body_too_large",
-                   fmt::format("the body has {} bytes, the limit is {}", framing.length, kBodyBytesMax)};
   }
   plan.websocket = !head.http_1_0 && head.method == "GET" &&
                    head.headers.has_token("Upgrade", "websocket") &&

@@ -8,11 +8,9 @@
 
 namespace mesclun::gateway {
 
-inline constexpr uint64_t kBodyBytesMax = uint64_t{1} << 30;
-
 // What is known of a request once its head is here.
 struct RequestPlan {
-  std::string host;        // as the client wrote it
+  std::string host;  // as the client wrote it
   BodyFraming framing;
   bool websocket = false;
   bool keep_alive = false;  // the client's connection may go on
@@ -22,7 +20,7 @@ struct RequestPlan {
   bool wants_html = false;
 };
 
-// Fills the plan as far as it can, also when it refuses: 400, 413 or 501.
+// Fills the plan as far as it can, also when it refuses: 400 or 501.
 std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool keep_alive,
                                     RequestPlan& plan);
 

@@ -35,8 +35,7 @@ Task<Result<>> Proxy::accept_loop(std::shared_ptr<Listener> listener) {
 
 void Proxy::serve(ConnPtr conn) {
   if (stopping_) return;
-  const auto client =
-      std::make_shared<ClientConnection>(scope_.executor(), *this, std::move(conn));
+  const auto client = std::make_shared<ClientConnection>(scope_.executor(), *this, std::move(conn));
   if (clients_.size() >= limits_.connections_max) {
     scope_.spawn(client->turn_away(client));
     return;

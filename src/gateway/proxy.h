@@ -11,15 +11,16 @@ namespace mesclun::gateway {
 
 struct ProxyLimits {
   size_t connections_max = 20'000;
-  size_t head_bytes_max = 32 * 1024;     // of a request; answers may have 64 KiB
-  Duration idle_timeout = 75s;           // between requests of one connection
-  Duration head_timeout = 10s;           // first byte of a request to the end of its head
-  Duration body_idle_timeout = 60s;      // between pieces of a request's body
-  size_t body_bytes_per_second_min = 1024;  // on average, after the first body_idle_timeout
-  Duration connect_timeout = 5s;         // to one instance
-  size_t connect_tries_max = 3;          // instances tried before the client hears of it
-  Duration stream_idle_timeout = 100s;   // silence in a streaming answer or a WebSocket
-  bool trust_forwarded = false;          // a proxy of ours is in front
+  size_t head_bytes_max = 32 * 1024;            // of a request; answers may have 64 KiB
+  uint64_t body_bytes_max = uint64_t{1} << 30;  // of a request, with or without a length
+  Duration idle_timeout = 75s;                  // between requests of one connection
+  Duration head_timeout = 10s;                  // first byte of a request to the end of its head
+  Duration body_idle_timeout = 60s;             // between pieces of a request's body
+  size_t body_bytes_per_second_min = 1024;      // on average, after the first body_idle_timeout
+  Duration connect_timeout = 5s;                // to one instance
+  size_t connect_tries_max = 3;                 // instances tried before the client hears of it
+  Duration stream_idle_timeout = 100s;          // silence in a streaming answer or a WebSocket
+  bool trust_forwarded = false;                 // a proxy of ours is in front
   PoolLimits pool;
 };
 

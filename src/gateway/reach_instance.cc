@@ -46,9 +46,13 @@ Task<Exchange::MaybeRefusal> Exchange::reach_instance() {
 Task<Exchange::MaybeRefusal> Exchange::admit() {
   Group::Admission admission = group_->admit(tried_);
   switch (admission.verdict) {
-    case BalanceResult::Verdict::Chosen: slot_.emplace(std::move(*admission.slot)); break;
-    case BalanceResult::Verdict::AllBusy: co_return co_await wait_for_slot();
-    case BalanceResult::Verdict::NoneEligible: co_return no_instance(*group_);
+    case BalanceResult::Verdict::Chosen:
+      slot_.emplace(std::move(*admission.slot));
+      break;
+    case BalanceResult::Verdict::AllBusy:
+      co_return co_await wait_for_slot();
+    case BalanceResult::Verdict::NoneEligible:
+      co_return no_instance(*group_);
   }
   co_return std::nullopt;
 }

@@ -14,16 +14,19 @@ struct Meaning {
 };
 
 constexpr Meaning kMeanings[] = {
-    {400, "The request is not valid HTTP.", "Check the request line, the Host header and the size of the headers."},
+    {400, "The request is not valid HTTP.",
+     "Check the request line, the Host header and the size of the headers."},
     {403, "This application takes requests with an API key only.",
      "Send the key of a member of the application's organization in the header Salad-Api-Key."},
     {404, "No application is known under this host name.", "Check the spelling of the host name."},
     {408, "The request came too slowly.", "Try again over a faster connection."},
-    {410, "The application under this host name was deleted.", "Ask its owner for the new address."},
+    {410, "The application under this host name was deleted.",
+     "Ask its owner for the new address."},
     {413, "The body of the request is larger than the gateway takes.",
      "Put large data into a storage service and send its address."},
     {500, "The gateway failed.", "Try again; if it stays, tell the operator."},
-    {501, "The gateway does not support this kind of request.", "Use a method and a protocol of HTTP/1.1."},
+    {501, "The gateway does not support this kind of request.",
+     "Use a method and a protocol of HTTP/1.1."},
     {502, "The application's instance could not be reached or broke off.",
      "Try again. If it stays, the application may not listen on its port (on IPv6), or may crash."},
     {503, "No instance of the application can take the request now.",
@@ -46,11 +49,20 @@ std::string escape(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -61,7 +73,8 @@ std::string html(const Refusal& refusal) {
   const std::string_view title = default_reason(refusal.status);
   return fmt::format(
       "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{0} {1}</title>\n"
-      "<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:4em auto;padding:0 1em}}"
+      "<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:4em auto;padding:0 "
+      "1em}}"
       "h1{{font-size:1.4em}}code{{color:#666}}</style></head>\n"
       "<body>\n<h1>{0} {1}</h1>\n<p>{2}</p>\n<p>{3}</p>\n<p><b>What to do:</b> {4}</p>\n"
       "<p><code>{5}</code> &middot; answered by the gateway, not by the application</p>\n</body>\n"

@@ -16,8 +16,8 @@ struct Refusal {
 };
 
 struct RefusalForm {
-  bool html = false;        // else a problem object
-  bool to_head = false;     // no body
+  bool html = false;     // else a problem object
+  bool to_head = false;  // no body
   bool keep_alive = false;
 };
 

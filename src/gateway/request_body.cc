@@ -11,17 +11,19 @@ size_t total(const std::vector<std::string_view>& pieces) {
   return bytes;
 }
 
-Refusal too_large() {
-  return {413, "body_too_large", fmt::format("the body is over {} bytes", kBodyBytesMax)};
-}
-
 }  // namespace
+
+Refusal Exchange::body_too_large() const {
+  return {413, "body_too_large",
+          fmt::format("the body is over {} bytes", proxy_.limits().body_bytes_max)};
+}
 
 Exchange::MaybeRefusal Exchange::take_early_body() {
   if (request_.body_done()) {
     body_ = BodyState::Sent;
     return std::nullopt;
   }
+  if (plan_.framing.length > proxy_.limits().body_bytes_max) return body_too_large();
   ClientInput& input = client_->input();
   std::vector<std::string_view> pieces;
   const Result<HttpParser::Step> step = request_.parse_body(input.bytes(), pieces);
@@ -71,7 +73,7 @@ Task<Exchange::BodyState> Exchange::send_piece(std::string bytes) {
   if (!step) co_return BodyState::Malformed;
   const size_t size = total(pieces);
   body_bytes_ += size;
-  if (body_bytes_ > kBodyBytesMax) co_return BodyState::TooLarge;
+  if (body_bytes_ > proxy_.limits().body_bytes_max) co_return BodyState::TooLarge;
 
   const bool chunked = plan_.framing.kind == BodyFraming::Kind::Chunked;
   std::string start;

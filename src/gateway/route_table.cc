@@ -54,7 +54,8 @@ GroupPtr RouteTable::find(std::string_view host) const {
 bool RouteTable::key_passes(std::string_view api_key, const std::string& organization_id) const {
   // Keys are looked up by their hash: how long the look-up takes tells nothing about a key.
   const auto found = keys_.find(sha256_hex(api_key));
-  return found != keys_.end() && std::ranges::find(found->second, organization_id) != found->second.end();
+  return found != keys_.end() &&
+         std::ranges::find(found->second, organization_id) != found->second.end();
 }
 
 }  // namespace mesclun::gateway

@@ -1,5 +1,5 @@
-// All that the cloud has told this gateway: hosts, keys and the secret of tunnel tickets. Kept while
-// the cloud is away.
+// All that the cloud has told this gateway: hosts, keys and the secret of tunnel tickets. Kept
+// while the cloud is away.
 #pragma once
 
 #include <unordered_map>

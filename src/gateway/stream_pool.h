@@ -9,9 +9,9 @@ namespace mesclun::gateway {
 
 struct PoolLimits {
   size_t idle_max = 64;  // per instance
-  // Applications close idle connections by themselves, many after 5 s, some after 2. Until their end
-  // arrives here, a request may be sent into a closed connection; one that may not be repeated only
-  // takes streams that rested briefly.
+  // Applications close idle connections by themselves, many after 5 s, some after 2. Until their
+  // end arrives here, a request may be sent into a closed connection; one that may not be repeated
+  // only takes streams that rested briefly.
   Duration idle_for = 4s;
   Duration idle_for_unrepeatable = 1s;
 };

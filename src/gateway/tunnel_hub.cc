@@ -47,7 +47,8 @@ Task<HttpResponse> TunnelHub::answer(HttpRequest request) {
   if (!request.head.headers.has_token("Upgrade", link::kTunnelProtocol)) {
     co_return refuse(Error::invalid(fmt::format("expected Upgrade: {}", link::kTunnelProtocol)));
   }
-  Result<std::string> machine = check_ticket_(request.head.headers.find(kTicketHeader).value_or(""));
+  Result<std::string> machine =
+      check_ticket_(request.head.headers.find(kTicketHeader).value_or(""));
   if (!machine) {
     log_warning("gateway", "tunnel refused",
                 {{"peer", request.peer}, {"reason", machine.error().message}});
@@ -103,9 +104,8 @@ MachinePtr TunnelHub::machine(const std::string& id) {
   MachinePtr machine = slot.lock();
   if (machine) return machine;
   // Forgetting costs a look at all, so it is done when a new one comes.
-  std::erase_if(machines_, [&](const auto& entry) {
-    return entry.first != id && entry.second.expired();
-  });
+  std::erase_if(machines_,
+                [&](const auto& entry) { return entry.first != id && entry.second.expired(); });
   machine = std::make_shared<Machine>();
   machine->id = id;
   machines_[id] = machine;
