@@ -10,7 +10,8 @@ namespace mesclun::cloud {
 namespace {
 
 constexpr Duration kHelloTimeout = 10s;
-constexpr size_t kRoutesOfUpdateMax = 200;  // keeps a frame far below its limit
+// A route takes about 400 bytes and an instance 120: this keeps a frame far below its 4 MiB.
+constexpr size_t kWeightOfUpdateMax = 8'000;
 constexpr std::string_view kGatewaysSetting = "gateways";
 
 Task<void> drop_result(Task<Result<>> task) {
@@ -119,23 +120,8 @@ Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
   CO_TRY_DO(co_await remember(hello->name, hello->tunnel_endpoint));
   log_info("gateways", "session began", {{"name", hello->name}, {"peer", session->peer_address()}});
 
-  // Complete first, then live: nothing can change in between, because this does not wait.
-  link::RouteUpdate all = complete();
-  std::vector<link::Route> rest;
-  if (all.routes.size() > kRoutesOfUpdateMax) {
-    rest.assign(all.routes.begin() + kRoutesOfUpdateMax, all.routes.end());
-    all.routes.resize(kRoutesOfUpdateMax);
-  }
-  const link::Message message = std::move(all);
-  CO_TRY_DO(session->send(message));
-  for (size_t at = 0; at < rest.size(); at += kRoutesOfUpdateMax) {
-    link::RouteUpdate more;
-    const size_t end = std::min(rest.size(), at + kRoutesOfUpdateMax);
-    more.routes.assign(rest.begin() + static_cast<std::ptrdiff_t>(at),
-                       rest.begin() + static_cast<std::ptrdiff_t>(end));
-    const link::Message part = std::move(more);
-    CO_TRY_DO(session->send(part));
-  }
+  // All of it, then live: nothing can change in between, because this does not wait.
+  CO_TRY_DO(send_all(*session));
   live_.insert(session.get());
   for (;;) {
     CO_TRY(const link::Message said, co_await session->receive_within(settings_.heartbeat * 4));
@@ -147,25 +133,29 @@ Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
   }
 }
 
-link::RouteUpdate RouteHub::complete() const {
-  link::RouteUpdate update{.complete = true};
+// The complete one comes last, so that a gateway which knew everything before never forgets a route
+// in between.
+Result<> RouteHub::send_all(link::Session& session) const {
+  std::vector<link::Route> routes;
+  link::RouteUpdate last{.complete = true};
   for (const auto& [id, group] : fleet_.groups()) {
-    if (!group.dns.empty()) update.routes.push_back(fleet_.route(group));
+    if (group.dns.empty()) continue;
+    routes.push_back(fleet_.route(group));
+    last.hosts.push_back(group.dns);
   }
-  update.keys = accounts_.route_keys();
-  update.keys_changed = true;
-  update.tunnel_secret = settings_.tunnel_secret;
-  return update;
+  last.keys = accounts_.route_keys();
+  last.keys_changed = true;
+  last.tunnel_secret = settings_.tunnel_secret;
+  for (link::RouteUpdate& part : in_parts(routes)) {
+    const link::Message message = std::move(part);
+    TRY_DO(session.send(message));
+  }
+  const link::Message message = std::move(last);
+  return session.send(message);
 }
 
 void RouteHub::publish(const std::vector<link::Route>& routes) {
-  for (size_t at = 0; at < routes.size(); at += kRoutesOfUpdateMax) {
-    const size_t end = std::min(routes.size(), at + kRoutesOfUpdateMax);
-    link::RouteUpdate update;
-    update.routes.assign(routes.begin() + static_cast<std::ptrdiff_t>(at),
-                         routes.begin() + static_cast<std::ptrdiff_t>(end));
-    broadcast(update);
-  }
+  for (const link::RouteUpdate& part : in_parts(routes)) broadcast(part);
 }
 
 void RouteHub::publish_keys() {

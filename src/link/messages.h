@@ -251,15 +251,17 @@ struct RouteKey {
 };
 BOOST_DESCRIBE_STRUCT(RouteKey, (), (key_sha256, organization_ids))
 
-// Cloud to gateway. The first one of a session is complete and replaces what the gateway knew.
+// Cloud to gateway. A session begins with as many updates as all routes need, the last of which is
+// complete: what it does not name, and what was not named before it, is gone. From then on changes.
 struct RouteUpdate {
   bool complete = false;
+  std::vector<std::string> hosts;    // in a complete update: of all routes, wherever they were sent
   std::vector<Route> routes;  // new or changed
   std::vector<RouteKey> keys;
   bool keys_changed = false;  // `keys` replaces all keys
   std::string tunnel_secret;  // in a complete update: verifies tunnel tickets
 };
-BOOST_DESCRIBE_STRUCT(RouteUpdate, (), (complete, routes, keys, keys_changed, tunnel_secret))
+BOOST_DESCRIBE_STRUCT(RouteUpdate, (), (complete, hosts, routes, keys, keys_changed, tunnel_secret))
 
 using Message = std::variant<Hello, Welcome, Goodbye, Desired, Report, Acknowledge, Heartbeat,
                              LogBatch, TokenRequest, TokenReply, GatewayHello, RouteUpdate>;
