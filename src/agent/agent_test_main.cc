@@ -1,12 +1,16 @@
-// Runs the tests, or is the supervisor of a run that a test started.
+// Runs the tests, or is an agent or the supervisor of a run that a test started.
 #include <gtest/gtest.h>
 
+#include "agent/agent_command.h"
 #include "agent/shim.h"
 #include "base/log.h"
 
 int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "shim") {
     return mesclun::agent::run_shim_command(argc - 1, argv + 1);
+  }
+  if (argc > 1 && std::string_view(argv[1]) == "agent") {
+    return mesclun::agent::run_agent_command(argc - 1, argv + 1);
   }
   mesclun::setup_logging({.level = mesclun::LogLevel::Off});
   testing::InitGoogleTest(&argc, argv);

@@ -12,7 +12,7 @@ GpuClass make_class(std::string id, std::string name, double hourly) {
   double price = hourly;
   for (Priority priority : {Priority::High, Priority::Medium, Priority::Low, Priority::Batch}) {
     GpuClassPrice& entry = gpu.prices.emplace_back();
-    entry.priority = priority;
+    entry.priority.emplace(priority);
     entry.price = fmt::format("{:.3f}", price);
     price *= 0.8;
   }

@@ -29,6 +29,10 @@ template <class T>
 struct Nullable : std::optional<T> {
   using std::optional<T>::optional;
   using std::optional<T>::operator=;
+  bool operator==(const Nullable& other) const {
+    return static_cast<const std::optional<T>&>(*this) ==
+           static_cast<const std::optional<T>&>(other);
+  }
 };
 
 template <class T>

@@ -60,8 +60,10 @@ template <class T>
   requires std::is_arithmetic_v<T>
 CLI::Option* add_setting(CLI::App& app, const std::string& flag, T& value, T min, T max,
                          const std::string& help) {
-  return app.add_option(flag, value, help)
-      ->check(CLI::Range(min, max))
+  return app
+      .add_option(flag, value, help)
+      // The type below says the range already.
+      ->check(CLI::Range(min, max).description(""))
       ->type_name(fmt::format("{} {}..{}", std::is_integral_v<T> ? "INT" : "NUMBER", min, max))
       ->capture_default_str()
       ->envname(setting_environment_name(flag));
@@ -97,12 +99,12 @@ inline void add_log_settings(CLI::App& app, LogSettings& settings) {
   const std::map<std::string, LogFormat> formats{{"text", LogFormat::Text},
                                                  {"json", LogFormat::Json}};
   app.add_option("--log-level", settings.level, "How much to log, to standard error")
-      ->transform(CLI::CheckedTransformer(levels))
+      ->transform(CLI::CheckedTransformer(levels).description(""))
       ->type_name("debug|info|warning|error|off")
       ->default_str("info")
       ->envname("MESCLUN_LOG_LEVEL");
   app.add_option("--log-format", settings.format, "Lines for people, or JSON objects")
-      ->transform(CLI::CheckedTransformer(formats))
+      ->transform(CLI::CheckedTransformer(formats).description(""))
       ->type_name("text|json")
       ->default_str("text")
       ->envname("MESCLUN_LOG_FORMAT");

@@ -1,0 +1,168 @@
+"""The metadata service as applications see it from inside an instance (imds.md)."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import es256
+from cloud import Cloud
+from groups import App, echo_spec, serving_instances
+from http_call import Connection
+from waiting import wait_for
+
+MARK = {"X-Send-Metadata": "true"}
+needs_sdk = pytest.mark.skipif(importlib.util.find_spec("salad_cloud_imds_sdk") is None, reason="no IMDS SDK")
+
+
+def ask(app: App, method: str, path: str, body: bytes | None = None, **headers: str) -> dict[str, Any]:
+    """Sends the request from inside the instance; headers named send_x go to the metadata service."""
+    sent = {f"X-Send-{name.replace('_', '-')}": value for name, value in headers.items()} or MARK
+    reply = app.call(method, f"/metadata{path}", body=body, headers=sent)
+    assert reply.status == 200, reply
+    return reply.json
+
+
+def json_of(answer: dict[str, Any]) -> Any:
+    import json
+    return json.loads(answer["body"])
+
+
+def test_status(shared_app: App) -> None:
+    answer = ask(shared_app, "GET", "/v1/status")
+    assert answer["status"] == 200 and answer["headers"]["content-type"].startswith("application/json")
+    assert json_of(answer) == {"ready": True, "started": True}
+
+
+@pytest.mark.parametrize("headers", [
+    {"Other": "1"}, {"Metadata": "false"}, {"Metadata": ""},
+    {"Metadata": "true", "X_Forwarded_For": "1.2.3.4"}, {"Metadata": "true", "X_Forwarded_Host": "x"},
+    {"Metadata": "true", "X_Forwarded_Proto": "http"}, {"Metadata": "true", "X_Forwarded_For": ""}], ids=str)
+def test_requests_that_may_come_from_elsewhere_are_refused(shared_app: App, headers: dict[str, str]) -> None:
+    for path in ("/v1/status", "/v1/token", "/v1/nothing"):
+        answer = ask(shared_app, "GET", path, **headers)
+        assert answer["status"] == 403, answer
+        assert answer["headers"]["content-type"].startswith("application/problem+json")
+        problem = json_of(answer)
+        assert problem["status"] == 403 and problem["code"]
+        assert all(value for value in problem.values() if isinstance(value, str)), "never an empty string"
+
+
+def test_the_header_is_found_in_any_case(shared_app: App) -> None:
+    assert ask(shared_app, "GET", "/v1/status", METADATA="true")["status"] == 200
+
+
+def test_unknown_paths_and_methods(shared_app: App) -> None:
+    assert ask(shared_app, "GET", "/v1/nothing")["status"] == 404
+    assert ask(shared_app, "DELETE", "/v1/status")["status"] == 405
+    assert ask(shared_app, "GET", "/v1/reallocate")["status"] == 405
+
+
+def test_token_is_signed_by_a_published_key(cloud: Cloud, shared_app: App) -> None:
+    token = json_of(ask(shared_app, "GET", "/v1/token"))["jwt"]
+    assert len(token) <= 1000
+    with Connection(cloud.api_address) as connection:
+        keys = connection.call("GET", "/.well-known/workload-jwks.json").json
+    header, claims = es256.verify(token, keys)
+    assert header["typ"] == "JWT" and header["kid"].startswith("salad-workload-")
+    group = shared_app.api.group(shared_app.name)
+    assert claims["sub"] == claims["salad_machine_id"]
+    assert claims["sub"] in [instance["machine_id"] for instance in shared_app.api.instances(shared_app.name)]
+    assert claims["salad_workload_id"] == group["id"] and claims["salad_workload_name"] == group["name"]
+    assert claims["salad_organization_name"] == cloud.organization
+    assert claims["aud"] == claims["salad_organization_id"]
+    assert claims["exp"] - claims["iat"] == 300 and claims["nbf"] <= claims["iat"] and claims["jti"]
+    with pytest.raises(AssertionError):
+        head, body, signature = token.split(".")
+        es256.verify(f"{head}.{body[:-2]}AA.{signature}", keys)
+
+
+def test_deletion_cost(shared_app: App) -> None:
+    # Two replicas take turns: speak to one, by the way of its REST counterpart.
+    app = App(shared_app.cloud, shared_app.api, echo_spec())
+    try:
+        instance = app.wait_until_serving()[0]
+        path = f"/containers/{app.name}/instances/{instance['id']}"
+        assert json_of(ask(app, "GET", "/v1/deletion-cost")) == {"deletion_cost": 0}
+        # The full range is kept, and shown clamped to what the SDKs accept.
+        for cost, shown in ((500, 500), (999_999_999, 100_000), (-2_147_483_648, 0)):
+            assert ask(app, "PUT", "/v1/deletion-cost", b'{"deletion_cost": %d}' % cost)["status"] == 204
+            assert json_of(ask(app, "GET", "/v1/deletion-cost")) == {"deletion_cost": cost}
+            wait_for(lambda: app.api.get(path).json["deletion_cost"] == shown, f"{shown} in the REST API", 15)
+        for body in (b"", b"{}", b'{"deletion_cost": "1"}', b'{"deletion_cost": 2147483648}', b"{"):
+            assert ask(app, "PUT", "/v1/deletion-cost", body)["status"] == 400, body
+        assert app.api.patch(path, {"deletion_cost": 42}).status == 200
+        wait_for(lambda: json_of(ask(app, "GET", "/v1/deletion-cost")) == {"deletion_cost": 42},
+                 "the last writer wins", 15)
+    finally:
+        app.delete()
+
+
+def test_environment(cloud: Cloud, new_app: Callable[..., App]) -> None:
+    spec = echo_spec()
+    spec["container"]["environment_variables"] |= {"OWN": "välue", "SALAD_MACHINE_ID": "forged"}
+    app = new_app(container=spec["container"])
+    found = app.call("GET", "/env").json
+    group, instance = app.api.group(app.name), app.api.instances(app.name)[0]
+    assert found["OWN"] == "välue"
+    expected = {"SALAD_ORGANIZATION_NAME": cloud.organization, "SALAD_PROJECT_NAME": cloud.project,
+                "SALAD_CONTAINER_GROUP_NAME": app.name, "SALAD_CONTAINER_GROUP_ID": group["id"],
+                "SALAD_INSTANCE_ID": instance["id"], "SALAD_MACHINE_ID": instance["machine_id"],
+                "HOSTNAME": instance["id"]}
+    assert {name: found.get(name) for name in expected} == expected
+    assert found["SALAD_ORGANIZATION_ID"] and found["SALAD_PROJECT_ID"]
+    leaked = [name for name in found if name.startswith("MESCLUN_")]
+    assert not leaked, "nothing of the machine reaches the application"
+
+
+def new_run(app: App, before: dict[str, Any], what: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        found = [i for i in serving_instances(app.api, app.name) if i["id"] != before["id"]]
+        return found[0] if found else None
+    after = wait_for(look, f"a new run after {what}", 60)
+    wait_for(lambda: app.call("GET", "/").status == 200, "the new run behind the gateway", 15)
+    return after
+
+
+@needs_sdk
+def test_the_official_sdk_from_inside(new_app: Callable[..., App]) -> None:
+    app = new_app()
+    assert app.call("GET", "/sdk/status").json == {"ready": True, "started": True}
+    assert app.call("GET", "/sdk/token").json["jwt"].count(".") == 2
+    assert app.call("GET", "/sdk/deletion-cost?argument=7").json == {"deletion_cost": 7}
+
+    first = app.api.instances(app.name)[0]
+    run = app.call("GET", "/").json["run"]
+    app.call("PUT", "/file/kept.txt", body=b"files")
+    assert app.call("POST", "/sdk/restart").status == 200
+    second = new_run(app, first, "restart")
+    assert second["machine_id"] == first["machine_id"]
+    assert app.call("GET", "/").json["run"] != run
+    assert app.call("GET", "/file/kept.txt").body == b"files", "a restart keeps files"
+    assert second["deletion_cost"] == 0, "it belongs to the run"
+
+    assert app.call("POST", "/sdk/recreate").status == 200
+    third = new_run(app, second, "recreate")
+    assert third["machine_id"] == first["machine_id"]
+    assert app.call("GET", "/file/kept.txt").status == 404, "a fresh container has no files of the old one"
+
+    assert app.call("POST", "/sdk/reallocate?argument=too+slow+here").status == 200
+    fourth = new_run(app, third, "reallocate")
+    assert fourth["machine_id"] != first["machine_id"]
+    events = {event["event_name"]: event for event in app.api.events(app.name)}
+    for name in ("Instance Restarted", "Instance Recreated", "Instance Reallocated by User"):
+        assert name in events
+    assert "too slow here" in events["Instance Reallocated by User"]["detail"]
+
+
+def test_reasons_are_checked_but_not_their_case(new_app: Callable[..., App]) -> None:
+    app = new_app()
+    before = app.api.instances(app.name)[0]
+    for body in (b"", b"{}", b'{"reason": ""}', b'{"reason": 1}', b'{"reason": "%s"}' % (b"x" * 1001), b"{"):
+        assert ask(app, "POST", "/v1/reallocate", body)["status"] == 400, body
+    assert app.api.instances(app.name)[0]["id"] == before["id"]
+    assert ask(app, "POST", "/v1/reallocate", b'{"Reason": "published applications write it so"}')["status"] == 204
+    assert new_run(app, before, "reallocate")["machine_id"] != before["machine_id"]

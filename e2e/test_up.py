@@ -1,0 +1,77 @@
+"""`mesclun up` where it cannot work: it says why and what to do, and ends with 1 (2 for wrong usage)."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import socket
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from cloud import BINARY, Cloud
+
+
+def refused(cloud: Cloud, *arguments: str) -> str:
+    """What it said on standard error before it ended with 1."""
+    done = subprocess.run([*cloud.command(), *arguments], capture_output=True, text=True, timeout=60,
+                          stdin=subprocess.DEVNULL, env=cloud.environment())
+    assert done.returncode == 1, done
+    assert "ready " not in done.stdout
+    return done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--api", "--gateway"])
+def test_ports_that_are_taken(new_cloud: Callable[..., Cloud], flag: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        cloud = new_cloud(nodes=1)
+        if flag == "--api":
+            cloud.api_address = address
+        else:
+            cloud.gateway_address = address
+        said = refused(cloud)
+    assert address in said
+
+
+def test_one_data_folder_is_for_one_cloud(new_cloud: Callable[..., Cloud]) -> None:
+    cloud = new_cloud(nodes=1)
+    cloud.start()
+    second = new_cloud(nodes=1)
+    second.data = cloud.data
+    assert str(cloud.data) in refused(second)
+    assert cloud.api().get("/containers").status == 200, "the first one is unharmed"
+
+
+def test_folders_that_cannot_be_written(new_cloud: Callable[..., Cloud], tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    for folder in (file, file / "below", pathlib.Path("/proc/mesclun")):
+        cloud = new_cloud(nodes=1)
+        cloud.data = folder
+        said = refused(cloud)
+        assert str(folder) in said and "--data" in said
+
+
+@pytest.mark.parametrize("arguments", [["--nodes", "many"], ["--nodes", "-1"], ["--api", "nonsense"], ["--nonsense"],
+                                       ["--runtime", "magic"]], ids=str)
+def test_wrong_usage_ends_with_2(tmp_path: pathlib.Path, arguments: list[str]) -> None:
+    done = subprocess.run([str(BINARY), "up", "--data", str(tmp_path / "data"), *arguments], capture_output=True,
+                          text=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert done.returncode == 2 and "--help" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_ready_line_and_context_agree(new_cloud: Callable[..., Cloud]) -> None:
+    cloud = new_cloud(nodes=2)
+    cloud.start()
+    written = json.loads(cloud.context.read_text())
+    assert cloud.api_address in written["api"] and cloud.gateway_address in written["gateway"]
+    assert (written["organization"], written["project"]) == (cloud.organization, cloud.project)
+    assert written["api_key"] == cloud.api_key and written["operator_key"]
+    cloud.wait_for_nodes()
+    assert len(cloud.nodes()) == 2
+    assert cloud.stop() == 0

@@ -1,0 +1,232 @@
+#include "agent/agent_command.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "agent/agent_service.h"
+#include "agent/control_endpoint.h"
+#include "agent/gpu_discovery.h"
+#include "agent/machine_facts.h"
+#include "api/gpu_class.h"
+#include "api/names.h"
+#include "base/ids.h"
+#include "base/real_clock.h"
+#include "base/service.h"
+#include "base/settings.h"
+
+namespace mesclun::agent {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kDescription =
+    "Offers this machine to a Mesclun cloud and runs the instances that it places here.\n"
+    "\n"
+    "The agent dials the cloud and the gateways; nothing ever connects to it. Its identity and "
+    "what it runs are\n"
+    "kept in the data folder. Ctrl-C or SIGTERM ends every instance within the grace and then the "
+    "agent; after a\n"
+    "kill -9 the instances run on and the next agent over the same folder adopts them.\n"
+    "\n"
+    "Instances are processes of this machine: the image of a group is only a name, its command "
+    "runs with the files\n"
+    "of this machine and the rights of this user. Therefore a cloud elsewhere is refused unless "
+    "you say\n"
+    "--allow-remote-cloud.";
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  mesclun agent --join-token \"$TOKEN\"\n"
+    "  mesclun agent --data /srv/b --name b --cpu-share 25 --gpu-class 'RTX 4090 (24 GB)'\n"
+    "  mesclun agent status --data /srv/b\n"
+    "  mesclun agent drain --data /srv/b";
+
+struct CommandSettings {
+  AgentOptions options;
+  std::string join_token_file;
+  std::string data;
+  size_t memory_bytes = 0;
+  size_t storage_bytes = 0;
+  std::vector<std::string> gpu_classes;
+  std::string runtime = "process";
+  std::string verb;
+  bool json = false;
+  LogSettings log;
+};
+
+std::string default_data_folder() {
+  if (::geteuid() == 0) return "/var/lib/mesclun/agent";
+  if (const char* base = std::getenv("XDG_DATA_HOME"); base != nullptr && *base == '/') {
+    return std::string(base) + "/mesclun/agent";
+  }
+  const char* home = std::getenv("HOME");
+  return std::string(home == nullptr ? "." : home) + "/.local/share/mesclun/agent";
+}
+
+void add_cloud_settings(CLI::App& app, CommandSettings& s) {
+  AgentOptions& options = s.options;
+  add_setting(app, "--cloud", options.cloud, "Where the cloud takes nodes");
+  add_setting(app, "--join-token", options.join_token,
+              "Lets a machine in that the cloud does not know yet");
+  app.add_option("--join-token-file", s.join_token_file, "A file with the join token in it")
+      ->type_name("FILE")
+      ->excludes("--join-token")
+      ->envname("MESCLUN_JOIN_TOKEN_FILE");
+  app.add_flag("--allow-remote-cloud", options.allow_remote_cloud,
+               "Take instances from a cloud on another machine, whose users can then run anything "
+               "here")
+      ->envname("MESCLUN_ALLOW_REMOTE_CLOUD");
+  add_setting(app, "--data", s.data, "Folder for identity, state and files; one agent each")
+      ->type_name("DIR");
+}
+
+void add_offer_settings(CLI::App& app, CommandSettings& s, const MachineFacts& machine) {
+  link::NodeFacts& facts = s.options.facts;
+  facts.hostname = machine.hostname;
+  facts.cpu = machine.cpu;
+  s.memory_bytes = machine.memory_bytes;
+  s.storage_bytes = machine.storage_bytes;
+  add_setting(app, "--name", facts.hostname, "How the machine is shown");
+  add_setting(
+      app, "--country", facts.country,
+      "Where it stands, as a lower-case ISO 3166-1 code; groups that name countries need it")
+      ->check([](const std::string& text) {
+        return text.empty() || api::is_country_code(text) ? std::string()
+                                                          : "is not a country code such as de";
+      });
+  add_setting(app, "--cpu", facts.cpu, 1, 1024, "Cores offered");
+  add_bytes_setting(app, "--memory", s.memory_bytes, 1024 * 1024, uint64_t{1} << 50,
+                    "Memory offered");
+  add_bytes_setting(app, "--storage", s.storage_bytes, 0, uint64_t{1} << 60, "Disk space offered");
+  app.add_option("--gpu-class", s.gpu_classes,
+                 "A GPU that is pretended, by the name or id of its class; shown as pretended "
+                 "everywhere; may be repeated")
+      ->type_name("NAME|UUID")
+      ->envname("MESCLUN_GPU_CLASS");
+  add_setting(app, "--cpu-share", facts.cpu_share_percent, 1, 100,
+              "Percent of each core that instances get: a slow machine for development");
+  app.add_option("--runtime", s.runtime, "What runs instances")
+      ->check(CLI::IsMember({"process"}))
+      ->capture_default_str()
+      ->envname("MESCLUN_RUNTIME");
+}
+
+void add_behaviour_settings(CLI::App& app, AgentSettings& s) {
+  add_setting(app, "--stop-grace", s.stop_grace, 0s, 1h, "From SIGTERM to SIGKILL");
+  add_setting(app, "--heartbeat", s.heartbeat, 100ms, 1min,
+              "How often the cloud hears from an idle agent, unless it says otherwise");
+  add_setting(app, "--report-gap", s.report_gap, 1ms, 1s, "Least time between two reports");
+  add_setting(app, "--action-delay", s.action_delay, 0s, 5s,
+              "From an instance's own restart, recreate or reallocate call to the deed");
+  add_setting(app, "--cloud-back-off-max", s.back_off_max, 1s, 10min,
+              "Longest wait between two dials of the cloud");
+  add_setting(app, "--refused-back-off", s.refused_back_off, 1s, 1h,
+              "Wait after the cloud refused this node");
+  add_setting(app, "--tunnel-back-off-max", s.tunnel_back_off_max, 100ms, 1min,
+              "Longest wait between two dials of a gateway");
+  add_setting(app, "--log-interval", s.logs.interval, 0s, 1min,
+              "How often the output of instances is collected; 0: never");
+  add_bytes_setting(app, "--log-buffer", s.logs.pending_bytes_max, 64 * 1024, size_t{1} << 30,
+                    "Output kept for the cloud; beyond, the oldest lines are dropped");
+  const std::map<std::string, HeaderRule> rules{
+      {"strict", HeaderRule::Strict},
+      {"relaxed-for-actions", HeaderRule::RelaxedForActions},
+      {"off", HeaderRule::Off}};
+  app.add_option("--metadata-header", s.metadata_header,
+                 "Whether the metadata service insists on 'Metadata: true'; some published clients "
+                 "leave it out of their restart, recreate and reallocate calls")
+      ->transform(CLI::CheckedTransformer(rules))
+      ->type_name("strict|relaxed-for-actions|off")
+      ->default_str("strict")
+      ->envname("MESCLUN_METADATA_HEADER");
+}
+
+void add_verbs(CLI::App& app, CommandSettings& s) {
+  const std::pair<const char*, const char*> verbs[] = {
+      {"pause", "Keep what runs, take nothing new"},
+      {"resume", "Take new instances again"},
+      {"drain", "Let go of what runs and take nothing new"},
+      {"status", "Show what runs here"}};
+  for (const auto& [verb, help] : verbs) {
+    CLI::App* sub = app.add_subcommand(verb, help);
+    sub->fallthrough();
+    sub->callback([&s, verb] { s.verb = verb; });
+    sub->add_flag("--json", s.json, "Print JSON");
+  }
+  app.require_subcommand(0, 1);
+}
+
+Result<std::string> read_token_file(const std::string& path) {
+  std::ifstream file(path);
+  std::string token;
+  if (!(file >> token)) return Error::invalid(fmt::format("there is no token in {}", path));
+  return token;
+}
+
+link::GpuFacts pretended_gpu(const std::string& text) {
+  link::GpuFacts gpu{.pretended = true};
+  if (const api::GpuClass* known = api::find_gpu_class(api::known_gpu_classes(), text)) {
+    gpu.class_id = is_uuid(text) ? known->id : "";
+    gpu.name = known->name;
+  } else if (is_uuid(text)) {
+    gpu.class_id = lower_case(text);
+    gpu.name = gpu.class_id;
+  } else {
+    gpu.name = text;
+  }
+  return gpu;
+}
+
+// The rest of what the machine offers; the cloud resolves names of GPUs to classes.
+Result<> complete(CommandSettings& s) {
+  AgentOptions& options = s.options;
+  options.data = s.data;
+  options.facts.agent_version = MESCLUN_VERSION;
+  options.facts.memory_mb = static_cast<int64_t>(s.memory_bytes / (1024 * 1024));
+  options.facts.storage_mb = static_cast<int64_t>(s.storage_bytes / (1024 * 1024));
+  GpuDiscovery found = discover_gpus();
+  options.facts.gpus = std::move(found.gpus);
+  if (!found.problem.empty()) options.facts.warnings.push_back(std::move(found.problem));
+  for (const std::string& text : s.gpu_classes) options.facts.gpus.push_back(pretended_gpu(text));
+  if (!s.join_token_file.empty()) {
+    TRY(options.join_token, read_token_file(s.join_token_file));
+  }
+  return {};
+}
+
+Task<Result<>> ask_and_print(CommandSettings settings) {
+  RealClock clock;
+  CO_TRY(const AgentStatus status, co_await ask_agent(settings.data, clock, settings.verb));
+  fmt::print("{}", settings.json ? to_json_text(status) + "\n" : describe(status));
+  co_return Result<>();
+}
+
+}  // namespace
+
+int run_agent_command(int argc, char** argv) {
+  CommandSettings settings;
+  settings.data = default_data_folder();
+  CLI::App app(kDescription, "mesclun agent");
+  app.footer(kFooter);
+  add_cloud_settings(app, settings);
+  add_offer_settings(app, settings, read_machine_facts(settings.data));
+  add_behaviour_settings(app, settings.options.settings);
+  add_log_settings(app, settings.log);
+  add_verbs(app, settings);
+  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  setup_logging(settings.log);
+  if (!settings.verb.empty()) {
+    return run_service([&](asio::io_context&) { return ask_and_print(settings); });
+  }
+  if (const Result<> completed = complete(settings); !completed) {
+    fmt::print(stderr, "mesclun: {}\n", completed.error().message);
+    return 2;
+  }
+  return run_service(
+      [&](asio::io_context& io) { return serve_agent(io.get_executor(), settings.options); });
+}
+
+}  // namespace mesclun::agent

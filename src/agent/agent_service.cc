@@ -1,0 +1,99 @@
+#include "agent/agent_service.h"
+
+#include "agent/control_endpoint.h"
+#include "agent/file_state_store.h"
+#include "agent/node_dialers.h"
+#include "agent/process_driver.h"
+#include "base/log.h"
+#include "base/real_clock.h"
+#include "base/real_random.h"
+#include "base/service.h"
+
+namespace mesclun::agent {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Beyond the grace of the instances, for the driver to clear up.
+constexpr Duration kStopSlack = 15s;
+
+Task<Result<>> check_cloud(Endpoint cloud, bool allow_remote) {
+  if (allow_remote) co_return Result<>();
+  const Result<bool> here = co_await is_this_machine(cloud);
+  if (here && *here) co_return Result<>();
+  co_return Error{
+      ErrorCode::FailedPrecondition,
+      fmt::format(
+          "the cloud {} is not on this machine. The process runtime runs what the cloud "
+          "says with the rights of this user and little isolation; pass --allow-remote-cloud "
+          "if you trust everybody who can create groups there",
+          cloud.to_string())};
+}
+
+Result<> make_data_folder(const fs::path& data) {
+  std::error_code error;
+  fs::create_directories(data, error);
+  if (!error) fs::permissions(data, fs::perms::owner_all, error);
+  if (!error) return {};
+  return Error::unavailable(
+      fmt::format("cannot use the data folder {}: {}", data.string(), error.message()));
+}
+
+// From here on there is an agent to stop, whatever happens.
+Task<Result<>> run_until_cancelled(asio::any_io_executor executor, Clock& clock, NodeAgent& agent,
+                                   AgentOptions& options) {
+  CO_TRY_DO(co_await agent.start());
+  ControlEndpoint control(executor, clock, agent);
+  Result<> result = control.open(executor, options.data);
+  if (result) {
+    log_info("agent", "the agent works",
+             {{"machine_id", agent.machine_id()},
+              {"cloud", options.cloud.to_string()},
+              {"data", options.data.string()}});
+    for (const std::string& warning : agent.facts().warnings) log_warning("agent", warning);
+    co_await until_cancelled();
+    // What follows is the orderly end and must not be cut short by the signal that asked for it.
+    co_await asio::this_coro::reset_cancellation_state();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    log_info("agent", "stopping all instances",
+             {{"grace_s", to_seconds(options.settings.stop_grace)}});
+    result = co_await agent.stop_instances("the agent of this machine was stopped",
+                                           options.settings.stop_grace + kStopSlack);
+  }
+  co_await control.close();
+  std::error_code ignored;
+  fs::remove(control_endpoint(options.data).host, ignored);
+  co_return result;
+}
+
+}  // namespace
+
+Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options) {
+  CO_TRY_DO(co_await check_cloud(options.cloud, options.allow_remote_cloud));
+  CO_TRY_DO(make_data_folder(options.data));
+  options.data = fs::absolute(options.data);
+  CO_TRY(const DataLock lock, DataLock::take(options.data));
+  CO_TRY(const std::unique_ptr<FileStateStore> store, FileStateStore::open(options.data));
+  RealClock clock;
+  RealRandom random;
+  ProcessDriverSettings driver_settings{.data_folder = (options.data / "process").string()};
+  CO_TRY(const std::unique_ptr<ProcessDriver> driver,
+         co_await ProcessDriver::open(executor, clock, std::move(driver_settings)));
+  CloudDialer cloud(options.cloud, executor, clock);
+  GatewayDialer gateways(executor, clock);
+  NodeAgent::Parts parts{.executor = executor,
+                         .clock = clock,
+                         .random = random,
+                         .driver = *driver,
+                         .store = *store,
+                         .dialer = cloud,
+                         .tunnels = &gateways};
+  NodeAgent agent(std::move(parts), options.settings, options.facts, options.join_token);
+  const Result<> result = co_await run_until_cancelled(executor, clock, agent, options);
+  co_await agent.close();
+  co_await driver->close();
+  co_return result;
+}
+
+}  // namespace mesclun::agent

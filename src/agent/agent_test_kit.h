@@ -1,0 +1,196 @@
+// For the tests of this folder: a node under virtual time, with a cloud that does what it is told.
+#pragma once
+
+#include "agent/fake_driver.h"
+#include "agent/node_agent.h"
+#include "base/ids.h"
+#include "base/test_loop.h"
+
+namespace mesclun::agent {
+
+// The other end of sessions: welcomes, says what is desired, keeps what it hears.
+class FakeCloud final : public link::Dialer {
+ public:
+  FakeCloud(const asio::any_io_executor& executor, Clock& clock)
+      : executor_(executor), clock_(clock), scope_(executor, "fake cloud") {}
+
+  bool down = false;
+  bool silent = false;  // after the welcome
+  bool acknowledges = true;
+  std::optional<link::Goodbye> refusal;
+  link::Welcome welcome{.heartbeat_ms = 5'000};
+  link::Desired desired{.revision = 1};
+  std::string jwt = "token-1";
+  Duration jwt_life = 300s;
+
+  int dials = 0;
+  int sessions = 0;
+  int reports = 0;
+  int token_requests = 0;
+  link::Hello last_hello;
+  link::Report last;
+  std::vector<link::InstanceEvent> events;  // each sequence once
+  std::vector<link::LogBatch> logs;
+
+  Task<Result<link::SessionPtr>> dial() override {
+    ++dials;
+    if (down) co_return Error::unavailable("connection refused");
+    auto [ours, theirs] = link::memory_session_pair(executor_, clock_);
+    scope_.spawn(serve(std::move(theirs)));
+    co_return std::move(ours);
+  }
+  // Says what is desired, with a new revision.
+  void say() {
+    ++desired.revision;
+    if (session_ != nullptr) say_quietly(desired);
+  }
+  void say_quietly(const link::Message& message) {
+    if (session_ == nullptr) return;
+    const Result<> sent = session_->send(message);
+    static_cast<void>(sent);
+  }
+  void hang_up() {
+    if (session_ != nullptr) session_->close();
+  }
+  Task<void> close() { co_await scope_.stop(); }
+
+  link::Assignment& assign(const std::string& allocation_id, const json::object& spec) {
+    link::Assignment& a = desired.assignments.emplace_back();
+    a.allocation_id = allocation_id;
+    a.instance_id = "instance-of-" + allocation_id;
+    a.group = {"group-id", "group", "project-id", "project", "organization-id", "organization"};
+    a.spec = spec;
+    return a;
+  }
+  const link::InstanceReport* find(const std::string& allocation_id) const {
+    for (const link::InstanceReport& instance : last.instances) {
+      if (instance.allocation_id == allocation_id) return &instance;
+    }
+    return nullptr;
+  }
+  std::vector<std::string> event_names() const {
+    std::vector<std::string> names;
+    for (const link::InstanceEvent& event : events) names.push_back(event.name);
+    return names;
+  }
+
+ private:
+  Task<Result<>> serve(link::SessionPtr owned) {
+    link::Session& session = *owned;
+    CO_TRY(const link::Message first, co_await session.receive());
+    last_hello = std::get<link::Hello>(first);
+    if (refusal) {
+      CO_TRY_DO(session.send(*refusal));
+      session.close();
+      co_return Result<>();
+    }
+    ++sessions;
+    CO_TRY_DO(session.send(welcome));
+    if (!silent) CO_TRY_DO(session.send(desired));
+    session_ = &session;
+    while (true) {
+      Result<link::Message> message = co_await session.receive();
+      if (!message) break;
+      hear(session, *message);
+    }
+    if (session_ == &session) session_ = nullptr;
+    co_return Result<>();
+  }
+  void hear(link::Session& session, const link::Message& message) {
+    if (const auto* report = std::get_if<link::Report>(&message)) {
+      ++reports;
+      last = *report;
+      for (const link::InstanceEvent& event : report->events) {
+        if (events.empty() || events.back().sequence < event.sequence) events.push_back(event);
+      }
+      if (acknowledges && !report->events.empty() && !silent) {
+        say_quietly(link::Acknowledge{report->events.back().sequence});
+      }
+    } else if (const auto* batch = std::get_if<link::LogBatch>(&message)) {
+      logs.push_back(*batch);
+    } else if (const auto* request = std::get_if<link::TokenRequest>(&message)) {
+      ++token_requests;
+      const int64_t expires = to_unix_seconds(clock_.wall_now() + jwt_life);
+      if (!silent) say_quietly(link::TokenReply{request->group_id, jwt, expires});
+    } else if (!silent) {
+      const Result<> sent = session.send(link::Heartbeat{});
+      static_cast<void>(sent);
+    }
+  }
+
+  asio::any_io_executor executor_;
+  Clock& clock_;
+  link::Session* session_ = nullptr;
+  Scope scope_;
+};
+
+// One machine with its cloud. The agent may be killed and begun again; driver and store stay.
+class TestNode {
+ public:
+  VirtualLoop loop;
+  SeededRandom random{1};
+  MemoryStateStore store;
+  FakeDriver driver{loop.executor(), loop.clock, random};
+  FakeCloud cloud{loop.executor(), loop.clock};
+  AgentSettings settings;
+  TunnelDialer* tunnels = nullptr;
+  std::unique_ptr<NodeAgent> agent;
+
+  ~TestNode() {
+    if (agent) kill();
+    loop.run(close_all());
+  }
+  void start() {
+    NodeAgent::Parts parts{.executor = loop.executor(),
+                           .clock = loop.clock,
+                           .random = random,
+                           .driver = driver,
+                           .store = store,
+                           .dialer = cloud,
+                           .tunnels = tunnels};
+    link::NodeFacts facts{.hostname = "box", .cpu = 4, .memory_mb = 8192, .cpu_share_percent = 50};
+    agent = std::make_unique<NodeAgent>(parts, settings, facts, "join");
+    loop.run(agent->start());
+  }
+  // Like kill -9, but for the memory: nothing is stopped, nothing more is said.
+  void kill() {
+    loop.run(close_agent());
+    agent.reset();
+  }
+  void run_for(Duration length) { loop.clock.run_for(length); }
+  template <class Predicate>
+  bool until(Predicate done, Duration limit = 60s) {
+    return loop.clock.run_while_not(done, limit);
+  }
+  link::InstanceReport report(const std::string& allocation_id = "a") const {
+    const link::InstanceReport* found = cloud.find(allocation_id);
+    return found == nullptr ? link::InstanceReport{} : *found;
+  }
+  // The supervisor of the one live run.
+  InstanceSupervisor& instance() { return *agent->find_instance(driver.live().at(0)); }
+
+ private:
+  Task<Result<>> close_agent() {
+    co_await agent->close();
+    co_return Result<>();
+  }
+  Task<Result<>> close_all() {
+    co_await cloud.close();
+    co_await driver.close();
+    co_return Result<>();
+  }
+};
+
+// A group in the shape that the cloud sends.
+inline json::object test_spec(std::string_view more = "{}") {
+  json::value spec = json::parse(R"({
+    "name": "group", "display_name": "group", "autostart_policy": true,
+    "restart_policy": "always", "replicas": 1, "country_codes": [], "scaling-actions": [],
+    "scheduled-scaling-enabled": false,
+    "container": {"image": "app:1", "command": ["app"], "environment_variables": {},
+      "resources": {"cpu": 2, "memory": 1024, "gpu_classes": []}}
+  })");
+  return merge_patch(std::move(spec), json::parse(more)).as_object();
+}
+
+}  // namespace mesclun::agent

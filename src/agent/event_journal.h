@@ -1,0 +1,42 @@
+// System events on their way to the cloud: kept, in order, until it has them.
+#pragma once
+
+#include <deque>
+#include <functional>
+
+#include "agent/state_store.h"
+
+namespace mesclun::agent {
+
+inline constexpr size_t kEventsMax = 1'000;
+
+// Runs on:  the agent's loop.
+// Promise:  sequences grow by one, over restarts too. Beyond kEventsMax the oldest are dropped, and
+// the log says so. Lifetime: the store outlives it.
+class EventJournal {
+ public:
+  explicit EventJournal(StateStore& store) : store_(store) {}
+
+  void load(std::vector<link::InstanceEvent> events, int64_t next_sequence);
+  // Gives the event its sequence.
+  void append(link::InstanceEvent event);
+  // The cloud has everything up to there.
+  void acknowledge(int64_t sequence);
+
+  // Those after `sequence`, in order.
+  std::vector<link::InstanceEvent> after(int64_t sequence) const;
+  int64_t last_sequence() const { return next_sequence_ - 1; }
+  size_t size() const { return events_.size(); }
+  uint64_t dropped() const { return dropped_; }
+
+ private:
+  void rewrite();
+
+  StateStore& store_;
+  std::deque<link::InstanceEvent> events_;
+  int64_t next_sequence_ = 1;
+  size_t stale_ = 0;  // acknowledged lines that the store still has
+  uint64_t dropped_ = 0;
+};
+
+}  // namespace mesclun::agent

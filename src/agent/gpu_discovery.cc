@@ -1,0 +1,115 @@
+#include "agent/gpu_discovery.h"
+
+#include <dlfcn.h>
+
+#include <array>
+#include <cmath>
+
+namespace mesclun::agent {
+
+namespace {
+
+// The part of NVML's stable C interface that we need, declared here so that no build needs its
+// headers.
+using nvmlReturn = int;  // 0: success
+using nvmlDevice = void*;
+struct nvmlMemory {
+  unsigned long long total;
+  unsigned long long free;
+  unsigned long long used;
+};
+constexpr unsigned kNameBytes = 96;
+
+class Nvml {
+ public:
+  explicit Nvml(const std::string& library)
+      : library_(::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL)) {}
+  ~Nvml() {
+    if (library_ != nullptr) ::dlclose(library_);
+  }
+  Nvml(const Nvml&) = delete;
+  Nvml& operator=(const Nvml&) = delete;
+
+  bool loaded() const { return library_ != nullptr; }
+  template <class Function>
+  Function* find(const char* name) const {
+    return reinterpret_cast<Function*>(::dlsym(library_, name));
+  }
+
+ private:
+  void* library_;
+};
+
+struct Calls {
+  nvmlReturn (*init)();
+  nvmlReturn (*shutdown)();
+  nvmlReturn (*count)(unsigned*);
+  nvmlReturn (*handle)(unsigned, nvmlDevice*);
+  nvmlReturn (*name)(nvmlDevice, char*, unsigned);
+  nvmlReturn (*memory)(nvmlDevice, nvmlMemory*);
+
+  explicit Calls(const Nvml& nvml)
+      : init(nvml.find<nvmlReturn()>("nvmlInit_v2")),
+        shutdown(nvml.find<nvmlReturn()>("nvmlShutdown")),
+        count(nvml.find<nvmlReturn(unsigned*)>("nvmlDeviceGetCount_v2")),
+        handle(nvml.find<nvmlReturn(unsigned, nvmlDevice*)>("nvmlDeviceGetHandleByIndex_v2")),
+        name(nvml.find<nvmlReturn(nvmlDevice, char*, unsigned)>("nvmlDeviceGetName")),
+        memory(nvml.find<nvmlReturn(nvmlDevice, nvmlMemory*)>("nvmlDeviceGetMemoryInfo")) {}
+  bool complete() const {
+    return init != nullptr && shutdown != nullptr && count != nullptr && handle != nullptr &&
+           name != nullptr && memory != nullptr;
+  }
+};
+
+void list_devices(const Calls& nvml, GpuDiscovery& out) {
+  unsigned count = 0;
+  if (const nvmlReturn error = nvml.count(&count); error != 0) {
+    out.problem = fmt::format("the NVIDIA driver cannot count its GPUs (NVML error {})", error);
+    return;
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    nvmlDevice device = nullptr;
+    std::array<char, kNameBytes> name{};
+    nvmlMemory memory{};
+    nvmlReturn error = nvml.handle(i, &device);
+    if (error == 0) error = nvml.name(device, name.data(), kNameBytes - 1);
+    if (error == 0) error = nvml.memory(device, &memory);
+    if (error != 0) {
+      out.problem = fmt::format("GPU {} does not answer (NVML error {})", i, error);
+      continue;
+    }
+    link::GpuFacts gpu{.name = gpu_class_name(name.data(), memory.total)};
+    out.gpus.push_back(std::move(gpu));
+  }
+}
+
+}  // namespace
+
+std::string gpu_class_name(std::string_view product, uint64_t memory_bytes) {
+  for (std::string_view prefix : {"NVIDIA ", "GeForce "}) {
+    if (product.starts_with(prefix)) product.remove_prefix(prefix.size());
+  }
+  // Some of the memory is reserved, so the total is a little below the advertised size.
+  const double gib = static_cast<double>(memory_bytes) / (1024.0 * 1024 * 1024);
+  return fmt::format("{} ({:.0f} GB)", product, std::round(gib));
+}
+
+GpuDiscovery discover_gpus(const std::string& library) {
+  GpuDiscovery out;
+  const Nvml nvml(library);
+  if (!nvml.loaded()) return out;
+  const Calls calls(nvml);
+  if (!calls.complete()) {
+    out.problem = "the NVIDIA driver is too old to list its GPUs";
+    return out;
+  }
+  if (const nvmlReturn error = calls.init(); error != 0) {
+    out.problem = fmt::format("the NVIDIA driver does not start (NVML error {})", error);
+    return out;
+  }
+  list_devices(calls, out);
+  calls.shutdown();
+  return out;
+}
+
+}  // namespace mesclun::agent

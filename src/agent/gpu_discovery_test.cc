@@ -1,0 +1,58 @@
+#include "agent/gpu_discovery.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+namespace mesclun::agent {
+namespace {
+
+GpuDiscovery discover(const char* mode) {
+  ::setenv("FAKE_NVML", mode, 1);
+  return discover_gpus(MESCLUN_FAKE_NVML);
+}
+
+TEST(GpuDiscovery, NamesGpusLikeTheClassesOfTheCloud) {
+  const GpuDiscovery found = discover("two");
+  ASSERT_EQ(found.gpus.size(), 2u);
+  EXPECT_EQ(found.gpus[0].name, "RTX 4090 (24 GB)");
+  EXPECT_EQ(found.gpus[1].name, "H100 80GB HBM3 (80 GB)");
+  EXPECT_EQ(found.gpus[0].class_id, "");
+  EXPECT_FALSE(found.gpus[0].pretended);
+  EXPECT_EQ(found.problem, "");
+}
+
+TEST(GpuDiscovery, AMachineWithoutADriverHasNone) {
+  const GpuDiscovery found = discover_gpus("libno-such-driver.so.1");
+  EXPECT_TRUE(found.gpus.empty());
+  EXPECT_EQ(found.problem, "");
+}
+
+TEST(GpuDiscovery, ADriverWithoutGpusHasNone) {
+  EXPECT_TRUE(discover("none").gpus.empty());
+}
+
+TEST(GpuDiscovery, ABrokenDriverIsSaid) {
+  const GpuDiscovery found = discover("dead");
+  EXPECT_TRUE(found.gpus.empty());
+  EXPECT_THAT(found.problem, testing::HasSubstr("NVML error 9"));
+}
+
+TEST(GpuDiscovery, ALostGpuDoesNotHideTheOthers) {
+  const GpuDiscovery found = discover("lost");
+  ASSERT_EQ(found.gpus.size(), 1u);
+  EXPECT_THAT(found.problem, testing::HasSubstr("GPU 0"));
+}
+
+TEST(GpuDiscovery, ALibraryThatIsNoDriverIsSaid) {
+  EXPECT_THAT(discover_gpus("libm.so.6").problem, testing::HasSubstr("too old"));
+}
+
+TEST(GpuClassName, RoundsReservedMemoryAway) {
+  EXPECT_EQ(gpu_class_name("NVIDIA GeForce RTX 3060", 12'288ULL * 1024 * 1024), "RTX 3060 (12 GB)");
+  EXPECT_EQ(gpu_class_name("NVIDIA GeForce RTX 3080", 10'240ULL * 1024 * 1024), "RTX 3080 (10 GB)");
+  EXPECT_EQ(gpu_class_name("Tesla T4", 15'360ULL * 1024 * 1024), "Tesla T4 (15 GB)");
+}
+
+}  // namespace
+}  // namespace mesclun::agent

@@ -1,0 +1,242 @@
+#include "agent/instance_supervisor.h"
+
+#include "agent/clean_text.h"
+#include "base/ids.h"
+#include "base/log.h"
+
+namespace mesclun::agent {
+
+using link::RunOutcome;
+using link::RunState;
+
+namespace {
+
+constexpr size_t kDetailBytesMax = 2'000;
+
+}  // namespace
+
+InstanceSupervisor::InstanceSupervisor(const Home& home, AllocationRecord record)
+    : home_(home),
+      record_(std::move(record)),
+      run_taken_(record_.run),
+      wake_(home.executor),
+      scope_(home.executor, "instance") {
+  if (record_.instance_id.empty()) record_.instance_id = record_.assignment.instance_id;
+}
+
+InstanceSupervisor::~InstanceSupervisor() = default;
+
+void InstanceSupervisor::begin(std::optional<RunInfo> found) {
+  if (ended()) return;
+  Result<api::GroupSpec> wanted = read_spec(record_.assignment.spec);
+  if (!wanted) {
+    refuse(RunOutcome::Replace,
+           "this agent does not understand the spec: " + wanted.error().message);
+    return;
+  }
+  wanted_spec_ = std::move(*wanted);
+  // A spec that ran before was understood before.
+  spec_ = record_.spec.empty() ? wanted_spec_ : read_spec(record_.spec).value_or(wanted_spec_);
+  scope_.spawn(live(std::move(found)));
+}
+
+void InstanceSupervisor::refuse(RunOutcome outcome, std::string reason) {
+  NextStep step;
+  step.kind = NextStep::Kind::End;
+  step.outcome = outcome;
+  step.reason = std::move(reason);
+  record_.version = record_.assignment.version;
+  record_.run = record_.assignment.run;
+  finish(step);
+}
+
+void InstanceSupervisor::update(const link::Assignment& assignment) {
+  if (ended()) return;  // the cloud has not read our report yet
+  link::Assignment& current = record_.assignment;
+  // A stop is not taken back: what was told to end is ending.
+  const bool stop = current.stop || assignment.stop;
+  const bool new_spec = current.spec != assignment.spec;
+  const bool new_cost = assignment.deletion_cost_change > record_.deletion_cost_change;
+  const bool changed = new_spec || new_cost || stop != current.stop ||
+                       current.version != assignment.version || current.run != assignment.run ||
+                       current.run_action != assignment.run_action ||
+                       current.run_by_user != assignment.run_by_user;
+  if (!changed) return;
+  if (new_spec) {
+    Result<api::GroupSpec> wanted = read_spec(assignment.spec);
+    if (!wanted) {
+      log_error("agent", "a new spec is not understood; the old one stays",
+                {{"instance", record_.instance_id}, {"error", wanted.error().message}});
+      current.stop = stop;
+      wake_.notify_all();
+      return;
+    }
+    wanted_spec_ = std::move(*wanted);
+  }
+  current = assignment;
+  current.stop = stop;
+  if (new_cost) take_deletion_cost();
+  // A new version that asks for no new run is only a label of the one that runs.
+  if (current.run <= run_taken_) record_.version = current.version;
+  save(Durability::ProcessCrash);
+  home_.changed();
+  wake_.notify_all();
+}
+
+void InstanceSupervisor::stop() {
+  if (record_.assignment.stop || ended()) return;
+  record_.assignment.stop = true;
+  save(Durability::ProcessCrash);
+  wake_.notify_all();
+}
+
+void InstanceSupervisor::let_go(std::string reason) {
+  if (!let_go_reason_.empty()) return;
+  let_go_reason_ = std::move(reason);
+  wake_.notify_all();
+}
+
+link::InstanceReport InstanceSupervisor::report() const {
+  link::InstanceReport report{.allocation_id = record_.assignment.allocation_id,
+                              .instance_id = record_.instance_id,
+                              .version = record_.version,
+                              .run = record_.run,
+                              .state = record_.state,
+                              .started = record_.started,
+                              .ready = record_.ready,
+                              .deletion_cost = record_.deletion_cost,
+                              .update_time = record_.update_time,
+                              .outcome = record_.outcome,
+                              .exclude_node = record_.exclude_node,
+                              .reason = record_.reason};
+  return report;
+}
+
+void InstanceSupervisor::serve_metadata(ConnPtr conn) {
+  if (present()) run_->metadata().serve(std::move(conn));
+}
+
+void InstanceSupervisor::set_deletion_cost(int32_t cost) {
+  if (record_.deletion_cost == cost) return;
+  record_.deletion_cost = cost;
+  save(Durability::ProcessCrash);
+  home_.changed();
+}
+
+// The last writer wins; this time it is the API.
+void InstanceSupervisor::take_deletion_cost() {
+  const link::Assignment& assignment = record_.assignment;
+  if (assignment.deletion_cost_change <= record_.deletion_cost_change) return;
+  record_.deletion_cost_change = assignment.deletion_cost_change;
+  record_.deletion_cost = assignment.deletion_cost;
+}
+
+void InstanceSupervisor::ask(SelfAction action, std::string reason) {
+  if (record_.action != SelfAction::None || record_.state == RunState::Stopping) return;
+  record_.action = action;
+  record_.action_reason = std::move(reason);
+  action_due_ = home_.clock.now() + home_.settings.action_delay;
+  save(Durability::ProcessCrash);
+  wake_.notify_all();
+}
+
+void InstanceSupervisor::on_probe(api::ProbeKind kind, const RunHealth::Change& change,
+                                  const std::string& detail) {
+  if (record_.state != RunState::Running) return;
+  if (change.startup_passed) {
+    // The observed order of a good start is "ready", then "startup passed": where readiness is
+    // probed in the same moment its first result is awaited.
+    const ProbeState* readiness = run_->health().find(api::ProbeKind::Readiness);
+    if (readiness != nullptr && readiness->probe().initial_delay_seconds == 0) {
+      held_startup_event_ = detail;
+    } else {
+      add_event(event::kStartupPassed, detail);
+    }
+  }
+  if (change.became_ready) add_event(event::kReady, detail);
+  if (change.became_unready) add_event(event::kNotReady, detail);
+  if (kind == api::ProbeKind::Readiness && held_startup_event_) {
+    add_event(event::kStartupPassed, *std::exchange(held_startup_event_, std::nullopt));
+  }
+  show_health();
+}
+
+void InstanceSupervisor::show_health() {
+  const RunHealth& health = run_->health();
+  if (record_.started == health.started() && record_.ready == health.ready()) return;
+  record_.started = health.started();
+  record_.ready = health.ready();
+  record_.update_time = to_unix_nanos(home_.clock.wall_now());
+  save(Durability::ProcessCrash);
+  home_.changed();
+}
+
+void InstanceSupervisor::add_event(std::string_view name, std::string_view detail) {
+  link::InstanceEvent event{.group_id = group_id(),
+                            .instance_id = record_.instance_id,
+                            .version = record_.version,
+                            .time = to_unix_nanos(home_.clock.wall_now()),
+                            .name = std::string(name)};
+  event.detail = clean_text(detail, kDetailBytesMax);
+  home_.journal.append(std::move(event));
+  home_.changed();
+}
+
+void InstanceSupervisor::set_state(RunState state) {
+  record_.state = state;
+  record_.update_time = to_unix_nanos(home_.clock.wall_now());
+  save(Durability::ProcessCrash);
+  home_.changed();
+}
+
+void InstanceSupervisor::save(Durability durability) {
+  saved_ = home_.store.save_allocation(record_, durability);
+  if (!saved_) {
+    log_error("agent", "the state of an instance could not be stored",
+              {{"instance", record_.instance_id}, {"error", saved_.error().message}});
+  }
+}
+
+void InstanceSupervisor::finish(const NextStep& step) {
+  record_.state = RunState::Ended;
+  record_.update_time = to_unix_nanos(home_.clock.wall_now());
+  record_.started = record_.ready = false;
+  record_.outcome = step.outcome;
+  record_.exclude_node = step.exclude_node;
+  record_.reason = clean_text(step.reason, kDetailBytesMax);
+  record_.action = SelfAction::None;
+  save(Durability::PowerLoss);
+  home_.changed();
+}
+
+Task<void> InstanceSupervisor::close() {
+  co_await scope_.stop();
+}
+
+size_t InstanceSupervisor::recent_restarts() const {
+  const int64_t since = to_unix_nanos(home_.clock.wall_now() - kQuickExitWindow);
+  return static_cast<size_t>(
+      std::ranges::count_if(record_.quick_exits, [since](int64_t t) { return t > since; }));
+}
+
+RunFacts InstanceSupervisor::facts() const {
+  RunFacts facts;
+  facts.stop = record_.assignment.stop;
+  facts.let_go_reason = let_go_reason_;
+  facts.action = record_.action;
+  facts.action_reason = record_.action_reason;
+  facts.action_due = action_due_;
+  facts.newer_run = record_.assignment.run > run_taken_;
+  facts.run_action = record_.assignment.run_action;
+  facts.run_by_user = record_.assignment.run_by_user;
+  if (run_ != nullptr) {
+    facts.exit = run_->exit();
+    facts.failed_probe = run_->failed_probe();
+    facts.refused = run_->refused();
+  }
+  facts.policy = wanted_spec_.restart_policy;
+  facts.recent_restarts = recent_restarts();
+  return facts;
+}
+
+}  // namespace mesclun::agent

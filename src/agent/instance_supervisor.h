@@ -1,0 +1,119 @@
+// One allocation on this node: carries out what the cloud and the instance itself ask for, run
+// after run.
+//
+//            ┌────────────── RunAgain: restart, recreate, exit 0 under `always` ──────────────┐
+//            ▼                                                                                │
+//   Creating (create, metadata, start) ──► Running (probes) ──► Stopping (SIGTERM, grace, SIGKILL)
+//                                                                       │ End
+//                                                                       ▼
+//                                                       Ended: Stopped, Succeeded, Failed, Replace
+#pragma once
+
+#include "agent/event_journal.h"
+#include "agent/instance_run.h"
+#include "agent/run_maker.h"
+#include "agent/token_cache.h"
+#include "base/random.h"
+
+namespace mesclun::agent {
+
+// Runs on:  the agent's loop.
+// Promise:  a run is written to the store before the driver hears of it, so that an agent that is
+// killed at any
+//           instruction finds it again. The state is reported, with `changed`, as soon as it is
+//           seen.
+// Errors:   none leave; what fails ends the allocation with a reason.
+// Lifetime: close() before destruction. All parts of Home outlive it.
+class InstanceSupervisor final : public MetadataHost, private InstanceRun::Observer {
+ public:
+  struct Home {
+    asio::any_io_executor executor;
+    Clock& clock;
+    Random& random;
+    ContainerDriver& driver;
+    StateStore& store;
+    EventJournal& journal;
+    TokenCache& tokens;
+    LogShipper& logs;
+    const AgentSettings& settings;
+    const NodeIdentity& node;
+    std::function<void()> changed;
+  };
+
+  InstanceSupervisor(const Home& home, AllocationRecord record);
+  ~InstanceSupervisor() override;
+
+  // Begins the first run, or goes on after a restart of the agent: with the run that the driver
+  // still has, if any.
+  void begin(std::optional<RunInfo> found);
+  // Ends without a run: a node that takes nothing, a stop for what never ran here.
+  void refuse(link::RunOutcome outcome, std::string reason);
+
+  // What the cloud says now; the same again changes nothing.
+  void update(const link::Assignment& assignment);
+  void stop();                      // the cloud left it out
+  void let_go(std::string reason);  // the machine's owner wants it elsewhere
+
+  link::InstanceReport report() const;
+  const AllocationRecord& record() const { return record_; }
+  bool ended() const { return record_.state == link::RunState::Ended; }
+  const std::string& instance_id() const { return record_.instance_id; }
+  const std::string& group_id() const { return record_.assignment.group.group_id; }
+  // For what arrives by other ways than the run's own network.
+  void serve_metadata(ConnPtr conn);
+
+  // Ends our tasks. A live application runs on.
+  Task<void> close();
+
+  // MetadataHost
+  bool present() const override { return run_ != nullptr && !ended(); }
+  bool started() const override { return record_.started; }
+  bool ready() const override { return record_.ready; }
+  int32_t deletion_cost() const override { return record_.deletion_cost; }
+  void set_deletion_cost(int32_t cost) override;
+  void ask(SelfAction action, std::string reason) override;
+  Task<Result<std::string>> token() override { return home_.tokens.token(group_id()); }
+
+ private:
+  // InstanceRun::Observer
+  void on_probe(api::ProbeKind kind, const RunHealth::Change& change,
+                const std::string& detail) override;
+  void on_end_seen() override { wake_.notify_all(); }
+
+  Task<Result<>> live(std::optional<RunInfo> found);
+  Task<Result<>> run_after_run(std::optional<RunInfo> found);
+  Task<Result<>> resume(std::optional<RunInfo> found);
+  Task<Result<>> begin_run(bool keep_files);
+  Task<Result<>> start_run();
+  void on_running();
+  Task<Result<NextStep>> next_step();
+  Task<Result<>> end_run(bool keep_files);
+  Task<Result<>> drop_run(std::string instance_id);
+  Task<Result<NextStep>> pause(NextStep step);
+  void take(const NextStep& step);
+  void finish(const NextStep& step);
+
+  RunFacts facts() const;
+  size_t recent_restarts() const;
+  void make_run_object();
+  void show_health();
+  void take_deletion_cost();
+  void add_event(std::string_view name, std::string_view detail);
+  void set_state(link::RunState state);
+  void save(Durability durability);
+
+  const Home& home_;
+  AllocationRecord record_;
+  api::GroupSpec wanted_spec_;  // of record_.assignment
+  api::GroupSpec spec_;         // of the current run
+  std::unique_ptr<InstanceRun> run_;
+  int32_t run_taken_ = 0;  // the highest Assignment.run that was acted upon
+  TimePoint action_due_{};
+  std::string let_go_reason_;
+  std::optional<std::string> held_startup_event_;  // detail
+  Result<> saved_;                                 // whether the last save worked
+  Notify wake_;
+  Scope scope_;
+};
+
+}  // namespace mesclun::agent

@@ -1,0 +1,222 @@
+#include "agent/node_agent.h"
+
+#include "agent/clean_text.h"
+#include "base/crypto.h"
+#include "base/ids.h"
+#include "base/log.h"
+
+namespace mesclun::agent {
+
+using link::NodeMode;
+using link::RunOutcome;
+
+namespace {
+
+constexpr int kListTries = 5;
+constexpr Duration kListAgain = 1s;
+constexpr Duration kConnectLimit = 10s;
+
+constexpr std::string_view kDrainReason = "the owner of this machine drains it";
+
+link::NodeFacts with_warnings(link::NodeFacts facts, const DriverFacts& driver) {
+  facts.runtime = driver.runtime;
+  facts.warnings.insert(facts.warnings.end(), driver.warnings.begin(), driver.warnings.end());
+  return facts;
+}
+
+}  // namespace
+
+NodeAgent::NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts,
+                     std::string join_token)
+    : parts_(std::move(parts)),
+      settings_(std::move(settings)),
+      facts_(with_warnings(std::move(facts), parts_.driver.facts())),
+      join_token_(std::move(join_token)),
+      identity_{.cpu_share_percent = facts_.cpu_share_percent},
+      journal_(parts_.store),
+      logs_(parts_.executor, parts_.driver, parts_.clock, settings_.logs),
+      tokens_(parts_.executor, parts_.clock,
+              [this](const link::TokenRequest& request) {
+                return session_ != nullptr && session_->send(request).has_value();
+              }),
+      home_{.executor = parts_.executor,
+            .clock = parts_.clock,
+            .random = parts_.random,
+            .driver = parts_.driver,
+            .store = parts_.store,
+            .journal = journal_,
+            .tokens = tokens_,
+            .logs = logs_,
+            .settings = settings_,
+            .node = identity_,
+            .changed = [this] { changed(); }},
+      session_loop_(parts_.executor, parts_.clock, parts_.random, parts_.dialer, *this, settings_),
+      changed_(parts_.executor),
+      reapable_(parts_.executor),
+      scope_(parts_.executor, "node agent") {
+  if (parts_.tunnels == nullptr) return;
+  tunnels_ =
+      std::make_unique<TunnelKeeper>(parts_.executor, parts_.clock, parts_.random, *parts_.tunnels,
+                                     settings_, [this](std::string instance_id, uint16_t port) {
+                                       return connect_instance(std::move(instance_id), port);
+                                     });
+}
+
+NodeAgent::~NodeAgent() = default;
+
+Task<Result<>> NodeAgent::start() {
+  CO_TRY(StoredState stored, parts_.store.load());
+  node_ = std::move(stored.node);
+  if (node_.machine_id.empty()) {
+    node_.machine_id = new_uuid(parts_.random);
+    node_.node_secret = new_secret(parts_.random);
+    CO_TRY_DO(parts_.store.save_node(node_));
+  }
+  identity_.machine_id = node_.machine_id;
+  journal_.load(std::move(stored.events), stored.next_sequence);
+  CO_TRY_DO(co_await adopt(std::move(stored.allocations)));
+  if (node_.mode == NodeMode::Draining) let_go_all(std::string(kDrainReason));
+  scope_.spawn(reap());
+  scope_.spawn(session_loop_.run());
+  co_return Result<>();
+}
+
+// Meets what the store says with what the driver has.
+Task<Result<>> NodeAgent::adopt(std::vector<AllocationRecord> allocations) {
+  Result<std::vector<RunInfo>> runs = std::vector<RunInfo>();
+  for (int attempt = 1;; ++attempt) {
+    runs = co_await parts_.driver.list();
+    if (runs) break;
+    if (attempt == kListTries || runs.code() == ErrorCode::Cancelled) co_return runs.error();
+    CO_TRY_DO(co_await parts_.clock.sleep_for(kListAgain));
+  }
+  std::map<std::string, RunInfo> found;
+  for (RunInfo& run : *runs) found.emplace(run.instance_id, std::move(run));
+  for (AllocationRecord& record : allocations) {
+    std::optional<RunInfo> run;
+    const bool ended = record.state == link::RunState::Ended;
+    if (const auto at = found.find(record.instance_id); at != found.end() && !ended) {
+      run = std::move(at->second);
+      found.erase(at);
+    }
+    // Files that the next run is to take over stay.
+    if (!ended && record.run != 0) found.erase(record.files_of);
+    const std::string id = record.assignment.allocation_id;
+    auto supervisor = std::make_unique<InstanceSupervisor>(home_, std::move(record));
+    supervisor->begin(std::move(run));
+    supervisors_[id] = std::move(supervisor);
+  }
+  for (auto& [id, run] : found) scope_.spawn(remove_unknown(id));
+  co_return Result<>();
+}
+
+// A run that nobody here knows: of an allocation that ended, or of an agent whose state was lost.
+Task<Result<>> NodeAgent::remove_unknown(std::string instance_id) {
+  log_info("agent", "an unknown run is stopped and removed", {{"instance", instance_id}});
+  const Result<> stopped = co_await parts_.driver.stop(instance_id, settings_.stop_grace);
+  if (!stopped && stopped.code() == ErrorCode::Cancelled) co_return stopped.error();
+  co_return co_await parts_.driver.remove(std::move(instance_id));
+}
+
+Task<Result<>> NodeAgent::stop_instances(std::string reason, Duration limit) {
+  stopping_ = true;
+  let_go_all(reason);
+  changed();
+  const TimePoint end = parts_.clock.now() + limit;
+  auto all_ended = [this] {
+    return std::ranges::all_of(supervisors_, [](const auto& s) { return s.second->ended(); });
+  };
+  while (!all_ended() && parts_.clock.now() < end) {
+    CO_TRY_DO(co_await changed_.wait_until(parts_.clock, end));
+  }
+  if (!all_ended()) co_return Error::deadline("some instances did not end in time");
+  // The last report gets a moment to leave.
+  if (session_ != nullptr) CO_TRY_DO(co_await parts_.clock.sleep_for(5 * settings_.report_gap));
+  co_return Result<>();
+}
+
+Task<void> NodeAgent::close() {
+  co_await scope_.stop();
+  if (tunnels_) co_await tunnels_->close();
+  for (auto& [id, supervisor] : supervisors_) co_await supervisor->close();
+}
+
+Result<> NodeAgent::set_mode(NodeMode mode) {
+  NodeRecord next = node_;
+  next.mode = mode;
+  TRY_DO(parts_.store.save_node(next));
+  node_ = std::move(next);
+  log_info("agent", "the owner changed the mode", {{"mode", enum_name(mode)}});
+  if (mode == NodeMode::Draining) let_go_all(std::string(kDrainReason));
+  changed();
+  return {};
+}
+
+void NodeAgent::let_go_all(const std::string& reason) {
+  for (auto& [id, supervisor] : supervisors_) supervisor->let_go(reason);
+}
+
+InstanceSupervisor* NodeAgent::find_instance(std::string_view instance_id) {
+  for (auto& [id, supervisor] : supervisors_) {
+    if (supervisor->instance_id() == instance_id && supervisor->present()) return supervisor.get();
+  }
+  return nullptr;
+}
+
+std::string NodeAgent::group_name(const std::string& allocation_id) const {
+  const auto found = supervisors_.find(allocation_id);
+  return found == supervisors_.end() ? std::string()
+                                     : found->second->record().assignment.group.group_name;
+}
+
+Task<Result<ConnPtr>> NodeAgent::connect_instance(std::string instance_id, uint16_t port) {
+  if (find_instance(instance_id) == nullptr) {
+    co_return Error{ErrorCode::Unavailable, "that instance does not run here", "unreachable"};
+  }
+  co_return co_await parts_.driver.connect(std::move(instance_id), port, true, kConnectLimit);
+}
+
+void NodeAgent::changed() {
+  dirty_ = true;
+  changed_.notify_all();
+  if (!gone_.empty()) reapable_.notify_all();
+}
+
+// Forgets what has ended and is wanted no more.
+Task<Result<>> NodeAgent::reap() {
+  while (true) {
+    std::vector<std::unique_ptr<InstanceSupervisor>> done;
+    for (auto it = gone_.begin(); it != gone_.end();) {
+      const auto found = supervisors_.find(*it);
+      const bool ended = found == supervisors_.end() || found->second->ended();
+      if (!ended) {
+        ++it;
+        continue;
+      }
+      if (found != supervisors_.end()) {
+        done.push_back(std::move(found->second));
+        supervisors_.erase(found);
+        dirty_ = true;
+      }
+      if (const Result<> erased = parts_.store.erase_allocation(*it); !erased) {
+        log_warning("agent", "an ended allocation could not be forgotten",
+                    {{"error", erased.error().message}});
+      }
+      it = gone_.erase(it);
+    }
+    for (auto& supervisor : done) {
+      co_await supervisor->close();
+      const bool last = std::ranges::none_of(supervisors_, [&](const auto& other) {
+        return other.second->group_id() == supervisor->group_id();
+      });
+      if (last) tokens_.forget(supervisor->group_id());
+    }
+    if (!done.empty()) {
+      changed_.notify_all();
+      continue;  // more may have ended while we waited
+    }
+    CO_TRY_DO(co_await reapable_.wait());
+  }
+}
+
+}  // namespace mesclun::agent

@@ -1,0 +1,104 @@
+// The agent of one machine: what should run here runs, what runs is reported.
+#pragma once
+
+#include <set>
+
+#include "agent/instance_supervisor.h"
+#include "agent/session_loop.h"
+#include "agent/tunnel_keeper.h"
+
+namespace mesclun::agent {
+
+// Runs on:  one loop, without threads and, behind StateStore, without files: the simulator has
+// thousands. Promise:  nothing is started twice, whatever is repeated or restarted; without a cloud
+// everything runs on. Lifetime: start() once, close() before destruction; the parts outlive it.
+// After close() live applications run on,
+//           and an agent over the same store and driver adopts them.
+class NodeAgent final : private SessionUser {
+ public:
+  struct Parts {
+    asio::any_io_executor executor;
+    Clock& clock;
+    Random& random;
+    ContainerDriver& driver;
+    StateStore& store;
+    link::Dialer& dialer;
+    TunnelDialer* tunnels = nullptr;  // null: none are made
+  };
+
+  NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts, std::string join_token);
+  ~NodeAgent() override;
+
+  // Reads the store, adopts what runs, then begins to dial. Unavailable: the store or the driver
+  // gives no answer.
+  Task<Result<>> start();
+  // Takes nothing new and ends every instance, each with its grace; returns when all have ended or
+  // `limit` is over.
+  Task<Result<>> stop_instances(std::string reason, Duration limit);
+  Task<void> close();
+
+  // The owner's wish, kept over restarts. Draining lets go of everything that runs.
+  Result<> set_mode(link::NodeMode mode);
+  link::NodeMode mode() const { return stopping_ ? link::NodeMode::Draining : node_.mode; }
+  const std::string& machine_id() const { return node_.machine_id; }
+  const link::NodeFacts& facts() const { return facts_; }
+  link::Report report() const;
+  std::string group_name(const std::string& allocation_id) const;
+  const std::string& session_state() const { return session_loop_.state(); }
+  size_t tunnels_up() const { return tunnels_ ? tunnels_->up() : 0; }
+  size_t events_waiting() const { return journal_.size(); }
+
+  // By the id of its current run; null if there is none.
+  InstanceSupervisor* find_instance(std::string_view instance_id);
+
+ private:
+  // SessionUser
+  link::Hello hello() const override;
+  void connected(link::Session& session, const link::Welcome& welcome) override;
+  void received(link::Message message) override;
+  void disconnected() override;
+  Task<Result<>> speak(link::Session& session) override;
+
+  Task<Result<>> adopt(std::vector<AllocationRecord> allocations);
+  Task<Result<>> remove_unknown(std::string instance_id);
+  Task<Result<>> reap();
+  Task<Result<>> report_loop(link::Session& session);
+  Task<Result<ConnPtr>> connect_instance(std::string instance_id, uint16_t port);
+
+  void apply(const link::Desired& desired);
+  void add(const link::Assignment& assignment);
+  void on_acknowledge(int64_t sequence);
+  void let_go_all(const std::string& reason);
+  Result<> send_report(link::Session& session);
+  void changed();
+
+  const Parts parts_;
+  const AgentSettings settings_;
+  const link::NodeFacts facts_;
+  const std::string join_token_;
+
+  NodeRecord node_;
+  NodeIdentity identity_;
+  EventJournal journal_;
+  LogShipper logs_;
+  TokenCache tokens_;
+  InstanceSupervisor::Home home_;
+  std::map<std::string, std::unique_ptr<InstanceSupervisor>> supervisors_;  // by allocation id
+  std::unique_ptr<TunnelKeeper> tunnels_;
+  SessionLoop session_loop_;
+
+  link::Session* session_ = nullptr;
+  int64_t revision_ = 0;     // of the Desired that was applied last in this session
+  int64_t events_sent_ = 0;  // the highest sequence that this session has carried
+  int64_t acknowledged_ = 0;
+  Duration heartbeat_{};
+  bool dirty_ = false;
+  bool stopping_ = false;
+  std::set<std::string>
+      gone_;  // allocations that the cloud left out: forgotten once they have ended
+  Notify changed_;
+  Notify reapable_;
+  Scope scope_;
+};
+
+}  // namespace mesclun::agent

@@ -1,0 +1,85 @@
+#include "agent/probe_runner.h"
+
+#include "base/http_client.h"
+#include "base/race.h"
+
+namespace mesclun::agent {
+
+namespace {
+
+// An answer to a health check is small; one beyond this fails the probe.
+constexpr size_t kBodyBytesMax = 1024 * 1024;
+
+Task<Result<ProbeOutcome>> run_http(ContainerDriver& driver, std::string instance_id,
+                                    api::ProbeHttp http, bool ipv6_first, Duration limit) {
+  if (http.scheme.value_or(api::ProbeScheme::Http) == api::ProbeScheme::Https) {
+    co_return ProbeOutcome{false, "https probes are not supported by this agent; use http or tcp"};
+  }
+  const auto port = static_cast<uint16_t>(http.port);
+  CO_TRY(ConnPtr conn, co_await driver.connect(std::move(instance_id), port, ipv6_first, limit));
+  HttpCall call;
+  call.target = http.path.starts_with('/') ? http.path : "/" + http.path;
+  for (const api::ProbeHeader& header : http.headers) call.headers.add(header.name, header.value);
+  call.headers.set("Connection", "close");
+  if (!call.headers.has("User-Agent")) call.headers.add("User-Agent", "mesclun-probe/1");
+  const std::string host =
+      ipv6_first ? fmt::format("[::1]:{}", port) : fmt::format("127.0.0.1:{}", port);
+  bool keep_alive = false;
+  CO_TRY(const HttpReply reply,
+         co_await http_call(*conn, std::move(call), host, kBodyBytesMax, keep_alive));
+  ProbeOutcome outcome;
+  outcome.passed = reply.status >= 200 && reply.status < 400;
+  outcome.detail = fmt::format("HTTP {} from :{}{}", reply.status, port, http.path);
+  co_return outcome;
+}
+
+Task<Result<ProbeOutcome>> run_tcp(ContainerDriver& driver, std::string instance_id,
+                                   api::ProbeTcp tcp, bool ipv6_first, Duration limit) {
+  const auto port = static_cast<uint16_t>(tcp.port);
+  CO_TRY(const ConnPtr conn,
+         co_await driver.connect(std::move(instance_id), port, ipv6_first, limit));
+  ProbeOutcome outcome{true, fmt::format("port {} accepts connections", port)};
+  co_return outcome;
+}
+
+Task<Result<ProbeOutcome>> run_exec(ContainerDriver& driver, std::string instance_id,
+                                    api::ProbeExec exec, Duration limit) {
+  const std::string program = exec.command.empty() ? std::string() : exec.command.front();
+  CO_TRY(const int32_t status,
+         co_await driver.exec(std::move(instance_id), std::move(exec.command), limit));
+  ProbeOutcome outcome{status == 0, fmt::format("{} exited with {}", program, status)};
+  co_return outcome;
+}
+
+Task<Result<ProbeOutcome>> run_action(ContainerDriver& driver, std::string instance_id,
+                                      api::Probe probe, bool ipv6_first, Duration limit) {
+  if (probe.http) {
+    co_return co_await run_http(driver, std::move(instance_id), *probe.http, ipv6_first, limit);
+  }
+  if (probe.tcp) {
+    co_return co_await run_tcp(driver, std::move(instance_id), *probe.tcp, ipv6_first, limit);
+  }
+  if (probe.exec) {
+    co_return co_await run_exec(driver, std::move(instance_id), *probe.exec, limit);
+  }
+  co_return ProbeOutcome{false, "this agent cannot carry out that kind of probe"};
+}
+
+}  // namespace
+
+Task<Result<ProbeOutcome>> run_probe(ContainerDriver& driver, Clock& clock, std::string instance_id,
+                                     api::Probe probe, bool ipv6_first) {
+  const Duration limit = std::chrono::seconds(probe.timeout_seconds.value_or(1));
+  Result<ProbeOutcome> outcome = co_await within(
+      clock, limit,
+      run_action(driver, std::move(instance_id), std::move(probe), ipv6_first, limit));
+  if (outcome || outcome.code() == ErrorCode::Cancelled) co_return outcome;
+  if (outcome.code() == ErrorCode::DeadlineExceeded) {
+    ProbeOutcome late{false, fmt::format("no answer within {:.0f} s", to_seconds(limit))};
+    co_return late;
+  }
+  ProbeOutcome failed{false, outcome.error().message};
+  co_return failed;
+}
+
+}  // namespace mesclun::agent

@@ -1,0 +1,249 @@
+#include <gmock/gmock.h>
+
+#include "agent/agent_test_kit.h"
+#include "agent/probe_runner.h"
+
+namespace mesclun::agent {
+namespace {
+
+using api::ProbeKind;
+
+api::Probe make_probe(int32_t delay, int32_t period, int32_t timeout, int32_t success,
+                      int32_t failure) {
+  api::Probe probe{.initial_delay_seconds = delay,
+                   .period_seconds = period,
+                   .timeout_seconds = timeout,
+                   .success_threshold = success,
+                   .failure_threshold = failure};
+  probe.exec = api::ProbeExec{{"check"}};
+  return probe;
+}
+
+const TimePoint kStart{1h};
+
+TEST(ProbeState, CountsOnlyConsecutiveResults) {
+  ProbeState state(make_probe(0, 1, 1, 2, 3));
+  using enum ProbeState::Value;
+  EXPECT_EQ(state.record(true, kStart, kStart), Unknown);
+  EXPECT_EQ(state.record(false, kStart, kStart), Unknown);
+  EXPECT_EQ(state.record(true, kStart, kStart), Unknown);
+  EXPECT_EQ(state.record(true, kStart, kStart), Success);
+  EXPECT_EQ(state.record(false, kStart, kStart), Success);
+  EXPECT_EQ(state.record(false, kStart, kStart), Success);
+  EXPECT_EQ(state.record(false, kStart, kStart), Failure);
+  EXPECT_EQ(state.record(true, kStart, kStart), Failure);
+  EXPECT_EQ(state.record(true, kStart, kStart), Success);
+}
+
+TEST(ProbeState, IsDueAfterTheDelayAndThenEveryPeriod) {
+  ProbeState state(make_probe(7, 10, 30, 1, 1));
+  state.begin(kStart);
+  EXPECT_EQ(state.due(), kStart + 7s);
+  state.record(true, kStart + 7s, kStart + 8s);
+  EXPECT_EQ(state.due(), kStart + 17s);
+  // One that took longer than the period is followed at once.
+  state.record(true, kStart + 17s, kStart + 40s);
+  EXPECT_EQ(state.due(), kStart + 40s);
+}
+
+api::GroupSpec spec_with(bool startup, bool liveness, bool readiness) {
+  api::GroupSpec spec;
+  if (startup) spec.startup_probe = make_probe(3, 1, 1, 2, 2);
+  if (liveness) spec.liveness_probe = make_probe(5, 1, 1, 1, 2);
+  if (readiness) spec.readiness_probe = make_probe(0, 1, 1, 1, 1);
+  return spec;
+}
+
+TEST(RunHealth, WithoutProbesItIsStartedAndReadyAtOnce) {
+  RunHealth health(spec_with(false, false, false));
+  EXPECT_FALSE(health.ready());
+  health.begin(kStart);
+  EXPECT_TRUE(health.started());
+  EXPECT_TRUE(health.ready());
+}
+
+TEST(RunHealth, ReadyEqualsStartedWithoutReadinessProbe) {
+  RunHealth health(spec_with(true, false, false));
+  health.begin(kStart);
+  EXPECT_FALSE(health.started());
+  EXPECT_FALSE(health.ready());
+  health.record(ProbeKind::Startup, true, kStart, kStart);
+  const auto change = health.record(ProbeKind::Startup, true, kStart, kStart);
+  EXPECT_TRUE(change.startup_passed);
+  EXPECT_TRUE(health.started());
+  EXPECT_TRUE(health.ready());
+}
+
+TEST(RunHealth, OtherProbesCountTheirDelayFromStartupSuccess) {
+  RunHealth health(spec_with(true, true, true));
+  health.begin(kStart);
+  EXPECT_EQ(health.find(ProbeKind::Startup)->due(), kStart + 3s);
+  health.record(ProbeKind::Startup, true, kStart + 3s, kStart + 3s);
+  health.record(ProbeKind::Startup, true, kStart + 4s, kStart + 4s);
+  EXPECT_EQ(health.find(ProbeKind::Liveness)->due(), kStart + 9s);
+  EXPECT_EQ(health.find(ProbeKind::Readiness)->due(), kStart + 4s);
+  EXPECT_FALSE(health.ready());
+}
+
+TEST(RunHealth, ReadinessMayFlapAndOnlyLivenessAndStartupFail) {
+  RunHealth health(spec_with(false, true, true));
+  health.begin(kStart);
+  EXPECT_TRUE(health.record(ProbeKind::Readiness, true, kStart, kStart).became_ready);
+  const auto lost = health.record(ProbeKind::Readiness, false, kStart, kStart);
+  EXPECT_TRUE(lost.became_unready);
+  EXPECT_FALSE(lost.failed);
+  EXPECT_TRUE(health.record(ProbeKind::Readiness, true, kStart, kStart).became_ready);
+  EXPECT_FALSE(health.record(ProbeKind::Liveness, false, kStart, kStart).failed);
+  EXPECT_TRUE(health.record(ProbeKind::Liveness, false, kStart, kStart).failed);
+}
+
+TEST(RunHealth, AReadinessThatNeverWasIsNotLost) {
+  RunHealth health(spec_with(false, false, true));
+  health.begin(kStart);
+  EXPECT_FALSE(health.record(ProbeKind::Readiness, false, kStart, kStart).became_unready);
+}
+
+TEST(RunHealth, AnAdoptedRunKeepsWhatWasSeen) {
+  RunHealth health(spec_with(true, true, true));
+  health.resume(true, true, kStart);
+  EXPECT_TRUE(health.started());
+  EXPECT_TRUE(health.ready());
+  EXPECT_EQ(health.find(ProbeKind::Readiness)->due(), kStart);
+  RunHealth early(spec_with(true, true, true));
+  early.resume(false, false, kStart);
+  EXPECT_FALSE(early.started());
+}
+
+class ProbeRunner : public testing::Test {
+ protected:
+  Task<Result<>> begin(FakeRun behaviour) {
+    driver.set_script([behaviour](const RunSpec&, Random&) { return behaviour; });
+    RunSpec spec{.instance_id = "i"};
+    CO_TRY_DO(co_await driver.create(std::move(spec)));
+    co_return co_await driver.start("i");
+  }
+  ProbeOutcome run(api::Probe probe) {
+    ProbeOutcome out;
+    loop.run(run_into(std::move(probe), out));
+    return out;
+  }
+  Task<Result<>> run_into(api::Probe probe, ProbeOutcome& out) {
+    CO_TRY(out, co_await run_probe(driver, loop.clock, "i", std::move(probe), true));
+    co_return Result<>();
+  }
+  Task<Result<>> close() {
+    co_await driver.close();
+    co_return Result<>();
+  }
+  void TearDown() override { loop.run(close()); }
+
+  static api::Probe http_probe() {
+    api::Probe probe = make_probe(0, 1, 2, 1, 1);
+    probe.exec.reset();
+    probe.http = api::ProbeHttp{.path = "/health", .port = 8000, .headers = {{"X-Key", "k"}}};
+    return probe;
+  }
+
+  VirtualLoop loop;
+  SeededRandom random{1};
+  FakeDriver driver{loop.executor(), loop.clock, random};
+};
+
+TEST_F(ProbeRunner, HttpPassesFrom200To399) {
+  loop.run(begin({}));
+  for (int status : {200, 302, 399, 400, 503}) {
+    driver.set_application([status](const std::string&, const HttpRequest& request) {
+      EXPECT_EQ(request.head.target, "/health");
+      EXPECT_EQ(request.head.headers.find("x-key"), "k");
+      HttpResponse response;
+      response.status = status;
+      return response;
+    });
+    const ProbeOutcome outcome = run(http_probe());
+    EXPECT_EQ(outcome.passed, status < 400) << status;
+    EXPECT_EQ(outcome.detail, fmt::format("HTTP {} from :8000/health", status));
+  }
+}
+
+TEST_F(ProbeRunner, NobodyListeningFailsWithTheReason) {
+  loop.run(begin({.ready_after = 10s}));
+  const ProbeOutcome outcome = run(http_probe());
+  EXPECT_FALSE(outcome.passed);
+  EXPECT_EQ(outcome.detail, "connection refused");
+}
+
+TEST_F(ProbeRunner, HttpsIsRefusedWithAClearText) {
+  loop.run(begin({}));
+  api::Probe probe = http_probe();
+  probe.http->scheme.emplace(api::ProbeScheme::Https);
+  const ProbeOutcome outcome = run(probe);
+  EXPECT_FALSE(outcome.passed);
+  EXPECT_THAT(outcome.detail, testing::HasSubstr("https"));
+}
+
+TEST_F(ProbeRunner, TcpPassesWhenItConnects) {
+  loop.run(begin({}));
+  api::Probe probe = make_probe(0, 1, 1, 1, 1);
+  probe.exec.reset();
+  probe.tcp = api::ProbeTcp{.port = 9000};
+  EXPECT_TRUE(run(probe).passed);
+  driver.set_healthy("i", false);
+  EXPECT_FALSE(run(probe).passed);
+}
+
+TEST_F(ProbeRunner, ExecPassesOnStatusZero) {
+  loop.run(begin({}));
+  EXPECT_TRUE(run(make_probe(0, 1, 1, 1, 1)).passed);
+  driver.set_healthy("i", false);
+  const ProbeOutcome outcome = run(make_probe(0, 1, 1, 1, 1));
+  EXPECT_FALSE(outcome.passed);
+  EXPECT_EQ(outcome.detail, "check exited with 1");
+}
+
+// A driver whose application takes connections and never answers.
+TEST_F(ProbeRunner, ASlowAnswerFailsAtTheTimeout) {
+  class Silent final : public ContainerDriver {
+   public:
+    explicit Silent(VirtualLoop& loop) : loop_(loop) {}
+    DriverFacts facts() const override { return {}; }
+    Task<Result<std::vector<RunInfo>>> list() override { co_return std::vector<RunInfo>(); }
+    Task<Result<>> create(RunSpec) override { co_return Result<>(); }
+    Result<std::optional<Listener>> metadata_listener(const std::string&) override {
+      return std::optional<Listener>();
+    }
+    Task<Result<>> start(std::string) override { co_return Result<>(); }
+    Task<Result<RunExit>> wait(std::string) override { co_return Error::not_found("x"); }
+    Task<Result<>> stop(std::string, Duration) override { co_return Result<>(); }
+    Task<Result<>> remove(std::string) override { co_return Result<>(); }
+    Task<Result<ConnPtr>> connect(std::string, uint16_t, bool, Duration) override {
+      auto [ours, theirs] = memory_conn_pair(loop_.executor(), loop_.clock);
+      theirs_ = std::move(theirs);
+      co_return std::move(ours);
+    }
+    Task<Result<int32_t>> exec(std::string, std::vector<std::string>, Duration) override {
+      co_return 0;
+    }
+    Task<Result<std::vector<LogChunk>>> read_log(std::string, size_t) override {
+      co_return std::vector<LogChunk>();
+    }
+
+   private:
+    VirtualLoop& loop_;
+    ConnPtr theirs_;
+  };
+  Silent silent(loop);
+  ProbeOutcome outcome;
+  const TimePoint before = loop.clock.now();
+  auto body = [](ContainerDriver& d, Clock& clock, api::Probe probe,
+                 ProbeOutcome& out) -> Task<Result<>> {
+    CO_TRY(out, co_await run_probe(d, clock, "i", std::move(probe), false));
+    co_return Result<>();
+  };
+  loop.run(body(silent, loop.clock, http_probe(), outcome));
+  EXPECT_FALSE(outcome.passed);
+  EXPECT_EQ(outcome.detail, "no answer within 2 s");
+  EXPECT_EQ(loop.clock.now() - before, 2s);
+}
+
+}  // namespace
+}  // namespace mesclun::agent

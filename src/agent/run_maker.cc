@@ -1,0 +1,51 @@
+#include "agent/run_maker.h"
+
+namespace mesclun::agent {
+
+Result<api::GroupSpec> read_spec(const json::object& spec) {
+  api::GroupSpec out;
+  JsonProblems problems;
+  read_json(json::value(spec), out, JsonPath{}, problems);
+  if (!problems.empty()) return problems.to_error();
+  return out;
+}
+
+std::map<std::string, std::string> make_environment(const link::GroupIdentity& group,
+                                                    const api::GroupSpec& spec,
+                                                    std::string_view instance_id,
+                                                    std::string_view machine_id) {
+  std::map<std::string, std::string> environment = spec.container.environment_variables;
+  environment.emplace("HOSTNAME", instance_id);
+  environment["SALAD_ORGANIZATION_NAME"] = group.organization_name;
+  environment["SALAD_ORGANIZATION_ID"] = group.organization_id;
+  environment["SALAD_PROJECT_NAME"] = group.project_name;
+  environment["SALAD_PROJECT_ID"] = group.project_id;
+  environment["SALAD_CONTAINER_GROUP_NAME"] = group.group_name;
+  environment["SALAD_CONTAINER_GROUP_ID"] = group.group_id;
+  environment["SALAD_INSTANCE_ID"] = instance_id;
+  environment["SALAD_MACHINE_ID"] = machine_id;
+  return environment;
+}
+
+RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
+                 const NodeIdentity& node, std::string instance_id, std::string files_of) {
+  RunSpec run;
+  run.image = spec.container.image;
+  run.command = spec.container.command;
+  run.environment = make_environment(assignment.group, spec, instance_id, node.machine_id);
+  run.cpu_cores = spec.container.resources.cpu * node.cpu_share_percent / 100.0;
+  run.memory_bytes = int64_t{spec.container.resources.memory} * 1024 * 1024;
+  if (spec.networking) {
+    run.port = spec.networking->port;
+  } else if (spec.queue_connection) {
+    run.port = spec.queue_connection->port;
+  }
+  run.files_of = std::move(files_of);
+  run.label = {{"allocation_id", assignment.allocation_id},
+               {"group_id", assignment.group.group_id},
+               {"group_name", assignment.group.group_name}};
+  run.instance_id = std::move(instance_id);
+  return run;
+}
+
+}  // namespace mesclun::agent

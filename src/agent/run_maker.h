@@ -1,0 +1,29 @@
+// From what the cloud wants to what the driver runs (imds.md §7).
+#pragma once
+
+#include "agent/driver.h"
+#include "api/container_group.h"
+#include "link/messages.h"
+
+namespace mesclun::agent {
+
+// What of the node shows in every run.
+struct NodeIdentity {
+  std::string machine_id;
+  int32_t cpu_share_percent = 100;
+};
+
+// A spec as it stands in an Assignment. InvalidArgument if it is none.
+Result<api::GroupSpec> read_spec(const json::object& spec);
+
+// The user's variables, with ours over them; HOSTNAME only where the user sets none.
+std::map<std::string, std::string> make_environment(const link::GroupIdentity& group,
+                                                    const api::GroupSpec& spec,
+                                                    std::string_view instance_id,
+                                                    std::string_view machine_id);
+
+// `files_of`: the earlier run whose files it takes over, or empty.
+RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
+                 const NodeIdentity& node, std::string instance_id, std::string files_of);
+
+}  // namespace mesclun::agent

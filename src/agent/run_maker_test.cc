@@ -1,0 +1,58 @@
+#include "agent/run_maker.h"
+
+#include <gmock/gmock.h>
+
+#include "agent/agent_test_kit.h"
+
+namespace mesclun::agent {
+namespace {
+
+link::Assignment assignment(const json::object& spec) {
+  link::Assignment out{.allocation_id = "a", .instance_id = "i", .spec = spec};
+  out.group = {"gid", "gname", "pid", "pname", "oid", "oname"};
+  return out;
+}
+
+RunSpec make(std::string_view more, int32_t share = 100) {
+  const link::Assignment a = assignment(test_spec(more));
+  const api::GroupSpec spec = *read_spec(a.spec);
+  NodeIdentity node{.machine_id = "machine", .cpu_share_percent = share};
+  return make_run(a, spec, node, "i", "");
+}
+
+TEST(RunMaker, PlatformVariablesWinAndHostnameDoesNot) {
+  const RunSpec run = make(R"({"container": {"environment_variables": {
+      "A": "b", "HOSTNAME": "mine", "SALAD_INSTANCE_ID": "forged", "SALAD_PROJECT_ID": "forged"}}})");
+  const std::map<std::string, std::string> expected = {{"A", "b"},
+                                                       {"HOSTNAME", "mine"},
+                                                       {"SALAD_CONTAINER_GROUP_ID", "gid"},
+                                                       {"SALAD_CONTAINER_GROUP_NAME", "gname"},
+                                                       {"SALAD_INSTANCE_ID", "i"},
+                                                       {"SALAD_MACHINE_ID", "machine"},
+                                                       {"SALAD_ORGANIZATION_ID", "oid"},
+                                                       {"SALAD_ORGANIZATION_NAME", "oname"},
+                                                       {"SALAD_PROJECT_ID", "pid"},
+                                                       {"SALAD_PROJECT_NAME", "pname"}};
+  EXPECT_EQ(run.environment, expected);
+  EXPECT_EQ(make("{}").environment.at("HOSTNAME"), "i");
+}
+
+TEST(RunMaker, LimitsComeFromResourcesAndTheNodesShare) {
+  const RunSpec run = make(R"({"container": {"resources": {"cpu": 3, "memory": 2048}}})", 25);
+  EXPECT_DOUBLE_EQ(run.cpu_cores, 0.75);
+  EXPECT_EQ(run.memory_bytes, int64_t{2048} * 1024 * 1024);
+}
+
+TEST(RunMaker, ThePortIsTheGatewaysOrTheQueues) {
+  EXPECT_EQ(make("{}").port, 0);
+  EXPECT_EQ(make(R"({"networking": {"port": 8000, "auth": false, "protocol": "http"}})").port,
+            8000);
+  EXPECT_EQ(make(R"({"queue_connection": {"queue_name": "q", "port": 9, "path": "/"}})").port, 9);
+}
+
+TEST(RunMaker, NonsenseIsNoSpec) {
+  EXPECT_FALSE(read_spec(json::object{{"container", 7}}));
+}
+
+}  // namespace
+}  // namespace mesclun::agent

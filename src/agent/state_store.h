@@ -1,0 +1,97 @@
+// What an agent remembers over its own restart: who the node is, what it was told to run, and the
+// events that the cloud has not got yet. Why here and not asked from the cloud again: a node
+// without a cloud keeps its instances.
+#pragma once
+
+#include <map>
+#include <span>
+#include <vector>
+
+#include "agent/next_step.h"
+
+namespace mesclun::agent {
+
+struct NodeRecord {
+  std::string machine_id;  // empty: a new node
+  std::string node_secret;
+  link::NodeMode mode = link::NodeMode::Active;
+};
+BOOST_DESCRIBE_STRUCT(NodeRecord, (), (machine_id, node_secret, mode))
+
+// One allocation and its current run.
+struct AllocationRecord {
+  link::Assignment assignment;  // the newest wish; `stop` too when the cloud left it out
+  std::string instance_id;      // of the current run, written before the driver hears of it
+  std::string files_of;         // an earlier run that still waits for removal
+  json::object spec;            // of the current run
+  int32_t run = 0;              // Assignment.run of the current run; 0: none yet
+  int32_t version = 1;
+  link::RunState state = link::RunState::Creating;
+  bool started = false;
+  bool ready = false;
+  int32_t deletion_cost = 0;
+  int32_t deletion_cost_change = 0;  // of the Assignment that was taken over last
+  int64_t update_time = 0;
+  link::RunOutcome outcome = link::RunOutcome::None;
+  bool exclude_node = false;
+  std::string reason;
+  SelfAction action = SelfAction::None;  // answered, not carried out yet
+  std::string action_reason;
+  std::vector<int64_t> quick_exits;  // unix ns of restarts in place
+};
+BOOST_DESCRIBE_STRUCT(AllocationRecord, (),
+                      (assignment, instance_id, files_of, spec, run, version, state, started, ready,
+                       deletion_cost, deletion_cost_change, update_time, outcome, exclude_node,
+                       reason, action, action_reason, quick_exits))
+
+struct StoredState {
+  NodeRecord node;
+  std::vector<AllocationRecord> allocations;
+  std::vector<link::InstanceEvent> events;  // not acknowledged, in order
+  int64_t next_sequence = 1;
+};
+
+enum class Durability {
+  ProcessCrash,  // survives a kill of the agent
+  PowerLoss,     // survives one of the machine too; costs a write to the disk
+};
+
+// Runs on: the agent's loop; calls block for as long as the disk takes.
+// Fails:   Unavailable, the disk refused (full, read-only); what was stored before stays.
+class StateStore {
+ public:
+  virtual ~StateStore() = default;
+  virtual Result<StoredState> load() = 0;
+  virtual Result<> save_node(const NodeRecord& node) = 0;
+  virtual Result<> save_allocation(const AllocationRecord& record, Durability durability) = 0;
+  virtual Result<> erase_allocation(const std::string& allocation_id) = 0;
+  virtual Result<> append_event(const link::InstanceEvent& event) = 0;
+  // After some were acknowledged or dropped.
+  virtual Result<> replace_events(std::span<const link::InstanceEvent> events,
+                                  int64_t next_sequence) = 0;
+};
+
+// For tests and the simulator: outlives the agent, which may come and go.
+class MemoryStateStore final : public StateStore {
+ public:
+  Result<StoredState> load() override;
+  Result<> save_node(const NodeRecord& node) override;
+  Result<> save_allocation(const AllocationRecord& record, Durability durability) override;
+  Result<> erase_allocation(const std::string& allocation_id) override;
+  Result<> append_event(const link::InstanceEvent& event) override;
+  Result<> replace_events(std::span<const link::InstanceEvent> events,
+                          int64_t next_sequence) override;
+
+  // Every call fails from now on, like on a full disk.
+  bool broken = false;
+
+ private:
+  Result<> check() const;
+
+  NodeRecord node_;
+  std::map<std::string, AllocationRecord> allocations_;
+  std::vector<link::InstanceEvent> events_;
+  int64_t next_sequence_ = 1;
+};
+
+}  // namespace mesclun::agent

@@ -1,0 +1,196 @@
+#include <gtest/gtest.h>
+
+#include "api/container_group.h"
+#include "api/gpu_class.h"
+#include "api/instance.h"
+#include "api/names.h"
+#include "api/problem.h"
+
+namespace mesclun::api {
+namespace {
+
+json::value document(std::string_view text) {
+  return parse_json(text).value();
+}
+
+constexpr std::string_view kSmallest = R"({
+  "name": "ocr", "replicas": 3, "autostart_policy": true, "restart_policy": "always",
+  "container": {"image": "example/ocr", "resources": {"cpu": 1, "memory": 1024}}})";
+
+Result<GroupSpec> read(std::string_view text) {
+  return read_group_spec(document(text), known_gpu_classes());
+}
+Result<GroupSpec> read_with(std::string_view patch) {
+  return read_group_spec(merge_patch(document(kSmallest), document(patch)), known_gpu_classes());
+}
+std::string problem_of(std::string_view patch) {
+  const auto spec = read_with(patch);
+  return spec ? "" : spec.error().message;
+}
+Result<GroupChange> patch(std::string_view base_patch, std::string_view text) {
+  TRY(const GroupSpec spec, read_with(base_patch));
+  return patch_group_spec(spec, document(text), known_gpu_classes());
+}
+
+TEST(GroupSpec, SmallestCreateGetsEveryDefault) {
+  const auto spec = read(kSmallest);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->display_name, "ocr");
+  EXPECT_EQ(effective_priority(*spec), Priority::Batch) << "without a GPU always the lowest level";
+  EXPECT_FALSE(spec->networking);
+}
+
+TEST(GroupSpec, ProblemsNameTheField) {
+  EXPECT_NE(problem_of(R"({"replicas": 501})").find("/replicas must be between 0 and 500"),
+            std::string::npos);
+  EXPECT_NE(problem_of(R"({"name": "A"})").find("/name"), std::string::npos);
+  EXPECT_NE(problem_of(R"({"replicas": "3"})").find("/replicas"), std::string::npos);
+  EXPECT_NE(problem_of(R"({"container": {"resources": {"cpu": 0}}})")
+                .find("/container/resources/cpu must be between 1 and 1024"),
+            std::string::npos);
+  EXPECT_NE(problem_of(R"({"country_codes": ["us", "zz"]})").find("/country_codes/1"),
+            std::string::npos);
+  EXPECT_NE(problem_of(R"({"liveness_probe": {"tcp": {"port": 65536}}})")
+                .find("/liveness_probe/tcp/port"),
+            std::string::npos);
+  EXPECT_NE(problem_of(R"({"container": {"image": null}})").find("/container/image is required"),
+            std::string::npos);
+}
+
+TEST(GroupSpec, TakesWhatTheExamplesSend) {
+  const auto spec = read_with(R"({
+    "autostart_policy": null, "restart_policy": null, "country_codes": ["US", "no"],
+    "container": {"resources": {"gpu_classes": [" rtx 4090 (24 gb) "]}, "command": null},
+    "readiness_probe": {"http": {"path": "/health", "port": 8080, "scheme": "http", "headers": []}},
+    "unknown": 1})");
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_FALSE(spec->autostart_policy);
+  EXPECT_EQ(spec->country_codes, (std::vector<std::string>{"no", "us"}));
+  EXPECT_EQ(spec->container.resources.gpu_classes,
+            std::vector<std::string>{"ed563892-aacd-40f5-80b7-90c9be6c759b"});
+  ASSERT_TRUE(spec->readiness_probe);
+  EXPECT_EQ(spec->readiness_probe->period_seconds, 1);
+  EXPECT_EQ(spec->readiness_probe->failure_threshold, 3);
+  ASSERT_EQ(spec->readiness_probe->http->headers.size(), 1u) << "never an empty list in an answer";
+}
+
+TEST(GroupSpec, SurvivesBeingStored) {
+  const auto spec = read_with(R"({"networking": {"auth": true, "port": 80, "protocol": "http"},
+      "startup_probe": {"exec": {"command": ["true"]}},
+      "container": {"environment_variables": {"A": "1"}, "priority": "low"}})");
+  ASSERT_TRUE(spec) << spec.error().message;
+  const auto again = read_group_spec(write_json(*spec), known_gpu_classes());
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*again, *spec);
+}
+
+TEST(GroupSpec, CredentialsAreNotKept) {
+  const auto spec = read_with(
+      R"({"container": {"registry_authentication": {"basic": {"username": "u", "password": "p"}}}})");
+  ASSERT_TRUE(spec);
+  EXPECT_EQ(json::serialize(write_json(*spec)).find("password"), std::string::npos);
+}
+
+TEST(GroupPatch, ReplicasAloneMakeNoNewVersion) {
+  const auto change = patch("{}", R"({"replicas": 5, "display_name": "Five"})");
+  ASSERT_TRUE(change) << change.error().message;
+  EXPECT_EQ(change->spec.replicas, 5);
+  EXPECT_TRUE(change->replicas_changed);
+  EXPECT_FALSE(change->new_version);
+  EXPECT_FALSE(change->restart_all);
+}
+
+TEST(GroupPatch, EnvironmentMergesByKeyAndRestartsAll) {
+  const auto change = patch(R"({"container": {"environment_variables": {"A": "1", "B": "2"}}})",
+                            R"({"container": {"environment_variables": {"A": null, "C": "3"}}})");
+  ASSERT_TRUE(change) << change.error().message;
+  EXPECT_EQ(change->spec.container.environment_variables,
+            (std::map<std::string, std::string>{{"B", "2"}, {"C", "3"}}));
+  EXPECT_TRUE(change->restart_all);
+  EXPECT_TRUE(change->new_version);
+}
+
+TEST(GroupPatch, NullMeansWhatTheFieldSays) {
+  const auto change = patch(
+      R"({"display_name": "Old", "country_codes": ["de"], "liveness_probe": {"tcp": {"port": 80}}})",
+      R"({"replicas": null, "display_name": null, "country_codes": null, "liveness_probe": null,
+          "container": null})");
+  ASSERT_TRUE(change) << change.error().message;
+  EXPECT_EQ(change->spec.replicas, 3);
+  EXPECT_EQ(change->spec.display_name, "ocr");
+  EXPECT_TRUE(change->spec.country_codes.empty());
+  EXPECT_FALSE(change->spec.liveness_probe);
+}
+
+TEST(GroupPatch, AnotherProbeActionReplacesTheOldOne) {
+  const auto change = patch(R"({"liveness_probe": {"tcp": {"port": 80}}})",
+                            R"({"liveness_probe": {"exec": {"command": ["true"]}}})");
+  ASSERT_TRUE(change) << change.error().message;
+  EXPECT_FALSE(change->spec.liveness_probe->tcp);
+  EXPECT_TRUE(change->spec.liveness_probe->exec);
+}
+
+TEST(GroupPatch, ImmutableMembersAreRefusedUnlessEqual) {
+  EXPECT_TRUE(patch("{}", R"({"name": "ocr", "restart_policy": "always"})"));
+  EXPECT_FALSE(patch("{}", R"({"name": "other"})"));
+  EXPECT_FALSE(patch("{}", R"({"restart_policy": "never"})"));
+  EXPECT_FALSE(patch("{}", R"({"networking": {"auth": false, "port": 80, "protocol": "http"}})"));
+  const char* with = R"({"networking": {"auth": false, "port": 80, "protocol": "http"}})";
+  EXPECT_TRUE(patch(with, R"({"networking": {"port": 81}})"));
+  EXPECT_FALSE(patch(with, R"({"networking": {"auth": true}})"));
+}
+
+TEST(GroupPatch, ResourcesMoveOnlyWhatNoLongerFits) {
+  const auto change = patch("{}", R"({"container": {"resources": {"memory": 2048}}})");
+  ASSERT_TRUE(change);
+  EXPECT_TRUE(change->placement_changed);
+  EXPECT_TRUE(change->new_version);
+  EXPECT_FALSE(change->restart_all);
+}
+
+TEST(GroupJson, HasWhatPublishedClientsRequire) {
+  const auto spec = read_with(R"({"networking": {"auth": true, "port": 80, "protocol": "http"}})");
+  GroupFacts facts{.id = "id", .organization_name = "acme", .project_name = "web"};
+  facts.dns = "ocr.localhost";
+  json::object group = group_json(*spec, facts);
+  for (const char* member : {"scaling-actions", "scheduled-scaling-enabled", "priority",
+                             "country_codes", "pending_change", "version", "current_state"}) {
+    EXPECT_TRUE(group.contains(member)) << member;
+  }
+  EXPECT_EQ(group["networking"].at("dns").as_string(), "ocr.localhost");
+  EXPECT_FALSE(group["container"].as_object().contains("priority"));
+  EXPECT_FALSE(group["container"].as_object().contains("registry_authentication"));
+  EXPECT_TRUE(group["current_state"].at("finish_time").is_string());
+  drop_members_unknown_to_go(group);
+  EXPECT_FALSE(group.contains("scaling-actions"));
+}
+
+TEST(InstancePatch, OnlyTheDeletionCostWithinItsRange) {
+  EXPECT_EQ(read_instance_patch(document(R"({"deletion_cost": 7})")).value(), 7);
+  EXPECT_EQ(read_instance_patch(document(R"({"deletion_cost": null})")).value(), 0);
+  EXPECT_FALSE(read_instance_patch(document("{}")).value());
+  EXPECT_FALSE(read_instance_patch(document(R"({"deletion_cost": 100001})")));
+  EXPECT_FALSE(read_instance_patch(document(R"({"deletion_cost": -1})")));
+  EXPECT_FALSE(read_instance_patch(document(R"({"state": "running"})")));
+}
+
+TEST(Problem, BodyAndBack) {
+  const std::string body = problem_json(Error{ErrorCode::AlreadyExists, "taken", "name_conflict"});
+  const Error back = error_from_problem(400, body);
+  EXPECT_EQ(back.type, "name_conflict");
+  EXPECT_EQ(back.message, "taken");
+  EXPECT_EQ(error_from_problem(502, "<html>").code, ErrorCode::Internal);
+}
+
+TEST(Names, FollowTheContract) {
+  for (const char* good : {"ab", "a1", "my-group-2"}) EXPECT_TRUE(is_name(good)) << good;
+  for (const char* bad : {"a", "1a", "a-", "A1", "a_b", ""}) EXPECT_FALSE(is_name(bad)) << bad;
+  EXPECT_FALSE(is_name(std::string(64, 'a')));
+  EXPECT_TRUE(is_display_name("OCR, v. 1-2"));
+  EXPECT_FALSE(is_display_name("a+b"));
+  EXPECT_TRUE(is_country_code("no"));
+  EXPECT_FALSE(is_country_code("xx"));
+}
+
+}  // namespace
+}  // namespace mesclun::api

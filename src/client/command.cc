@@ -1,0 +1,175 @@
+#include "client/command.h"
+
+#include <unistd.h>
+
+#include <boost/asio/signal_set.hpp>
+
+#include "base/real_clock.h"
+#include "base/scope.h"
+
+namespace mesclun::client {
+
+namespace {
+
+constexpr std::string_view kUsage = "usage";
+
+Result<ApiSettings> api_settings(const CommonOptions& options, Needs needs,
+                                 const Context& context) {
+  ApiSettings settings;
+  settings.request_timeout = options.request_timeout;
+  settings.rate_limit_wait = options.rate_limit_wait;
+  TRY(const std::string address, require(context, context.api, "--api", "API address"));
+  Result<ApiAddress> parsed = parse_api_address(address);
+  if (!parsed) {
+    return Error::invalid(fmt::format("{} (from {})", parsed.error().message, context.api.source));
+  }
+  settings.address = *std::move(parsed);
+  const bool as_operator = needs == Needs::Operator || needs == Needs::OperatorInOrganization;
+  if (as_operator) {
+    TRY(settings.operator_key,
+        require(context, context.operator_key, "--operator-key", "operator key"));
+  } else {
+    TRY(settings.api_key, require(context, context.api_key, "--api-key", "API key"));
+  }
+  if (needs != Needs::Operator) {
+    TRY(settings.organization,
+        require(context, context.organization, "--organization", "organization"));
+  }
+  if (needs == Needs::Project) {
+    TRY(settings.project, require(context, context.project, "--project", "project"));
+  }
+  return settings;
+}
+
+Task<Result<>> keep_result(Task<Result<>> body, Result<>& out, bool& ended) {
+  out = co_await std::move(body);
+  ended = true;
+  co_return Result<>();
+}
+
+// Runs the task to its end or to the first signal. Returns the signal, 0 for none.
+int run_with_signals(asio::io_context& io, Task<Result<>> body, Result<>& result) {
+  Scope scope(io.get_executor(), "command");
+  asio::signal_set signals(io, SIGINT, SIGTERM);
+  bool ended = false;
+  int signalled = 0;
+  std::function<void()> listen = [&] {
+    signals.async_wait([&](boost::system::error_code error, int number) {
+      if (error) return;
+      if (signalled != 0) ::_exit(128 + number);
+      signalled = number;
+      scope.cancel();
+      listen();
+    });
+  };
+  listen();
+  scope.spawn(keep_result(std::move(body), result, ended));
+  while (!ended && io.run_one() > 0) {
+  }
+  signals.cancel();
+  io.poll();
+  return signalled;
+}
+
+void print_error(const Console& console, const Error& error, const Context& context, KeyKind key) {
+  console.note("mesclun: " + explain(error, context, key));
+}
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+std::string explain_key(const Context& context, KeyKind key) {
+  const bool user = key == KeyKind::User;
+  const ContextValue& value = user ? context.api_key : context.operator_key;
+  return fmt::format("{} {}, from {}", user ? "API key" : "operator key", shortened_key(value.text),
+                     value.source);
+}
+
+}  // namespace
+
+Error usage_error(std::string message) {
+  return {ErrorCode::InvalidArgument, std::move(message), std::string(kUsage)};
+}
+
+std::string explain(const Error& error, const Context& context, KeyKind key) {
+  const std::string_view type = error.problem_type();
+  std::string hint;
+  if (type == "unreachable") {
+    hint = fmt::format(
+        "Is `mesclun up` running at {} (from {})? Start it, or name another address with --api "
+        "HOST:PORT.",
+        context.api.text, context.api.source);
+  } else if (error.code == ErrorCode::Unauthenticated) {
+    hint = fmt::format("The call carried the {}. Give a current key with {}.",
+                       explain_key(context, key),
+                       key == KeyKind::User ? "--api-key" : "--operator-key");
+  } else if (type == "quota_exceeded") {
+    hint = "An operator can raise the quota: mesclun org quota " + context.organization.text +
+           " --replicas N";
+  } else if (error.code == ErrorCode::PermissionDenied) {
+    hint = fmt::format("The call carried the {}.", explain_key(context, key));
+    if (key == KeyKind::User) {
+      hint += fmt::format(" It must belong to a member of organization '{}' (from {}).",
+                          context.organization.text, context.organization.source);
+    }
+  } else if (type == "name_conflict") {
+    hint = "Names are never used twice, not even after a deletion: choose another one.";
+  } else if (error.code == ErrorCode::ResourceExhausted) {
+    hint = "Try again later, or let --rate-limit-wait be longer.";
+  }
+  return hint.empty() ? error.message : error.message + "\n" + hint;
+}
+
+std::string near_names(std::string_view wanted, const std::vector<std::string>& known) {
+  std::vector<std::pair<size_t, std::string_view>> found;
+  wanted = wanted.substr(0, 64);
+  for (const std::string& name : known) {
+    const bool holds = wanted.size() >= 3 && name.find(wanted) != std::string::npos;
+    const size_t distance = holds ? 1 : edit_distance(wanted, std::string_view(name).substr(0, 64));
+    if (distance <= std::max<size_t>(2, wanted.size() / 3)) found.emplace_back(distance, name);
+  }
+  std::ranges::sort(found);
+  std::string out;
+  for (size_t i = 0; i < std::min<size_t>(found.size(), 3); ++i) {
+    out += (i == 0 ? "" : ", ") + std::string(found[i].second);
+  }
+  return out;
+}
+
+int run_verb(const CommonOptions& options, Needs needs, const Console& console,
+             const Environment& environment, const Verb& verb) {
+  const Result<Context> context = resolve_context(options.context, environment);
+  if (!context) {
+    console.note("mesclun: " + context.error().message);
+    return 1;
+  }
+  Result<ApiSettings> settings = api_settings(options, needs, *context);
+  if (!settings) {
+    print_error(console, settings.error(), *context, KeyKind::User);
+    return 1;
+  }
+  asio::io_context io(1);
+  RealClock clock;
+  ApiClient api(clock, *std::move(settings), [&](const std::string& text) { console.note(text); });
+  Session session{clock, console, api, *context, options.format};
+  Result<> result;
+  const int signalled = run_with_signals(io, verb(session), result);
+  if (signalled != 0) return 128 + signalled;
+  if (result) return 0;
+  print_error(console, result.error(), *context, api.last_key());
+  return result.error().type == kUsage ? 2 : 1;
+}
+
+}  // namespace mesclun::client

@@ -1,0 +1,317 @@
+// The other commands, and what all of them share, against an HTTP server that answers as the
+// contract says.
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "client/fake_answers.h"
+#include "client/operator_verbs.h"
+#include "client/stream_verbs.h"
+
+namespace mesclun::client {
+namespace {
+
+TEST(Usage, WrongWordsEndWithTwo) {
+  FakeApi api;
+  testing::internal::CaptureStderr();
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{},
+                                             {"nonsense"},
+                                             {"create"},
+                                             {"get"},
+                                             {"list", "--nonsense"},
+                                             {"list", "-o", "xml"},
+                                             {"update", "echo", "--replicas", "501"},
+                                             {"stop", "echo", "--timeout", "5"}}) {
+    EXPECT_EQ(run_command(group_command, words, fake_environment(api)).status, 2);
+  }
+  EXPECT_HAS(testing::internal::GetCapturedStderr(), "--help");
+  EXPECT_TRUE(api.seen().empty());
+}
+
+TEST(Usage, HelpHasExamplesAndExitStatus) {
+  for (const Command command : {&group_command, &instance_command, &logs_command, &events_command,
+                                &node_command, &org_command, &project_command, &key_command}) {
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(run_command(command, {"--help"}, {}).status, 0);
+    const std::string help = testing::internal::GetCapturedStdout();
+    EXPECT_HAS(help, "Examples:\n");
+    EXPECT_HAS(help, "Exit status: 0 done");
+    EXPECT_HAS(help, "MESCLUN_API");
+  }
+}
+
+TEST(Errors, UnreachableCloudAsksForUp) {
+  std::map<std::string, std::string> variables;
+  {
+    const FakeApi gone;
+    variables = fake_environment(gone);
+  }
+  const CommandResult result = run_command(group_command, {"list"}, variables);
+  EXPECT_EQ(result.status, 1);
+  EXPECT_HAS(result.err, "cannot connect to 127.0.0.1:");
+  EXPECT_HAS(result.err, "Is `mesclun up` running at " + variables["MESCLUN_API"]);
+  EXPECT_HAS(result.err, "from MESCLUN_API");
+}
+
+TEST(Errors, RefusedKeyIsNamedWithItsSource) {
+  FakeApi api;
+  api.on(path_of("GET", kGroups), {401, problem_body(401, "unauthorized", "unknown key")});
+  const CommandResult result = run_command(
+      group_command, {"list", "--api-key", "flag-key-0123456789"}, fake_environment(api));
+  EXPECT_EQ(result.status, 1);
+  EXPECT_HAS(result.err, "unknown key");
+  EXPECT_HAS(result.err, "flag-k…6789, from --api-key");
+  EXPECT_EQ(result.err.find("flag-key-0123456789"), std::string::npos);
+}
+
+TEST(Errors, NoContextSaysToRunUp) {
+  const CommandResult result =
+      run_command(group_command, {"list"}, {{"MESCLUN_CONTEXT", "/nowhere/context.json"}});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_HAS(result.err, "mesclun up");
+  EXPECT_HAS(result.err, "--api");
+}
+
+TEST(Errors, TlsAndNonsenseAddressesAreExplained) {
+  std::map<std::string, std::string> variables = {{"MESCLUN_API_KEY", "k"},
+                                                  {"MESCLUN_ORGANIZATION", "o"},
+                                                  {"MESCLUN_PROJECT", "p"},
+                                                  {"MESCLUN_API", "https://cloud.example"}};
+  EXPECT_HAS(run_command(group_command, {"list"}, variables).err, "plain HTTP only");
+  variables["MESCLUN_API"] = "::bad::";
+  EXPECT_HAS(run_command(group_command, {"list"}, variables).err, "from MESCLUN_API");
+}
+
+TEST(Errors, OtherServersAreNotMistakenForTheApi) {
+  FakeApi api;
+  api.on(path_of("GET", kGroups), {200, "<html>"});
+  EXPECT_HAS(run_command(group_command, {"list"}, fake_environment(api)).err,
+             "is the address right?");
+}
+
+TEST(RateLimit, IsWaitedOutWithANote) {
+  FakeApi api;
+  api.on(path_of("GET", kGroups), {429, problem_body(429, "rate_limited", "slow down"), "1"});
+  api.on(path_of("GET", kGroups), {200, R"({"items":[]})"});
+  const CommandResult result = run_command(group_command, {"list"}, fake_environment(api));
+  EXPECT_EQ(result.status, 0);
+  EXPECT_HAS(result.err, "too many requests: trying again in 1s");
+}
+
+TEST(RateLimit, WaitIsBounded) {
+  FakeApi api;
+  api.on(path_of("GET", kGroups), {429, problem_body(429, "rate_limited", "slow down"), "90"});
+  const CommandResult result =
+      run_command(group_command, {"list", "--rate-limit-wait", "5s"}, fake_environment(api));
+  EXPECT_EQ(result.status, 1);
+  EXPECT_HAS(result.err, "slow down");
+  EXPECT_HAS(result.err, "--rate-limit-wait");
+  EXPECT_EQ(api.seen().size(), 1u);
+}
+
+TEST(Instances, AreListedAndFoundByABeginning) {
+  FakeApi api;
+  api.on(path_of("GET", kGroups, "/echo/instances"), {200, instances_body(false)});
+  api.on(path_of("POST", kGroups, std::string("/echo/instances/") + kOtherId + "/restart"),
+         {202, ""});
+  const CommandResult list = run_command(instance_command, {"list", "echo"}, fake_environment(api));
+  EXPECT_EQ(list.status, 0) << list.err;
+  EXPECT_HAS(list.out, std::string(kId) + "  aaaa0000-0000-4000-8000-00000000000a  running  yes");
+  const CommandResult restart =
+      run_command(instance_command, {"restart", "echo", "3F2B"}, fake_environment(api));
+  EXPECT_EQ(restart.status, 0) << restart.err;
+  EXPECT_HAS(restart.out, std::string(kOtherId) + ": restart accepted");
+  EXPECT_HAS(run_command(instance_command, {"restart", "echo", "3f2"}, fake_environment(api)).err,
+             "2 instances");
+  EXPECT_HAS(run_command(instance_command, {"get", "echo", "77"}, fake_environment(api)).err,
+             "mesclun instance list echo");
+}
+
+TEST(Instances, DeletionCostIsPatched) {
+  FakeApi api;
+  const std::string path = std::string("/echo/instances/") + kId;
+  api.on(path_of("PATCH", kGroups, path), {200, instance_body(kId, true)});
+  const CommandResult result =
+      run_command(instance_command, {"set-deletion-cost", "echo", kId, "50", "-o", "json"},
+                  fake_environment(api));
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(api.seen()[0].body, R"({"deletion_cost":50})");
+  EXPECT_EQ(parse_json(result.out).value(), parse_json(instance_body(kId, true)).value());
+}
+
+std::string log_item(int sequence, const std::string& text) {
+  return fmt::format(R"({{"sequence":{},"time":"2026-01-01T00:00:0{}Z","receive_time":)"
+                     R"("2026-01-01T00:00:00Z","stream":"stdout","text":"{}","instance_id":"{}",)"
+                     R"("machine_id":"m","version":1}})",
+                     sequence, sequence, text, kId);
+}
+
+TEST(Logs, ShowTheNewestLines) {
+  FakeApi api;
+  api.on(path_of("GET", kExtra, "/echo/logs?limit=2"),
+         {200, R"({"items":[)" + log_item(1, "one") + "," + log_item(2, "two") + "]}"});
+  const CommandResult result =
+      run_command(logs_command, {"echo", "--tail", "2"}, fake_environment(api));
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.out,
+            "2026-01-01T00:00:01Z  3f2a0000  one\n2026-01-01T00:00:02Z  3f2a0000  two\n");
+}
+
+TEST(Logs, FollowGoesOnAfterTheLastSequenceUntilTheGroupIsDeleted) {
+  FakeApi api;
+  api.on(path_of("GET", kExtra, "/echo/logs?limit=100"),
+         {200, R"({"items":[)" + log_item(1, "one") + "]}"});
+  const std::string next = path_of("GET", kExtra, "/echo/logs?limit=1000&after=1&wait=15");
+  api.on(next, {200, R"({"items":[]})"});
+  api.on(next, {503, problem_body(503, "unavailable", "starting")});
+  api.on(next, {200, R"({"items":[)" + log_item(2, "two") + "," + log_item(3, "three") + "]}"});
+  api.on(path_of("GET", kExtra, "/echo/logs?limit=1000&after=3&wait=15"),
+         {404, problem_body(404, "not_found", "gone")});
+  const CommandResult result =
+      run_command(logs_command, {"echo", "-f", "-o", "json"}, fake_environment(api));
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.out,
+            log_item(1, "one") + "\n" + log_item(2, "two") + "\n" + log_item(3, "three") + "\n");
+  EXPECT_HAS(result.err, "starting; trying again");
+  EXPECT_HAS(result.err, "group 'echo' was deleted");
+}
+
+TEST(Logs, CtrlCLeavesQuietly) {
+  FakeApi api;
+  api.on(path_of("GET", kExtra, "/echo/events?limit=100"), {200, R"({"items":[]})"});
+  // With a timeout of 1 s the server is not asked to wait, so our own pauses are interrupted.
+  const std::string next = path_of("GET", kExtra, "/echo/events?limit=1000&after=0");
+  api.on(next, {200, R"({"items":[]})"});
+  std::thread interrupter([&] {
+    EXPECT_TRUE(api.wait_for(next, 1));
+    ::raise(SIGINT);
+  });
+  const CommandResult result =
+      run_command(events_command, {"echo", "-f", "--request-timeout", "1s"}, fake_environment(api));
+  interrupter.join();
+  EXPECT_EQ(result.status, 130);
+  EXPECT_EQ(result.out + result.err, "");
+}
+
+TEST(Events, SayWhatHappenedWhereAndWhy) {
+  FakeApi api;
+  api.on(path_of("GET", kExtra, "/echo/events?limit=100"),
+         {200, R"({"items":[{"sequence":1,"time":"2026-01-01T00:00:00Z","resource_type":)"
+               R"("deployment_controller","event_name":"Container Group Started","detail":""},)"
+               R"({"sequence":2,"time":"2026-01-01T00:00:01Z","resource_type":)"
+               R"j("instance_controller","event_name":"Instance Exited:1 (Error)","detail":)j"
+               R"("machine m is left out for 48 h","instance_id":"3f2a0000-x"}]})"});
+  const CommandResult result = run_command(events_command, {"echo"}, fake_environment(api));
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.out,
+            "2026-01-01T00:00:00Z            Container Group Started\n"
+            "2026-01-01T00:00:01Z  3f2a0000  Instance Exited:1 (Error): machine m is left out for "
+            "48 h\n");
+}
+
+TEST(LogLine, ColoursAreKeptForPeopleAndEndWithTheLine) {
+  const LogLineView line{.time = "t", .text = "\x1b[31mred\x1b[2J"};
+  EXPECT_EQ(format_log_line(line, true), "t            \x1b[31mred\xEF\xBF\xBD[2J\x1b[0m");
+  EXPECT_EQ(format_log_line(line, false), "t            \x1b[31mred\x1b[2J");
+}
+
+TEST(Nodes, ShowWhatTheyHaveAndWhatRuns) {
+  FakeApi api;
+  api.on("GET /api/operator/nodes",
+         {200, R"({"items":[{"machine_id":"aaaa0000-0000-4000-8000-00000000000a","hostname":"pc1",)"
+               R"("state":"online","mode":"paused","country":"de","cpu":8,"memory_mb":16384,)"
+               R"("storage_mb":1000,"cpu_used":3,"memory_used_mb":3072,"gpus":[{"class_id":"x",)"
+               R"j("name":"RTX 4090 (24 GB)","pretended":true}],"cpu_share_percent":50,)j"
+               R"("runtime":"process","warnings":["no cgroups"],"last_heard_time":)"
+               R"("2026-01-01T00:00:00Z","instances":[)"
+               R"({"organization_name":"acme","project_name":"demo","container_group_name":"echo",)"
+               R"("instance_id":"i1","state":"running","ready":true},)"
+               R"({"organization_name":"acme","project_name":"demo","container_group_name":"echo",)"
+               R"("instance_id":"i2","state":"running","ready":true},)"
+               R"({"organization_name":"acme","project_name":"demo","container_group_name":"web",)"
+               R"("instance_id":"i3","state":"creating","ready":false}]}]})"});
+  const CommandResult result = run_command(node_command, {"list"}, fake_environment(api));
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_HAS(result.out,
+             "pc1   aaaa0000-0000-4000-8000-00000000000a  online, paused  de       "
+             "3/8  3072/16384  RTX 4090 (24 GB) (pretended)");
+  EXPECT_HAS(result.out, "echo x2, web (creating)\n");
+  EXPECT_HAS(result.err, "warning: pc1: no cgroups");
+  EXPECT_EQ(api.seen()[0].key, "operator-key-0123456789");
+}
+
+constexpr const char* kNamed =
+    R"({"id":"i","name":"acme","display_name":"Acme","create_time":"2026-01-01T00:00:00Z"})";
+
+TEST(Operator, OrganizationsProjectsAndQuotas) {
+  FakeApi api;
+  const auto environment = fake_environment(api);
+  api.on("POST /api/operator/organizations", {201, kNamed});
+  api.on("GET /api/operator/organizations", {200, fmt::format(R"({{"items":[{}]}})", kNamed)});
+  api.on("POST /api/operator/organizations/acme/projects", {201, kNamed});
+  api.on("PATCH /api/operator/organizations/acme/quotas",
+         {200, R"({"container_groups_quotas":{"container_replicas_quota":200,)"
+               R"("container_replicas_used":3}})"});
+  const CommandResult created =
+      run_command(org_command, {"create", "acme", "--display-name", "Acme"}, environment);
+  EXPECT_EQ(created.status, 0) << created.err;
+  EXPECT_EQ(api.seen().back().body, R"({"name":"acme","display_name":"Acme"})");
+  EXPECT_HAS(run_command(org_command, {"list"}, environment).out, "acme  i");
+  EXPECT_EQ(run_command(project_command, {"create", "demo"}, environment).status, 0);
+  EXPECT_EQ(api.seen().back().body, R"({"name":"demo"})");
+  const CommandResult quota =
+      run_command(org_command, {"quota", "acme", "--replicas", "200"}, environment);
+  EXPECT_EQ(api.seen().back().body, R"({"container_replicas_quota":200})");
+  EXPECT_HAS(quota.out, "3 used of 200");
+}
+
+TEST(Operator, KeysAreShownOnce) {
+  FakeApi api;
+  const auto environment = fake_environment(api);
+  api.on("POST /api/operator/keys",
+         {201, R"({"id":"k1","user":"mia","organizations":["acme","demo"],"create_time":)"
+               R"("2026-01-01T00:00:00Z","key":"salad_cloud_user_x"})"});
+  api.on("DELETE /api/operator/keys/k1", {204, ""});
+  const CommandResult created = run_command(
+      key_command, {"create", "--user", "mia", "--organization", "acme", "--organization", "demo"},
+      environment);
+  EXPECT_EQ(created.status, 0) << created.err;
+  EXPECT_EQ(api.seen()[0].body, R"({"user":"mia","organizations":["acme","demo"]})");
+  EXPECT_HAS(created.out, "salad_cloud_user_x");
+  EXPECT_HAS(created.err, "only now");
+  EXPECT_EQ(run_command(key_command, {"delete", "k1"}, environment).out, "k1: deleted\n");
+}
+
+TEST(Operator, MissingKeyIsSaid) {
+  FakeApi api;
+  auto environment = fake_environment(api);
+  environment.erase("MESCLUN_OPERATOR_KEY");
+  EXPECT_HAS(run_command(node_command, {"list"}, environment).err, "--operator-key");
+}
+
+TEST(NearNames, AreTheNearestFirst) {
+  EXPECT_EQ(near_names("ecco", {"web", "echo-2", "echo"}), "echo");
+  EXPECT_EQ(near_names("echo", {"my-echo", "echoo", "zzz"}), "echoo, my-echo");
+  EXPECT_EQ(near_names("abc", {"uvwxyz"}), "");
+}
+
+TEST(Segments, CannotLeaveTheirPlaceInThePath) {
+  EXPECT_EQ(encode_segment("a/../b?c#d%"), "a%2F..%2Fb%3Fc%23d%25");
+  EXPECT_EQ(encode_segment(".."), "%2E%2E");
+  EXPECT_EQ(encode_segment("ok-1._~"), "ok-1._~");
+}
+
+TEST(ApiAddress, ComesInManyForms) {
+  for (const char* text :
+       {"h:1", "http://h:1", "http://h:1/", "http://h:1/api/public", "http://h:1/api/public/"}) {
+    const ApiAddress address = parse_api_address(text).value();
+    EXPECT_EQ(address.endpoint.to_string(), "h:1") << text;
+    EXPECT_EQ(address.base_path, "") << text;
+  }
+  EXPECT_EQ(parse_api_address("http://h/cloud/api/public").value().base_path, "/cloud");
+  EXPECT_EQ(parse_api_address("http://h").value().endpoint.port, 80);
+}
+
+}  // namespace
+}  // namespace mesclun::client

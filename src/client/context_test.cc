@@ -1,0 +1,106 @@
+#include "client/context.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "client/fake_api.h"
+
+namespace mesclun::client {
+namespace {
+
+Environment environment_of(std::map<std::string, std::string> variables) {
+  return [variables = std::move(variables)](const std::string& name) {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional(found->second);
+  };
+}
+
+TEST(Context, PathFollowsTheMostSpecificVariable) {
+  EXPECT_EQ(context_path(environment_of({{"HOME", "/h"}})).value(),
+            "/h/.config/mesclun/context.json");
+  EXPECT_EQ(context_path(environment_of({{"HOME", "/h"}, {"XDG_CONFIG_HOME", "/x"}})).value(),
+            "/x/mesclun/context.json");
+  EXPECT_EQ(
+      context_path(environment_of({{"XDG_CONFIG_HOME", "/x"}, {"MESCLUN_CONTEXT", "/m"}})).value(),
+      "/m");
+  EXPECT_EQ(context_path(environment_of({})).code(), ErrorCode::FailedPrecondition);
+}
+
+TEST(Context, FlagsWinOverVariablesWhichWinOverTheFile) {
+  const TempFolder folder;
+  const std::string path = folder.path("context.json");
+  ASSERT_TRUE(save_context(path, {.api = "file:1",
+                                  .organization = "file-org",
+                                  .project = "file-project",
+                                  .api_key = "file-key"}));
+  const Environment environment = environment_of({{"MESCLUN_CONTEXT", path},
+                                                  {"MESCLUN_ORGANIZATION", "env-org"},
+                                                  {"MESCLUN_PROJECT", "env-project"}});
+  const Context context = resolve_context({.project = "flag-project"}, environment).value();
+  EXPECT_EQ(context.project.text, "flag-project");
+  EXPECT_EQ(context.project.source, "--project");
+  EXPECT_EQ(context.organization.text, "env-org");
+  EXPECT_EQ(context.organization.source, "MESCLUN_ORGANIZATION");
+  EXPECT_EQ(context.api.text, "file:1");
+  EXPECT_EQ(context.api.source, path);
+  EXPECT_EQ(context.operator_key.text, "");
+}
+
+TEST(Context, FileIsForItsOwnerOnlyAndReplacedWhole) {
+  const TempFolder folder;
+  const std::string path = folder.path("new/folder/context.json");
+  const ContextValues values{.api = "127.0.0.1:8800",
+                             .gateway = "127.0.0.1:8801",
+                             .organization = "o",
+                             .project = "p",
+                             .api_key = "k",
+                             .operator_key = "ok"};
+  ASSERT_TRUE(save_context(path, {.api = "old"}));
+  ASSERT_TRUE(save_context(path, values));
+  struct stat info{};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  const ContextValues read = load_context(path).value();
+  EXPECT_EQ(read.gateway, values.gateway);
+  EXPECT_EQ(read.operator_key, "ok");
+  // Nothing is left of the way there.
+  const auto files = std::filesystem::directory_iterator(folder.path("new/folder"));
+  EXPECT_EQ(std::distance(begin(files), end(files)), 1);
+}
+
+TEST(Context, UnreadableFilesAreNamed) {
+  const TempFolder folder;
+  EXPECT_EQ(load_context(folder.path("none")).code(), ErrorCode::NotFound);
+  for (const char* text : {"{", "[]", R"({"api": 3})", ""}) {
+    const std::string path = folder.path("bad");
+    std::ofstream(path) << text;
+    const Result<ContextValues> read = load_context(path);
+    ASSERT_FALSE(read) << text;
+    EXPECT_NE(read.error().message.find(path), std::string::npos) << read.error().message;
+  }
+  const Result<> saved = save_context("/proc/none/context.json", {.api = "x"});
+  ASSERT_FALSE(saved);
+  EXPECT_NE(saved.error().message.find("/proc/none"), std::string::npos);
+}
+
+TEST(Context, MissingValueSaysEveryWayToGiveIt) {
+  const Environment environment = environment_of({{"MESCLUN_CONTEXT", "/nowhere/context.json"}});
+  const Context context = resolve_context({}, environment).value();
+  const std::string text =
+      require(context, context.api_key, "--api-key", "API key").error().message;
+  for (const char* part :
+       {"API key", "/nowhere/context.json", "mesclun up", "--api-key", "MESCLUN_API_KEY"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " is not in: " << text;
+  }
+}
+
+TEST(Context, KeysAreNeverShownWhole) {
+  EXPECT_EQ(shortened_key("salad_cloud_user_0123456789abcdef"), "salad_…cdef");
+  EXPECT_EQ(shortened_key("short"), "…");
+}
+
+}  // namespace
+}  // namespace mesclun::client

@@ -1,0 +1,244 @@
+#include "client/group_verbs.h"
+
+#include "api/gpu_class.h"
+#include "client/group_wait.h"
+#include "client/input.h"
+
+namespace mesclun::client {
+
+namespace {
+
+std::string action_name(GroupAction action) {
+  switch (action) {
+    case GroupAction::Start:
+      return "start";
+    case GroupAction::Stop:
+      return "stop";
+    case GroupAction::Delete:
+      return "delete";
+  }
+  return "";
+}
+
+std::string join(const std::vector<std::string>& parts, std::string_view separator) {
+  return fmt::format("{}", fmt::join(parts, separator));
+}
+
+std::string resources_text(const ResourcesView& resources) {
+  std::string text = fmt::format("{} vCPU, {} MB", resources.cpu, resources.memory);
+  std::vector<std::string> classes;
+  for (const std::string& id : resources.gpu_classes) {
+    const api::GpuClass* known = api::find_gpu_class(api::known_gpu_classes(), id);
+    classes.push_back(known == nullptr ? id : known->name);
+  }
+  if (!classes.empty()) text += ", " + join(classes, " or ");
+  return text;
+}
+
+std::string status_text(const GroupView& group) {
+  std::string text = group.current_state.status;
+  if (group.pending_change) text += " (a change is being applied)";
+  const std::string why = group.current_state.description.value_or("");
+  return why.empty() ? text : text + ": " + why;
+}
+
+std::string counts_text(const GroupView& group) {
+  const StatusCountsView& counts = group.current_state.instance_status_counts;
+  std::string text = fmt::format("{} of {} running", counts.running_count, group.replicas);
+  const std::pair<int64_t, const char*> others[] = {{counts.allocating_count, "allocating"},
+                                                    {counts.creating_count, "creating"},
+                                                    {counts.stopping_count, "stopping"}};
+  for (const auto& [count, name] : others) {
+    if (count > 0) text += fmt::format(", {} {}", count, name);
+  }
+  return text;
+}
+
+void print_group(Session& session, const json::value& document, const GroupView& group) {
+  if (session.json()) return session.print(document);
+  const WallTime now = session.clock.wall_now();
+  std::string address = group_address(group, session.context);
+  if (group.networking && group.networking->auth) address += "  (with your Salad-Api-Key)";
+  session.console.print(render_fields({
+      {"NAME", group.name},
+      {"PROJECT", group.organization_name + "/" + group.project_name},
+      {"STATUS", status_text(group)},
+      {"REPLICAS", counts_text(group)},
+      {"ADDRESS", address},
+      {"IMAGE", group.container.image},
+      {"COMMAND", join(group.container.command, " ")},
+      {"RESOURCES", resources_text(group.container.resources)},
+      {"PRIORITY", group.priority.value_or("")},
+      {"COUNTRIES", join(group.country_codes, " ")},
+      {"VERSION", std::to_string(group.version)},
+      {"CREATED", short_time(group.create_time) + " (" + age(group.create_time, now) + " ago)"},
+  }));
+}
+
+// The same for a document whose view nobody has read yet.
+Result<> print_group(Session& session, const json::value& document) {
+  GroupView group;
+  JsonProblems problems;
+  read_json(document, group, JsonPath{}, problems);
+  if (!problems.empty()) return problems.to_error();
+  print_group(session, document, group);
+  return {};
+}
+
+// Says where in the document the API's complaint points.
+Error place_mistakes(const Document& document, Error error) {
+  if (error.code == ErrorCode::InvalidArgument && error.message.find('/') != std::string::npos) {
+    error.message = locate_mistakes(document, error.message);
+  }
+  return error;
+}
+
+// Waits if asked to, then prints the group as it is.
+Task<Result<>> wait_and_print(Session& session, Answer<GroupView> group, WaitOptions wait) {
+  if (!wait.wait) {
+    print_group(session, group.document, group.value);
+    co_return Result<>();
+  }
+  const GroupGoal goal = goal_after_change(group.value);
+  CO_TRY(const json::value document,
+         co_await wait_for_group(session, group.value.name, goal, wait.timeout));
+  co_return print_group(session, document);
+}
+
+}  // namespace
+
+std::string group_address(const GroupView& group, const Context& context) {
+  if (!group.networking || group.networking->dns.empty()) return "";
+  const std::string& gateway = context.gateway.text;
+  const size_t colon = gateway.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : gateway.substr(colon);
+  return "http://" + group.networking->dns + (port == ":80" ? "" : port);
+}
+
+Task<Error> suggest_groups(Session& session, Error error, std::string name) {
+  if (error.code != ErrorCode::NotFound) co_return error;
+  const Result<Answer<GroupListView>> groups = co_await session.api.list_groups();
+  if (!groups) {
+    // Not even the list: the organization or the project is what is missing.
+    error.message +=
+        fmt::format("\nLooked in organization '{}' (from {}), project '{}' (from {}).",
+                    session.context.organization.text, session.context.organization.source,
+                    session.context.project.text, session.context.project.source);
+    co_return error;
+  }
+  std::vector<std::string> names;
+  for (const GroupView& group : groups->value.items) names.push_back(group.name);
+  const std::string near = near_names(name, names);
+  const std::string project =
+      session.context.organization.text + "/" + session.context.project.text;
+  if (std::ranges::find(names, name) != names.end()) {
+    // The group is there: something inside it is not.
+  } else if (!near.empty()) {
+    error.message += fmt::format("\nNo group '{}' in {}. Did you mean {}?", name, project, near);
+  } else {
+    error.message +=
+        fmt::format("\nNo group '{}' in {}, which has {}; see `mesclun group list`.", name, project,
+                    names.empty()       ? "no groups"
+                    : names.size() == 1 ? "one group"
+                                        : fmt::format("{} groups", names.size()));
+  }
+  co_return error;
+}
+
+Task<Result<>> create_group(Session& session, GroupCreateOptions options) {
+  CO_TRY(const Document document, read_document(options.file, session.console.in));
+  for (const std::string& line : unknown_group_members(document)) {
+    session.console.note("warning: " + line);
+  }
+  Result<Answer<GroupView>> group = co_await session.api.create_group(document.value);
+  if (!group) co_return place_mistakes(document, group.error());
+  co_return co_await wait_and_print(session, *std::move(group), options.wait);
+}
+
+Task<Result<>> list_groups(Session& session) {
+  CO_TRY(const Answer<GroupListView> groups, co_await session.api.list_groups());
+  if (session.json()) {
+    session.print(groups.document);
+    co_return Result<>();
+  }
+  if (groups.value.items.empty()) {
+    session.console.note(
+        fmt::format("No container groups in {}/{}. Create one: mesclun group create -f FILE",
+                    session.context.organization.text, session.context.project.text));
+    co_return Result<>();
+  }
+  const WallTime now = session.clock.wall_now();
+  Table table({"NAME", "STATUS", "RUNNING", "VERSION", "AGE", "IMAGE", "ADDRESS"});
+  for (const GroupView& group : groups.value.items) {
+    table.add({group.name, group.current_state.status + (group.pending_change ? "*" : ""),
+               fmt::format("{}/{}", group.current_state.instance_status_counts.running_count,
+                           group.replicas),
+               std::to_string(group.version), age(group.create_time, now), group.container.image,
+               group_address(group, session.context)});
+  }
+  session.console.print(table.render());
+  co_return Result<>();
+}
+
+Task<Result<>> get_group(Session& session, std::string name) {
+  const Result<Answer<GroupView>> group = co_await session.api.get_group(name);
+  if (!group) co_return co_await suggest_groups(session, group.error(), name);
+  print_group(session, group->document, group->value);
+  co_return Result<>();
+}
+
+Result<json::value> build_patch(const json::value& from_file, const GroupUpdateOptions& options) {
+  json::object patch;
+  if (from_file.is_object()) patch = from_file.get_object();
+  for (const std::string& set : options.sets) {
+    if (auto applied = apply_set(patch, set); !applied) {
+      return usage_error(applied.error().message);
+    }
+  }
+  if (options.replicas) patch["replicas"] = *options.replicas;
+  if (patch.empty()) {
+    return usage_error("nothing to change: give --replicas N, --set PATH=VALUE or -f FILE");
+  }
+  return json::value(std::move(patch));
+}
+
+Task<Result<>> update_group(Session& session, GroupUpdateOptions options) {
+  Document document{.name = "the change"};
+  if (!options.file.empty()) {
+    CO_TRY(document, read_document(options.file, session.console.in));
+    for (const std::string& line : unknown_group_members(document)) {
+      session.console.note("warning: " + line);
+    }
+  }
+  CO_TRY(json::value patch, build_patch(document.value, options));
+  Result<Answer<GroupView>> group =
+      co_await session.api.update_group(options.name, std::move(patch));
+  if (!group) {
+    Error error = place_mistakes(document, group.error());
+    co_return co_await suggest_groups(session, std::move(error), options.name);
+  }
+  co_return co_await wait_and_print(session, *std::move(group), options.wait);
+}
+
+Task<Result<>> act_on_group(Session& session, std::string name, GroupAction action,
+                            WaitOptions wait) {
+  const std::string verb = action_name(action);
+  const Result<> accepted = action == GroupAction::Delete
+                                ? co_await session.api.delete_group(name)
+                                : co_await session.api.act_on_group(name, verb);
+  if (!accepted) co_return co_await suggest_groups(session, accepted.error(), name);
+  if (wait.wait) {
+    const GroupGoal goal = action == GroupAction::Start  ? GroupGoal::Serving
+                           : action == GroupAction::Stop ? GroupGoal::Stopped
+                                                         : GroupGoal::Gone;
+    CO_TRY_DO(co_await wait_for_group(session, name, goal, wait.timeout));
+  }
+  if (session.json()) {
+    session.print(json::object{{"accepted", verb}, {"container_group", name}});
+  } else if (!wait.wait) {
+    session.console.print(fmt::format("{}: {} accepted\n", name, verb));
+  }
+  co_return Result<>();
+}
+
+}  // namespace mesclun::client

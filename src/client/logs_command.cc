@@ -1,0 +1,74 @@
+#include "client/commands.h"
+#include "client/flags.h"
+#include "client/stream_verbs.h"
+
+namespace mesclun::client {
+
+namespace {
+
+constexpr const char* kLogsExamples = R"(Examples:
+  mesclun logs echo                       the last 100 lines of all instances
+  mesclun logs echo -f --tail 0           only what comes from now on, until Ctrl-C
+  mesclun logs echo --instance 3f2a -o json | jq -r '.items[].text'
+With -o json: {"items": […]} oldest first; with -f one object a line.)";
+
+constexpr const char* kEventsExamples = R"(Examples:
+  mesclun events echo                     what happened to the group and its instances, and why
+  mesclun events echo -f                  and what happens from now on, until Ctrl-C
+With -o json: {"items": […]} oldest first; with -f one object a line.)";
+
+struct Options {
+  CommonOptions common;
+  StreamOptions stream;
+};
+
+void add_stream_flags(CLI::App& app, StreamOptions& stream) {
+  app.add_option("GROUP", stream.group, "The group")->required();
+  app.add_flag("-f,--follow", stream.follow,
+               "Go on printing what comes, until Ctrl-C or until the "
+               "group is deleted");
+  add_setting(app, "--tail", stream.tail, int64_t{0}, int64_t{1000}, "How many of the newest");
+  add_setting(app, "--patience", stream.patience, 0s, std::chrono::hours(24),
+              "With -f: how long to wait for a cloud that cannot be reached");
+}
+
+int finish(CLI::App& app, int argc, char** argv, const Console& console,
+           const Environment& environment, Options& options, StreamKind kind) {
+  add_user_flags(app, options.common);
+  app.footer(std::string(app.get_footer()) + "\n\n" + kExitStatusHelp);
+  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  const Verb verb = [&](Session& s) { return show_stream(s, kind, options.stream); };
+  return run_verb(options.common, Needs::Project, console, environment, verb);
+}
+
+}  // namespace
+
+int logs_command(int argc, char** argv, const Console& console, const Environment& environment) {
+  Options options;
+  CLI::App app("What the instances of a group wrote to standard output and error.", argv[0]);
+  app.footer(kLogsExamples);
+  add_stream_flags(app, options.stream);
+  app.add_option("--instance", options.stream.instance,
+                 "Only this instance (a beginning of its id "
+                 "is enough)");
+  return finish(app, argc, argv, console, environment, options, StreamKind::Logs);
+}
+
+int events_command(int argc, char** argv, const Console& console, const Environment& environment) {
+  Options options;
+  CLI::App app("What happened to a group and its instances: placements, starts, exits, moves.",
+               argv[0]);
+  app.footer(kEventsExamples);
+  add_stream_flags(app, options.stream);
+  return finish(app, argc, argv, console, environment, options, StreamKind::Events);
+}
+
+int run_logs_command(int argc, char** argv) {
+  return logs_command(argc, argv, Console::standard(), process_environment());
+}
+
+int run_events_command(int argc, char** argv) {
+  return events_command(argc, argv, Console::standard(), process_environment());
+}
+
+}  // namespace mesclun::client

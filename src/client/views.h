@@ -1,0 +1,200 @@
+// The parts of the API's answers that the command line shows. Everything that an older or newer
+// cloud may leave out is optional; `-o json` prints the answer itself, not these.
+#pragma once
+
+#include "base/json.h"
+
+namespace mesclun::client {
+
+struct StatusCountsView {
+  int64_t allocating_count = 0;
+  int64_t creating_count = 0;
+  int64_t running_count = 0;
+  int64_t stopping_count = 0;
+};
+BOOST_DESCRIBE_STRUCT(StatusCountsView, (),
+                      (allocating_count, creating_count, running_count, stopping_count))
+
+struct GroupStateView {
+  std::string status;
+  std::optional<std::string> description;
+  StatusCountsView instance_status_counts;
+};
+BOOST_DESCRIBE_STRUCT(GroupStateView, (), (status, description, instance_status_counts))
+
+struct ResourcesView {
+  int64_t cpu = 0;
+  int64_t memory = 0;  // MB
+  std::vector<std::string> gpu_classes;
+};
+BOOST_DESCRIBE_STRUCT(ResourcesView, (), (cpu, memory, gpu_classes))
+
+struct ContainerView {
+  std::string image;
+  std::vector<std::string> command;
+  ResourcesView resources;
+};
+BOOST_DESCRIBE_STRUCT(ContainerView, (), (image, command, resources))
+
+struct NetworkingView {
+  std::string dns;
+  int64_t port = 0;
+  bool auth = false;
+};
+BOOST_DESCRIBE_STRUCT(NetworkingView, (), (dns, port, auth))
+
+struct GroupView {
+  std::string name;
+  std::string organization_name;
+  std::string project_name;
+  ContainerView container;
+  int64_t replicas = 0;
+  int64_t version = 0;
+  bool pending_change = false;
+  bool autostart_policy = false;
+  std::optional<std::string> restart_policy;
+  std::optional<std::string> priority;
+  std::vector<std::string> country_codes;
+  std::optional<NetworkingView> networking;
+  GroupStateView current_state;
+  std::string create_time;
+  std::string update_time;
+};
+BOOST_DESCRIBE_STRUCT(GroupView, (),
+                      (name, organization_name, project_name, container, replicas, version,
+                       pending_change, autostart_policy, restart_policy, priority, country_codes,
+                       networking, current_state, create_time, update_time))
+
+struct GroupListView {
+  std::vector<GroupView> items;
+};
+BOOST_DESCRIBE_STRUCT(GroupListView, (), (items))
+
+struct InstanceView {
+  std::string id;
+  std::string machine_id;
+  std::string state;
+  std::string update_time;
+  int64_t version = 0;
+  std::optional<bool> ready;
+  std::optional<bool> started;
+  std::optional<int64_t> deletion_cost;
+  std::optional<double> pulling_progress;  // per cent
+  std::optional<double> cpu_percent;
+  std::optional<double> memory_usage_mb;
+};
+BOOST_DESCRIBE_STRUCT(InstanceView, (),
+                      (id, machine_id, state, update_time, version, ready, started, deletion_cost,
+                       pulling_progress, cpu_percent, memory_usage_mb))
+
+struct InstanceListView {
+  std::vector<InstanceView> instances;
+};
+BOOST_DESCRIBE_STRUCT(InstanceListView, (), (instances))
+
+struct EventView {
+  int64_t sequence = 0;
+  std::string time;
+  std::string event_name;
+  std::optional<std::string> detail;
+  std::optional<std::string> instance_id;
+  std::optional<std::string> machine_id;
+};
+BOOST_DESCRIBE_STRUCT(EventView, (), (sequence, time, event_name, detail, instance_id, machine_id))
+
+struct LogLineView {
+  int64_t sequence = 0;
+  std::string time;
+  std::optional<std::string> stream;
+  std::string text;
+  std::optional<std::string> instance_id;
+};
+BOOST_DESCRIBE_STRUCT(LogLineView, (), (sequence, time, stream, text, instance_id))
+
+struct NodeGpuView {
+  std::optional<std::string> name;
+  std::optional<bool> pretended;
+};
+BOOST_DESCRIBE_STRUCT(NodeGpuView, (), (name, pretended))
+
+struct NodeInstanceView {
+  std::string organization_name;
+  std::string project_name;
+  std::string container_group_name;
+  std::string instance_id;
+  std::string state;
+  std::optional<bool> ready;
+};
+BOOST_DESCRIBE_STRUCT(NodeInstanceView, (),
+                      (organization_name, project_name, container_group_name, instance_id, state,
+                       ready))
+
+struct NodeView {
+  std::string machine_id;
+  std::string hostname;
+  std::string state;
+  std::string mode;
+  std::optional<std::string> country;
+  double cpu = 0;
+  double cpu_used = 0;
+  int64_t memory_mb = 0;
+  int64_t memory_used_mb = 0;
+  std::vector<NodeGpuView> gpus;
+  std::optional<double> cpu_share_percent;
+  std::optional<std::string> runtime;
+  std::vector<std::string> warnings;
+  std::optional<std::string> last_heard_time;
+  std::vector<NodeInstanceView> instances;
+};
+BOOST_DESCRIBE_STRUCT(NodeView, (),
+                      (machine_id, hostname, state, mode, country, cpu, cpu_used, memory_mb,
+                       memory_used_mb, gpus, cpu_share_percent, runtime, warnings, last_heard_time,
+                       instances))
+
+struct NodeListView {
+  std::vector<NodeView> items;
+};
+BOOST_DESCRIBE_STRUCT(NodeListView, (), (items))
+
+// Organizations and projects.
+struct NamedView {
+  std::string id;
+  std::string name;
+  std::optional<std::string> display_name;
+  std::string create_time;
+};
+BOOST_DESCRIBE_STRUCT(NamedView, (), (id, name, display_name, create_time))
+
+struct NamedListView {
+  std::vector<NamedView> items;
+};
+BOOST_DESCRIBE_STRUCT(NamedListView, (), (items))
+
+struct QuotasView {
+  int64_t container_replicas_quota = 0;
+  int64_t container_replicas_used = 0;
+  std::optional<int64_t> max_container_group_reallocations_per_minute;
+  std::optional<int64_t> max_container_group_recreates_per_minute;
+  std::optional<int64_t> max_container_group_restarts_per_minute;
+};
+BOOST_DESCRIBE_STRUCT(QuotasView, (),
+                      (container_replicas_quota, container_replicas_used,
+                       max_container_group_reallocations_per_minute,
+                       max_container_group_recreates_per_minute,
+                       max_container_group_restarts_per_minute))
+
+struct KeyView {
+  std::string id;
+  std::string user;
+  std::vector<std::string> organizations;
+  std::string create_time;
+  std::optional<std::string> key;  // in the answer to its creation only
+};
+BOOST_DESCRIBE_STRUCT(KeyView, (), (id, user, organizations, create_time, key))
+
+struct KeyListView {
+  std::vector<KeyView> items;
+};
+BOOST_DESCRIBE_STRUCT(KeyListView, (), (items))
+
+}  // namespace mesclun::client

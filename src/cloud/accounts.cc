@@ -1,0 +1,192 @@
+#include "cloud/accounts.h"
+
+#include "api/names.h"
+#include "base/crypto.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+template <class T>
+Result<std::vector<T>> load_all(store::Transaction& tx, std::string_view sql) {
+  TRY(const auto rows, tx.query(sql));
+  std::vector<T> out;
+  for (const store::Row& row : rows) {
+    TRY(T record, from_json_text<T>(row.text(0)));
+    out.push_back(std::move(record));
+  }
+  return out;
+}
+
+struct Loaded {
+  std::vector<Organization> organizations;
+  std::vector<Project> projects;
+  std::vector<ApiKey> keys;
+};
+
+Error name_taken(std::string_view what, std::string_view name) {
+  return {ErrorCode::AlreadyExists, fmt::format("/name: {} '{}' exists already", what, name),
+          "name_conflict"};
+}
+
+}  // namespace
+
+Task<Result<>> Accounts::load() {
+  auto loaded = std::make_shared<Loaded>();
+  store::Body body = [loaded](store::Transaction& tx) -> Result<> {
+    TRY(loaded->organizations, load_all<Organization>(tx, "SELECT document FROM organization"));
+    TRY(loaded->projects, load_all<Project>(tx, "SELECT document FROM project"));
+    TRY(loaded->keys, load_all<ApiKey>(tx, "SELECT document FROM api_key"));
+    return {};
+  };
+  CO_TRY_DO(co_await database_.read(std::move(body)));
+  for (Organization& organization : loaded->organizations) {
+    organization_names_[organization.id] = organization.name;
+    organizations_[organization.name] = std::move(organization);
+  }
+  for (Project& project : loaded->projects) {
+    projects_[{project.organization_id, project.name}] = std::move(project);
+  }
+  for (ApiKey& key : loaded->keys) {
+    key_ids_[key.key_sha256] = key.id;
+    keys_[key.id] = std::move(key);
+  }
+  co_return Result<>();
+}
+
+Task<Result<Organization>> Accounts::create_organization(std::string name,
+                                                         std::string display_name) {
+  if (!api::is_name(name)) co_return Error::invalid("/name " + std::string(api::kNameRule));
+  if (display_name.empty()) display_name = name;
+  if (organizations_.contains(name)) co_return name_taken("an organization", name);
+  Organization made{.id = new_uuid(random_), .name = name, .display_name = display_name};
+  made.create_time = made.update_time = to_unix_nanos(clock_.wall_now());
+  store::Body body = [made](store::Transaction& tx) -> Result<> {
+    TRY_DO(tx.execute("INSERT INTO organization (id, name, document) VALUES ($1, $2, $3)",
+                      {made.id, made.name, to_json_text(made)}));
+    return {};
+  };
+  CO_TRY_DO(co_await database_.write(std::move(body)));
+  organization_names_[made.id] = made.name;
+  organizations_[made.name] = made;
+  co_return made;
+}
+
+Task<Result<Project>> Accounts::create_project(std::string organization_id, std::string name) {
+  if (!api::is_name(name)) co_return Error::invalid("/name " + std::string(api::kNameRule));
+  if (projects_.contains({organization_id, name})) co_return name_taken("a project", name);
+  Project made{.id = new_uuid(random_), .organization_id = organization_id, .name = name};
+  made.create_time = to_unix_nanos(clock_.wall_now());
+  store::Body body = [made](store::Transaction& tx) -> Result<> {
+    TRY_DO(tx.execute(
+        "INSERT INTO project (id, organization_id, name, document) VALUES ($1, $2, $3, $4)",
+        {made.id, made.organization_id, made.name, to_json_text(made)}));
+    return {};
+  };
+  CO_TRY_DO(co_await database_.write(std::move(body)));
+  projects_[{made.organization_id, made.name}] = made;
+  co_return made;
+}
+
+Task<Result<Organization>> Accounts::set_quotas(std::string organization_id,
+                                                api::GroupQuotas quotas) {
+  const Organization* found = organization(organization_id);
+  if (found == nullptr) co_return Error::not_found("no such organization");
+  Organization changed = *found;
+  changed.quotas = quotas;
+  changed.update_time = to_unix_nanos(clock_.wall_now());
+  store::Body body = [changed](store::Transaction& tx) -> Result<> {
+    TRY_DO(tx.execute("UPDATE organization SET document = $1 WHERE id = $2",
+                      {to_json_text(changed), changed.id}));
+    return {};
+  };
+  CO_TRY_DO(co_await database_.write(std::move(body)));
+  organizations_[changed.name] = changed;
+  co_return changed;
+}
+
+Task<Result<Accounts::NewKey>> Accounts::create_key(std::string user,
+                                                    std::vector<std::string> organization_ids,
+                                                    bool is_operator, std::string secret) {
+  if (user.empty() || user.size() > 255) {
+    co_return Error::invalid("/user must have 1 to 255 characters");
+  }
+  NewKey made{.secret = std::move(secret)};
+  if (made.secret.empty()) {
+    made.secret = (is_operator ? "mesclun_operator_" : "salad_cloud_user_") + new_secret(random_);
+  }
+  made.key = {.id = new_uuid(random_), .user = std::move(user)};
+  made.key.key_sha256 = sha256_hex(made.secret);
+  made.key.organization_ids = std::move(organization_ids);
+  made.key.is_operator = is_operator;
+  made.key.create_time = to_unix_nanos(clock_.wall_now());
+  const ApiKey key = made.key;
+  store::Body body = [key](store::Transaction& tx) -> Result<> {
+    TRY_DO(tx.execute("INSERT INTO api_key (id, key_sha256, document) VALUES ($1, $2, $3)",
+                      {key.id, key.key_sha256, to_json_text(key)}));
+    return {};
+  };
+  CO_TRY_DO(co_await database_.write(std::move(body)));
+  key_ids_[key.key_sha256] = key.id;
+  keys_[key.id] = key;
+  co_return made;
+}
+
+Task<Result<>> Accounts::delete_key(std::string id) {
+  if (!keys_.contains(id)) co_return Error::not_found("no such key");
+  store::Body body = [id](store::Transaction& tx) -> Result<> {
+    TRY_DO(tx.execute("DELETE FROM api_key WHERE id = $1", {id}));
+    return {};
+  };
+  CO_TRY_DO(co_await database_.write(std::move(body)));
+  if (const auto found = keys_.find(id); found != keys_.end()) {
+    key_ids_.erase(found->second.key_sha256);
+    keys_.erase(found);
+  }
+  co_return Result<>();
+}
+
+const Organization* Accounts::find_organization(std::string_view name) const {
+  const auto found = organizations_.find(std::string(name));
+  return found == organizations_.end() ? nullptr : &found->second;
+}
+
+const Organization* Accounts::organization(const std::string& id) const {
+  const auto name = organization_names_.find(id);
+  return name == organization_names_.end() ? nullptr : find_organization(name->second);
+}
+
+const Project* Accounts::find_project(const std::string& organization_id,
+                                      std::string_view name) const {
+  const auto found = projects_.find({organization_id, std::string(name)});
+  return found == projects_.end() ? nullptr : &found->second;
+}
+
+std::vector<const Organization*> Accounts::organizations() const {
+  std::vector<const Organization*> out;
+  for (const auto& [name, organization] : organizations_) out.push_back(&organization);
+  return out;
+}
+
+std::vector<const Project*> Accounts::projects_of(const std::string& organization_id) const {
+  std::vector<const Project*> out;
+  for (const auto& [key, project] : projects_) {
+    if (key.first == organization_id) out.push_back(&project);
+  }
+  return out;
+}
+
+const ApiKey* Accounts::find_key(std::string_view secret) const {
+  const auto id = key_ids_.find(sha256_hex(secret));
+  return id == key_ids_.end() ? nullptr : &keys_.at(id->second);
+}
+
+std::vector<link::RouteKey> Accounts::route_keys() const {
+  std::vector<link::RouteKey> out;
+  for (const auto& [id, key] : keys_) {
+    if (!key.organization_ids.empty()) out.push_back({key.key_sha256, key.organization_ids});
+  }
+  return out;
+}
+
+}  // namespace mesclun::cloud

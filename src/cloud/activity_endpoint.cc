@@ -1,0 +1,102 @@
+// Events with their reasons and the output of containers: what the public contract has no place
+// for, beside it under /api/mesclun.
+#include "cloud/fleet_table.h"
+#include "cloud/public_api.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+json::object event_json(const Event& event) {
+  json::object out;
+  out["sequence"] = event.sequence;
+  out["time"] = format_rfc3339(from_unix_nanos(event.time));
+  out["resource_type"] = event.resource_type;
+  out["event_name"] = event.event_name;
+  out["detail"] = event.detail;
+  if (!event.instance_id.empty()) out["instance_id"] = event.instance_id;
+  if (!event.machine_id.empty()) out["machine_id"] = event.machine_id;
+  out["version"] = event.version;
+  return out;
+}
+
+json::object line_json(const LogRow& row) {
+  json::object out;
+  out["sequence"] = row.sequence;
+  out["time"] = format_rfc3339(from_unix_nanos(row.time));
+  out["receive_time"] = format_rfc3339(from_unix_nanos(row.receive_time));
+  out["stream"] = row.stream;
+  out["text"] = row.text;
+  out["instance_id"] = row.instance_id;
+  out["machine_id"] = row.machine_id;
+  out["version"] = row.version;
+  return out;
+}
+
+// A page of something that grows: where to begin, how much, how long to wait for it.
+struct Page {
+  std::optional<int64_t> after;
+  int64_t limit = 100;
+  Duration wait{};
+};
+
+Result<Page> read_page(const HttpRequest& request) {
+  Page page;
+  if (request.query("after")) {
+    TRY(page.after, query_number(request, "after", 0, 0, INT64_MAX));
+  }
+  TRY(page.limit, query_number(request, "limit", 100, 1, 1000));
+  TRY(const int64_t seconds, query_number(request, "wait", 0, 0, 30));
+  page.wait = std::chrono::seconds(seconds);
+  return page;
+}
+
+}  // namespace
+
+PublicApi::Answer PublicApi::activity(HttpRequest request, Target target) {
+  const std::vector<std::string>& path = target.rest;
+  if (!target.project || path.size() != 3 || path[0] != "containers") {
+    co_return Error::not_found("there is nothing at this path");
+  }
+  if (request.head.method != "GET") co_return method_not_allowed("GET");
+  const std::string what = path[2];
+  CO_TRY(const std::string id, co_await group_id(*target.project, path[1]));
+  if (what == "events") co_return co_await events(std::move(request), id);
+  if (what == "logs") co_return co_await container_logs(std::move(request), id);
+  co_return Error::not_found("there is nothing at this path");
+}
+
+PublicApi::Answer PublicApi::events(HttpRequest request, std::string group_id) {
+  CO_TRY(const Page page, read_page(request));
+  const TimePoint end = clock_.now() + page.wait;
+  for (;;) {
+    auto loaded = std::make_shared<std::vector<Event>>();
+    store::Body body = [loaded, group_id, page](store::Transaction& tx) -> Result<> {
+      TRY(*loaded, load_events(tx, group_id, page.after, page.limit));
+      return {};
+    };
+    CO_TRY_DO(co_await database_.read(std::move(body)));
+    if (loaded->empty() && clock_.now() < end) {
+      CO_TRY_DO(co_await events_added_.wait_until(clock_, end));
+      continue;
+    }
+    json::array items;
+    for (const Event& event : *loaded) items.push_back(event_json(event));
+    json::object out;
+    out["items"] = std::move(items);
+    co_return json_answer(200, std::move(out));
+  }
+}
+
+PublicApi::Answer PublicApi::container_logs(HttpRequest request, std::string group_id) {
+  CO_TRY(const Page page, read_page(request));
+  CO_TRY(const auto rows, co_await logs_.read(group_id, request.query("instance_id").value_or(""),
+                                              page.after, page.limit, page.wait));
+  json::array items;
+  for (const LogRow& row : rows) items.push_back(line_json(row));
+  json::object out;
+  out["items"] = std::move(items);
+  co_return json_answer(200, std::move(out));
+}
+
+}  // namespace mesclun::cloud

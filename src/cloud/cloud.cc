@@ -1,0 +1,127 @@
+#include "cloud/cloud.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+constexpr std::string_view kPublic = "/api/public/";
+constexpr std::string_view kMesclun = "/api/mesclun/";
+constexpr std::string_view kOperator = "/api/operator/";
+constexpr std::string_view kKeySet = "/.well-known/workload-jwks.json";
+
+HttpResponse refuse(const Error& error) {
+  return problem_answer(error);
+}
+
+std::string after(std::string_view path, std::string_view prefix) {
+  return std::string(path.substr(prefix.size()));
+}
+
+}  // namespace
+
+Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random,
+             store::Database& database, store::Database& log_database, CloudSettings settings)
+    : executor_(executor),
+      clock_(clock),
+      accounts_(clock, random, database),
+      fleet_(settings.fleet, random),
+      fleet_loop_(executor, clock, database, fleet_, *this),
+      logs_(executor, clock, log_database, settings.logs),
+      tokens_(clock, random, database, settings.token_issuer),
+      node_hub_(executor, clock, settings.nodes, fleet_, fleet_loop_, tokens_, logs_),
+      route_hub_(executor, clock, settings.gateways, fleet_, accounts_, database,
+                 [this](std::vector<std::string> endpoints) {
+                   node_hub_.set_gateways(std::move(endpoints));
+                 }),
+      public_api_(executor, clock, database, accounts_, fleet_loop_, logs_, settings.api),
+      operator_api_(accounts_, fleet_loop_, [this] { route_hub_.publish_keys(); }),
+      api_server_(
+          executor, clock, "api", settings.http,
+          [this](HttpRequest request) { return handle_api(std::move(request)); }, refuse),
+      node_server_(
+          executor, clock, "nodes", settings.http,
+          [this](HttpRequest request) { return handle_node(std::move(request)); }, refuse),
+      loops_(executor, "cloud") {}
+
+Task<Result<>> Cloud::start() {
+  CO_TRY_DO(co_await accounts_.load());
+  CO_TRY_DO(co_await tokens_.load());
+  CO_TRY_DO(co_await fleet_loop_.load());
+  CO_TRY_DO(co_await route_hub_.load());
+  loops_.spawn(fleet_loop_.run());
+  loops_.spawn(logs_.run());
+  loops_.spawn(tokens_.run());
+  co_return Result<>();
+}
+
+Task<void> Cloud::stop() {
+  co_await api_server_.stop();
+  co_await node_server_.stop();
+  co_await node_hub_.stop();
+  co_await route_hub_.stop();
+  co_await loops_.stop();
+}
+
+Task<HttpResponse> Cloud::handle_api(HttpRequest request) {
+  const std::string path(request.path());
+  if (path.starts_with(kPublic)) {
+    co_return co_await public_api_.handle_public(std::move(request), after(path, kPublic));
+  }
+  if (path.starts_with(kMesclun)) {
+    co_return co_await public_api_.handle_mesclun(std::move(request), after(path, kMesclun));
+  }
+  if (path.starts_with(kOperator)) {
+    co_return co_await operator_api_.handle(std::move(request), after(path, kOperator));
+  }
+  if (path == kKeySet) {
+    const auto keys = tokens_.public_keys();
+    co_return keys ? json_answer(200, *keys) : problem_answer(keys.error());
+  }
+  if (path == "/health") co_return json_answer(200, json::object{{"status", "ok"}});
+  co_return problem_answer(Error::not_found("the API is under /api/public"));
+}
+
+Task<HttpResponse> Cloud::handle_node(HttpRequest request) {
+  const std::string path(request.path());
+  const bool session = path == link::kSessionPath || path == link::kRoutesPath;
+  const bool tunnel = path == link::kTunnelPath && tunnel_handler_ != nullptr;
+  if (!session && !tunnel) {
+    co_return problem_answer(Error::not_found("this port is for agents and gateways"));
+  }
+  const std::string_view protocol = session ? link::kSessionProtocol : link::kTunnelProtocol;
+  if (!request.head.headers.has_token("Upgrade", protocol)) {
+    co_return problem_answer(Error::invalid(fmt::format("ask for an upgrade to {}", protocol)));
+  }
+  HttpResponse response{.status = 101};
+  response.headers.add("Connection", "Upgrade");
+  response.headers.add("Upgrade", protocol);
+  if (tunnel) {
+    const std::string ticket(request.head.headers.find("Mesclun-Tunnel-Ticket").value_or(""));
+    response.upgrade = [this, ticket](ConnPtr conn) { tunnel_handler_(std::move(conn), ticket); };
+  } else if (path == link::kSessionPath) {
+    response.upgrade = [this](ConnPtr conn) {
+      node_hub_.serve(link::make_conn_session(std::move(conn), executor_, clock_));
+    };
+  } else {
+    response.upgrade = [this](ConnPtr conn) {
+      route_hub_.serve(link::make_conn_session(std::move(conn), executor_, clock_));
+    };
+  }
+  co_return response;
+}
+
+void Cloud::send_desired(const std::string& node_id, int64_t session,
+                         const link::Desired& desired) {
+  node_hub_.send_desired(node_id, session, desired);
+}
+void Cloud::acknowledge(const std::string& node_id, int64_t session, int64_t sequence) {
+  node_hub_.acknowledge(node_id, session, sequence);
+}
+void Cloud::publish(const std::vector<link::Route>& routes) {
+  route_hub_.publish(routes);
+}
+void Cloud::events_added(const std::set<std::string>&) {
+  public_api_.events_added();
+}
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,77 @@
+// The control plane: every part of it, wired on one loop.
+#pragma once
+
+#include "cloud/node_hub.h"
+#include "cloud/operator_api.h"
+#include "cloud/public_api.h"
+#include "cloud/route_hub.h"
+
+namespace mesclun::cloud {
+
+struct CloudSettings {
+  FleetSettings fleet;
+  NodeHubSettings nodes;
+  RouteHubSettings gateways;
+  PublicApiSettings api;
+  LogTableSettings logs;
+  HttpLimits http;
+  std::string token_issuer = "https://matrix-api.salad.io";
+};
+
+// Runs on:  one loop; `executor`'s.
+// Lifetime: clock, random and databases outlive it; stop() before its end.
+class Cloud : private FleetListener {
+ public:
+  Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random,
+        store::Database& database, store::Database& log_database, CloudSettings settings);
+
+  // Reads the stored state and begins to work.
+  Task<Result<>> start();
+  Task<void> stop();
+
+  // The HTTP API.
+  void serve_api(Listener listener) { api_server_.serve(std::move(listener)); }
+  // Agents and gateways.
+  void serve_nodes(Listener listener) { node_server_.serve(std::move(listener)); }
+  // Tunnels that arrive at the node port, for a gateway in the same process; without it they are
+  // refused. The connection has been answered with 101.
+  using TunnelHandler = std::function<void(ConnPtr, std::string ticket)>;
+  void set_tunnel_handler(TunnelHandler handler) { tunnel_handler_ = std::move(handler); }
+  // Sessions that come another way: tests and the simulator.
+  void serve_agent(link::SessionPtr session) { node_hub_.serve(std::move(session)); }
+  void serve_gateway(link::SessionPtr session) { route_hub_.serve(std::move(session)); }
+
+  // One call of the HTTP API, as serve_api() makes them.
+  Task<HttpResponse> handle_api(HttpRequest request);
+
+  Accounts& accounts() { return accounts_; }
+  Fleet& fleet() { return fleet_; }
+  FleetLoop& fleet_loop() { return fleet_loop_; }
+
+ private:
+  Task<HttpResponse> handle_node(HttpRequest request);
+
+  void send_desired(const std::string& node_id, int64_t session,
+                    const link::Desired& desired) override;
+  void acknowledge(const std::string& node_id, int64_t session, int64_t sequence) override;
+  void publish(const std::vector<link::Route>& routes) override;
+  void events_added(const std::set<std::string>& group_ids) override;
+
+  asio::any_io_executor executor_;
+  Clock& clock_;
+  Accounts accounts_;
+  Fleet fleet_;
+  FleetLoop fleet_loop_;
+  LogTable logs_;
+  WorkloadTokens tokens_;
+  NodeHub node_hub_;
+  RouteHub route_hub_;
+  PublicApi public_api_;
+  OperatorApi operator_api_;
+  TunnelHandler tunnel_handler_;
+  HttpServer api_server_;
+  HttpServer node_server_;
+  Scope loops_;
+};
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,122 @@
+#include "cloud/fleet_loop.h"
+
+#include "base/log.h"
+#include "cloud/fleet_table.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+constexpr size_t kWaitingMax = 10'000;
+constexpr size_t kCommandsOfTurnMax = 256;
+constexpr Duration kReloadWaitMax = 5s;
+// At about 300 bytes an event this keeps the table below 100 MB.
+constexpr int64_t kEventsKept = 300'000;
+constexpr int64_t kEventsBetweenPrunes = 10'000;
+
+}  // namespace
+
+Task<Result<>> FleetLoop::load() {
+  auto snapshot = std::make_shared<FleetSnapshot>();
+  const int64_t wall = to_unix_nanos(clock_.wall_now());
+  store::Body body = [snapshot, wall](store::Transaction& tx) -> Result<> {
+    TRY(*snapshot, load_fleet(tx, wall));
+    return {};
+  };
+  CO_TRY_DO(co_await database_.read(std::move(body)));
+  fleet_.restore(std::move(*snapshot), now());
+  co_return Result<>();
+}
+
+Task<Result<>> FleetLoop::submit(Command command) {
+  if (waiting_.size() >= kWaitingMax) {
+    co_return Error{ErrorCode::ResourceExhausted, "the control plane is overloaded; try again"};
+  }
+  auto pending = std::make_shared<Pending>();
+  pending->command = std::move(command);
+  waiting_.push_back(pending);
+  arrived_.notify_all();
+  while (!pending->answered) CO_TRY_DO(co_await answered_.wait());
+  co_return pending->result;
+}
+
+Task<Result<>> FleetLoop::run() {
+  for (;;) CO_TRY_DO(co_await turn());
+}
+
+Task<Result<>> FleetLoop::turn() {
+  const TimePoint deadline = fleet_.next_deadline(now());
+  while (waiting_.empty() && clock_.now() < deadline) {
+    CO_TRY_DO(co_await arrived_.wait_until(clock_, deadline));
+  }
+  std::vector<std::shared_ptr<Pending>> taken;
+  const Moment moment = now();
+  while (!waiting_.empty() && taken.size() < kCommandsOfTurnMax) {
+    const std::shared_ptr<Pending> pending = std::move(waiting_.front());
+    waiting_.pop_front();
+    pending->result = pending->command(fleet_, moment);
+    taken.push_back(pending);
+  }
+  fleet_.reconcile(moment);
+  const auto changes = std::make_shared<const FleetChanges>(fleet_.take_changes());
+  const Result<> stored = co_await commit(changes);
+  if (!stored && stored.code() == ErrorCode::Cancelled) co_return stored;
+  for (const auto& pending : taken) {
+    if (!stored && pending->result) pending->result = stored;
+    pending->answered = true;
+  }
+  answered_.notify_all();
+  if (stored) tell(*changes);
+  co_return Result<>();
+}
+
+// After a failure memory is ahead of the store; the store is the truth, so it is read again.
+Task<Result<>> FleetLoop::commit(std::shared_ptr<const FleetChanges> changes) {
+  if (!changes->has_rows()) co_return Result<>();
+  const bool prunes = events_since_prune_ >= kEventsBetweenPrunes;
+  const int64_t wall = to_unix_nanos(clock_.wall_now());
+  store::Body body = [changes, prunes, wall](store::Transaction& tx) -> Result<> {
+    TRY_DO(save_fleet(tx, *changes));
+    if (prunes) TRY_DO(prune(tx, kEventsKept, wall));
+    return {};
+  };
+  const Result<> stored = co_await database_.write(std::move(body));
+  if (stored) {
+    events_since_prune_ = (prunes ? 0 : events_since_prune_) + std::ssize(changes->events);
+    co_return stored;
+  }
+  log_error("fleet", "cannot store changes; nothing of them was answered",
+            {{"error", to_string(stored.error())}});
+  Error error = stored.error();
+  error.code = ErrorCode::Unavailable;
+  for (Duration wait = 50ms;; wait = std::min(wait * 2, kReloadWaitMax)) {
+    if (const Result<> loaded = co_await load(); loaded) break;
+    CO_TRY_DO(co_await clock_.sleep_for(wait));
+  }
+  co_return error;
+}
+
+void FleetLoop::tell(const FleetChanges& changes) {
+  for (const std::string& id : changes.desired) {
+    Node* node = fleet_.node(id);
+    if (node == nullptr || !node->online()) continue;
+    // From the wall clock, so that it grows over restarts too.
+    last_revision_ = std::max(last_revision_ + 1, to_unix_nanos(clock_.wall_now()));
+    node->revision = last_revision_;
+    listener_.send_desired(id, node->session, fleet_.desired(id, last_revision_));
+  }
+  for (const auto& [id, node] : changes.nodes) {
+    if (node.session != 0) listener_.acknowledge(id, node.session, node.acknowledged);
+  }
+  std::vector<link::Route> routes;
+  for (const std::string& id : changes.routes) {
+    const Group* group = fleet_.group(id);
+    if (group != nullptr && !group->dns.empty()) routes.push_back(fleet_.route(*group));
+  }
+  if (!routes.empty()) listener_.publish(routes);
+  std::set<std::string> with_events;
+  for (const Event& event : changes.events) with_events.insert(event.group_id);
+  if (!with_events.empty()) listener_.events_added(with_events);
+}
+
+}  // namespace mesclun::cloud

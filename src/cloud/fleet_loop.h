@@ -1,0 +1,74 @@
+// Runs the fleet: takes what came in, lets the rules decide, stores the outcome in one commit, and
+// only then answers, tells nodes and gateways.
+#pragma once
+
+#include <deque>
+
+#include "base/notify.h"
+#include "cloud/fleet.h"
+#include "store/database.h"
+
+namespace mesclun::cloud {
+
+// Who hears about committed changes. Calls come from the fleet loop and must not wait.
+class FleetListener {
+ public:
+  virtual ~FleetListener() = default;
+  virtual void send_desired(const std::string& node_id, int64_t session,
+                            const link::Desired& desired) = 0;
+  virtual void acknowledge(const std::string& node_id, int64_t session, int64_t sequence) = 0;
+  virtual void publish(const std::vector<link::Route>& routes) = 0;
+  virtual void events_added(const std::set<std::string>& group_ids) = 0;
+};
+
+// Runs on:  the cloud's loop.
+// Promise:  what submit() answered without error is stored. Commands run one after the other, in
+// the
+//           order of the calls.
+// Errors:   the command's own; Unavailable when the commit failed: nothing of the command remains
+//           then; ResourceExhausted when 10,000 commands wait.
+class FleetLoop {
+ public:
+  using Command = std::function<Result<>(Fleet&, Moment)>;
+
+  FleetLoop(const asio::any_io_executor& executor, Clock& clock, store::Database& database,
+            Fleet& fleet, FleetListener& listener)
+      : clock_(clock),
+        database_(database),
+        fleet_(fleet),
+        listener_(listener),
+        arrived_(executor),
+        answered_(executor) {}
+
+  // Reads the stored state; before run().
+  Task<Result<>> load();
+  // Until cancelled.
+  Task<Result<>> run();
+  // The command keeps values only: it runs even if the caller stopped waiting.
+  Task<Result<>> submit(Command command);
+
+  Moment now() const { return {clock_.now(), clock_.wall_now()}; }
+
+ private:
+  struct Pending {
+    Command command;
+    Result<> result;
+    bool answered = false;
+  };
+
+  Task<Result<>> turn();
+  Task<Result<>> commit(std::shared_ptr<const FleetChanges> changes);
+  void tell(const FleetChanges& changes);
+
+  Clock& clock_;
+  store::Database& database_;
+  Fleet& fleet_;
+  FleetListener& listener_;
+  Notify arrived_;
+  Notify answered_;
+  std::deque<std::shared_ptr<Pending>> waiting_;
+  int64_t last_revision_ = 0;
+  int64_t events_since_prune_ = 0;
+};
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,227 @@
+// What machines say, and what follows from it.
+#include "base/crypto.h"
+#include "cloud/fleet.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+api::InstanceState public_state(link::RunState state) {
+  switch (state) {
+    case link::RunState::Creating:
+      return api::InstanceState::Creating;
+    case link::RunState::Running:
+      return api::InstanceState::Running;
+    case link::RunState::Stopping:
+    case link::RunState::Ended:
+      return api::InstanceState::Stopping;
+  }
+  return api::InstanceState::Creating;
+}
+
+}  // namespace
+
+Result<> Fleet::node_joined(const link::Hello& hello, int64_t session, Moment now) {
+  const std::string secret = sha256_hex(hello.node_secret);
+  const auto found = nodes_.find(hello.machine_id);
+  if (found != nodes_.end() && !equal_secret(found->second.secret_sha256, secret)) {
+    return Error{ErrorCode::PermissionDenied,
+                 "this machine id belongs to a machine with another secret; give the agent a data "
+                 "folder of its own"};
+  }
+  Node& node = nodes_[hello.machine_id];
+  if (found == nodes_.end()) {
+    node.id = hello.machine_id;
+    node.secret_sha256 = secret;
+    node.join_time = to_unix_nanos(now.wall);
+  }
+  node.facts = hello.facts;
+  node.session = session;
+  node.reported = false;
+  node.revision = node.revision_applied = 0;
+  node.last_heard = now.steady;
+  node.last_heard_time = to_unix_nanos(now.wall);
+  changed(node);
+  return {};
+}
+
+void Fleet::node_heard(const std::string& node_id, int64_t session, Moment now) {
+  Node* found = node(node_id);
+  if (found != nullptr && found->session == session) found->last_heard = now.steady;
+}
+
+void Fleet::node_left(const std::string& node_id, int64_t session, Moment now) {
+  Node* found = node(node_id);
+  if (found == nullptr || found->session != session) return;
+  found->session = 0;
+  found->reported = false;
+  found->last_heard_time = to_unix_nanos(now.wall);
+  changed(*found);
+}
+
+void Fleet::node_reported(const std::string& node_id, int64_t session, const link::Report& report,
+                          Moment now) {
+  Node* found = node(node_id);
+  if (found == nullptr || found->session != session) return;
+  Node& from = *found;
+  const bool first = !from.reported;
+  from.reported = true;
+  from.silent_beyond_grace = false;
+  from.last_heard = now.steady;
+  from.revision_applied = report.revision;
+  if (from.mode != report.mode) {
+    from.mode = report.mode;
+    changed(from);
+    place_again_ = true;
+    if (report.mode == link::NodeMode::Draining) drain(from, now);
+  }
+  if (first) {
+    changes_.desired.insert(node_id);
+    place_again_ = true;
+  }
+
+  for (const link::InstanceEvent& told : report.events) {
+    if (told.sequence <= from.acknowledged) continue;
+    from.acknowledged = told.sequence;
+    changed(from);
+    // A group that does not exist has nobody to tell.
+    if (!groups_.contains(told.group_id)) continue;
+    changes_.events.push_back({.sequence = ++event_sequence_,
+                               .group_id = told.group_id,
+                               .resource_type = "instance_controller",
+                               .instance_id = told.instance_id,
+                               .machine_id = node_id,
+                               .version = told.version,
+                               .time = told.time,
+                               .event_name = told.name,
+                               .detail = told.detail});
+  }
+
+  std::set<std::string> reported;
+  for (const link::InstanceReport& instance : report.instances) {
+    reported.insert(instance.allocation_id);
+    const auto allocation = allocations_.find(instance.allocation_id);
+    if (allocation == allocations_.end() || allocation->second.node_id != node_id) continue;
+    apply_report(from, allocation->second, instance, now);
+  }
+  // Told to run it, applied that, and does not have it: it ended, and the node has forgotten it.
+  if (from.revision == 0 || report.revision < from.revision) return;
+  const std::set<std::string> here = by_node_[node_id];
+  for (const std::string& id : here) {
+    if (reported.contains(id)) continue;
+    Allocation& missing = allocations_.at(id);
+    if (!missing.done()) erase(missing.id);
+  }
+}
+
+void Fleet::apply_report(Node& node, Allocation& allocation, const link::InstanceReport& report,
+                         Moment now) {
+  if (allocation.done()) return;
+  const Allocation before = allocation;
+  allocation.instance_id = report.instance_id;
+  allocation.actual_version = report.version;
+  allocation.actual_run = report.run;
+  allocation.run = std::max(allocation.run, report.run);
+  if (report.state == link::RunState::Ended) {
+    end_run(allocation, report, now);
+    return;
+  }
+  // Until the node has seen what REST set, its own value is an old one.
+  if (report.deletion_cost_change >= allocation.deletion_cost_change) {
+    allocation.deletion_cost = report.deletion_cost;
+  }
+  allocation.state = allocation.stop ? api::InstanceState::Stopping : public_state(report.state);
+  allocation.started = report.started;
+  allocation.ready = report.ready && !allocation.stop;
+  allocation.update_time = report.update_time;
+  const bool runs = allocation.state == api::InstanceState::Running;
+  if (runs && (before.state != api::InstanceState::Running || allocation.running_since == 0)) {
+    allocation.running_since = report.update_time;
+  }
+  const bool same = before.instance_id == allocation.instance_id &&
+                    before.actual_version == allocation.actual_version &&
+                    before.actual_run == allocation.actual_run && before.run == allocation.run &&
+                    before.state == allocation.state && before.started == allocation.started &&
+                    before.ready == allocation.ready &&
+                    before.deletion_cost == allocation.deletion_cost;
+  if (!same) {
+    const bool wish_changed = before.run != allocation.run;
+    const bool told_already = changes_.desired.contains(node.id);
+    changed(allocation);
+    // Its own report is no news to the node.
+    if (!wish_changed && !told_already) changes_.desired.erase(node.id);
+  }
+  if (allocation.lost) {
+    take_back_or_end(allocation, now);
+  } else if (allocation.serves() && !before.serves()) {
+    forget_lost_of_slot(allocation.group_id, allocation.slot);
+  }
+}
+
+void Fleet::end_run(Allocation& allocation, const link::InstanceReport& report, Moment now) {
+  const std::string group_id = allocation.group_id;
+  const std::string node_id = allocation.node_id;
+  switch (report.outcome) {
+    case link::RunOutcome::Succeeded:
+    case link::RunOutcome::Failed:
+      if (!allocation.counts()) break;
+      allocation.outcome = report.outcome;
+      allocation.ready = false;
+      allocation.state = api::InstanceState::Stopping;
+      allocation.update_time = report.update_time;
+      changed(allocation);
+      return;
+    case link::RunOutcome::Replace:
+      exclude(group_id, node_id,
+              report.exclude_node ? settings_.exclusion : settings_.retry_elsewhere, now);
+      break;
+    case link::RunOutcome::Stopped:
+    case link::RunOutcome::None:
+      break;
+  }
+  erase(allocation.id);
+}
+
+void Fleet::take_back_or_end(Allocation& returned, Moment now) {
+  const Group* group = live_group(returned.group_id);
+  const bool runs = returned.state == api::InstanceState::Running ||
+                    returned.state == api::InstanceState::Creating;
+  Allocation* current = nullptr;
+  for (const std::string& id : by_group_[returned.group_id]) {
+    Allocation& other = allocations_.at(id);
+    if (other.id != returned.id && other.slot == returned.slot && other.counts()) current = &other;
+  }
+  const bool fits = group != nullptr && group->started && runs && !returned.stop &&
+                    returned.version == group->version;
+  if (!fits || current == nullptr || current->serves() || current->done()) {
+    erase(returned.id);  // the node stops what it is no longer told to run
+    return;
+  }
+  add_event(*current, "Instance Reallocated by Platform",
+            "the node of the replaced instance came back before this one served", now);
+  const std::string loser = current->id;
+  returned.lost = false;
+  changed(returned);
+  release(allocations_.at(loser), now);
+}
+
+void Fleet::forget_lost_of_slot(const std::string& group_id, const std::string& slot) {
+  const std::set<std::string> members = by_group_[group_id];
+  for (const std::string& id : members) {
+    const Allocation& other = allocations_.at(id);
+    if (other.lost && other.slot == slot) erase(id);
+  }
+}
+
+void Fleet::drain(Node& node, Moment now) {
+  const std::set<std::string> here = by_node_[node.id];
+  for (const std::string& id : here) {
+    Allocation& allocation = allocations_.at(id);
+    if (!allocation.counts() || allocation.done()) continue;
+    add_event(allocation, "Instance Reallocated by Platform", "the owner of the machine drains it",
+              now);
+    release(allocation, now);
+  }
+}
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,147 @@
+// What the cloud knows of groups, replicas and machines, as plain records. Each is stored as one
+// document beside the columns that are searched.
+#pragma once
+
+#include "api/container_group.h"
+#include "api/instance.h"
+#include "link/messages.h"
+
+namespace mesclun::cloud {
+
+// The same instant on both clocks.
+struct Moment {
+  TimePoint steady;
+  WallTime wall;
+};
+
+// A container group. Times are unix nanoseconds, 0 for never.
+struct Group {
+  std::string id;
+  std::string organization_id;
+  std::string organization_name;
+  std::string project_id;
+  std::string project_name;
+  api::GroupSpec spec;
+  std::string dns;  // empty without networking
+  int32_t version = 1;
+  bool started = false;  // instances are wanted
+  api::GroupStatus status = api::GroupStatus::Stopped;
+  std::string description;  // why it is not as wished
+  int64_t create_time = 0;
+  int64_t update_time = 0;
+  int64_t start_time = 0;
+  int64_t finish_time = 0;
+  int64_t delete_time = 0;  // deleted: shown until its last instance is gone, then a tombstone
+  bool gone = false;        // a tombstone: only keeps name and dns taken
+};
+BOOST_DESCRIBE_STRUCT(Group, (),
+                      (id, organization_id, organization_name, project_id, project_name, spec, dns,
+                       version, started, status, description, create_time, update_time, start_time,
+                       finish_time, delete_time, gone))
+
+// One replica, placed on a node or waiting for one. Its public face is an instance, whose id
+// changes with every run.
+//
+//   waiting (no node) -> Creating -> Running -> Stopping -> row erased
+//                          any placed state -> lost (its node went silent) -> taken back, or erased
+struct Allocation {
+  std::string id;
+  std::string slot;  // the replica across nodes: the id of its first allocation
+  std::string group_id;
+  std::string node_id;  // empty: waiting
+  std::string instance_id;
+  int32_t version = 1;  // wanted
+  int32_t run = 1;      // wanted
+  link::RunAction run_action = link::RunAction::Recreate;
+  bool run_by_user = false;
+  bool stop = false;  // to be ended; no longer counts as a replica
+  bool lost = false;  // its node is silent beyond the grace and its slot has another allocation
+  api::InstanceState state = api::InstanceState::Allocating;
+  link::RunOutcome outcome = link::RunOutcome::None;  // Succeeded or Failed: the replica is done
+  int32_t actual_version = 0;                         // reported
+  int32_t actual_run = 0;                             // reported
+  bool started = false;                               // reported
+  bool ready = false;                                 // reported
+  int32_t deletion_cost = 0;
+  int32_t deletion_cost_change = 0;  // grows when REST sets it
+  int64_t create_time = 0;
+  int64_t update_time = 0;
+  int64_t running_since = 0;
+
+  bool placed() const { return !node_id.empty(); }
+  bool done() const {
+    return outcome == link::RunOutcome::Succeeded || outcome == link::RunOutcome::Failed;
+  }
+  // Holds one of the group's replicas.
+  bool counts() const { return !stop && !lost; }
+  // Passed its probes, in the run that is wanted now. (A new version that needs a restart asks for
+  // another run; one that does not leaves the instance in service.)
+  bool serves() const {
+    return counts() && !done() && ready && state == api::InstanceState::Running &&
+           actual_run >= run;
+  }
+};
+BOOST_DESCRIBE_STRUCT(Allocation, (),
+                      (id, slot, group_id, node_id, instance_id, version, run, run_action,
+                       run_by_user, stop, lost, state, outcome, actual_version, actual_run, started,
+                       ready, deletion_cost, deletion_cost_change, create_time, update_time,
+                       running_since))
+
+// A machine. What is live of it (its session) is learned anew after a restart of the cloud.
+struct Node {
+  std::string id;  // the machine id
+  std::string secret_sha256;
+  link::NodeFacts facts;
+  link::NodeMode mode = link::NodeMode::Active;
+  int64_t acknowledged = 0;  // events up to this sequence are stored
+  int64_t join_time = 0;
+  int64_t last_heard_time = 0;  // wall time, as of the last change of its session
+
+  // Not stored.
+  int64_t session = 0;    // 0: none
+  bool reported = false;  // in this session
+  bool silent_beyond_grace = false;
+  TimePoint last_heard{};
+  int64_t revision = 0;  // of the Desired that was sent last
+  int64_t revision_applied = 0;
+
+  bool online() const { return session != 0 && reported; }
+};
+BOOST_DESCRIBE_STRUCT(Node, (),
+                      (id, secret_sha256, facts, mode, acknowledged, join_time, last_heard_time))
+
+// The node is not offered to the group before `until`.
+struct Exclusion {
+  std::string group_id;
+  std::string node_id;
+  int64_t until = 0;
+};
+
+// A system event of lifecycle.md §3 with where it belongs.
+struct Event {
+  int64_t sequence = 0;
+  std::string group_id;
+  std::string resource_type;  // deployment_controller or instance_controller
+  std::string instance_id;    // empty for the group's own
+  std::string machine_id;
+  int32_t version = 1;
+  int64_t time = 0;
+  std::string event_name;
+  std::string detail;
+};
+BOOST_DESCRIBE_STRUCT(Event, (),
+                      (sequence, group_id, resource_type, instance_id, machine_id, version, time,
+                       event_name, detail))
+
+// Members that are new in a version are absent from older documents.
+constexpr bool json_has_default(const Group*, std::string_view member) {
+  return member != "id";
+}
+constexpr bool json_has_default(const Allocation*, std::string_view member) {
+  return member != "id";
+}
+constexpr bool json_has_default(const Node*, std::string_view member) {
+  return member != "id";
+}
+
+}  // namespace mesclun::cloud

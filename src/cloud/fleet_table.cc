@@ -1,0 +1,109 @@
+#include "cloud/fleet_table.h"
+
+#include <algorithm>
+
+namespace mesclun::cloud {
+
+namespace {
+
+template <class T>
+Result<std::vector<T>> load_documents(store::Transaction& tx, std::string_view sql,
+                                      std::vector<store::Value> values = {}) {
+  TRY(const auto rows, tx.query(sql, std::move(values)));
+  std::vector<T> out;
+  out.reserve(rows.size());
+  for (const store::Row& row : rows) {
+    TRY(T record, from_json_text<T>(row.text(0)));
+    out.push_back(std::move(record));
+  }
+  return out;
+}
+
+Result<> save_allocation(store::Transaction& tx, const std::string& id,
+                         const std::optional<Allocation>& allocation) {
+  if (!allocation) {
+    TRY_DO(tx.execute("DELETE FROM allocation WHERE id = $1", {id}));
+    return {};
+  }
+  TRY_DO(
+      tx.execute("INSERT INTO allocation (id, group_id, node_id, document) VALUES ($1, $2, $3, $4) "
+                 "ON CONFLICT (id) DO UPDATE SET node_id = excluded.node_id, "
+                 "document = excluded.document",
+                 {id, allocation->group_id, allocation->node_id, to_json_text(*allocation)}));
+  return {};
+}
+
+}  // namespace
+
+Result<FleetSnapshot> load_fleet(store::Transaction& tx, int64_t now_unix_ns) {
+  FleetSnapshot out;
+  TRY(out.groups, load_documents<Group>(tx, "SELECT document FROM container_group"));
+  TRY(out.allocations, load_documents<Allocation>(tx, "SELECT document FROM allocation"));
+  TRY(out.nodes, load_documents<Node>(tx, "SELECT document FROM node"));
+  TRY(const auto exclusions,
+      tx.query("SELECT group_id, node_id, until FROM exclusion WHERE until > $1", {now_unix_ns}));
+  for (const store::Row& row : exclusions) {
+    out.exclusions.push_back({row.text(0), row.text(1), row.integer(2)});
+  }
+  TRY(const auto newest, tx.query("SELECT COALESCE(MAX(sequence), 0) FROM event"));
+  out.event_sequence = newest[0].integer(0);
+  return out;
+}
+
+Result<> save_fleet(store::Transaction& tx, const FleetChanges& changes) {
+  for (const auto& [id, group] : changes.groups) {
+    TRY_DO(
+        tx.execute("INSERT INTO container_group (id, project_id, name, document) "
+                   "VALUES ($1, $2, $3, $4) "
+                   "ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+                   {id, group.project_id, group.spec.name, to_json_text(group)}));
+  }
+  for (const auto& [id, allocation] : changes.allocations) {
+    TRY_DO(save_allocation(tx, id, allocation));
+  }
+  for (const auto& [id, node] : changes.nodes) {
+    TRY_DO(
+        tx.execute("INSERT INTO node (id, document) VALUES ($1, $2) "
+                   "ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+                   {id, to_json_text(node)}));
+  }
+  for (const Exclusion& exclusion : changes.exclusions) {
+    TRY_DO(
+        tx.execute("INSERT INTO exclusion (group_id, node_id, until) VALUES ($1, $2, $3) "
+                   "ON CONFLICT (group_id, node_id) DO UPDATE SET until = excluded.until",
+                   {exclusion.group_id, exclusion.node_id, exclusion.until}));
+  }
+  for (const Event& event : changes.events) {
+    TRY_DO(
+        tx.execute("INSERT INTO event (sequence, group_id, document) VALUES ($1, $2, $3) "
+                   "ON CONFLICT (sequence) DO NOTHING",
+                   {event.sequence, event.group_id, to_json_text(event)}));
+  }
+  return {};
+}
+
+Result<std::vector<Event>> load_events(store::Transaction& tx, const std::string& group_id,
+                                       std::optional<int64_t> after, int64_t limit) {
+  if (after) {
+    return load_documents<Event>(tx,
+                                 "SELECT document FROM event WHERE group_id = $1 AND sequence > $2 "
+                                 "ORDER BY sequence LIMIT $3",
+                                 {group_id, *after, limit});
+  }
+  TRY(auto newest, load_documents<Event>(tx,
+                                         "SELECT document FROM event WHERE group_id = $1 "
+                                         "ORDER BY sequence DESC LIMIT $2",
+                                         {group_id, limit}));
+  std::ranges::reverse(newest);
+  return newest;
+}
+
+Result<> prune(store::Transaction& tx, int64_t events_kept, int64_t now_unix_ns) {
+  TRY_DO(tx.execute(
+      "DELETE FROM event WHERE sequence <= (SELECT COALESCE(MAX(sequence), 0) FROM event) - $1",
+      {events_kept}));
+  TRY_DO(tx.execute("DELETE FROM exclusion WHERE until <= $1", {now_unix_ns}));
+  return {};
+}
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,376 @@
+#include "cloud/fleet.h"
+
+#include <gtest/gtest.h>
+
+#include "api/gpu_class.h"
+
+namespace mesclun::cloud {
+namespace {
+
+// A fleet with nodes that do what they are told, under a hand-moved clock.
+class FleetTest : public testing::Test {
+ protected:
+  FleetTest() : fleet_(FleetSettings{}, random_) {}
+
+  Moment now() const {
+    return {TimePoint(std::chrono::hours(1)) + passed_,
+            from_unix_nanos(1'800'000'000'000'000'000) + passed_};
+  }
+  void wait(Duration length) { passed_ += length; }
+
+  std::string add_node(const std::string& country = "us") {
+    const std::string id = new_uuid(random_);
+    join(id, country);
+    report(id);
+    return id;
+  }
+  void join(const std::string& id, const std::string& country = "us") {
+    link::Hello hello{.machine_id = id, .node_secret = "secret-of-" + id};
+    hello.facts.country = country;
+    hello.facts.cpu = 4;
+    hello.facts.memory_mb = 8192;
+    hello.facts.storage_mb = 100'000;
+    const Result<> joined = fleet_.node_joined(hello, ++sessions_[id], now());
+    EXPECT_TRUE(joined);
+  }
+  // What the node would say if it runs all that it should; `edit` changes that.
+  void report(const std::string& id, const std::function<void(link::InstanceReport&)>& edit = {}) {
+    link::Report report;
+    Node& node = *fleet_.node(id);
+    report.revision = node.revision;
+    for (const std::string& allocation_id : fleet_.allocations_on(id)) {
+      const Allocation& allocation = fleet_.allocations().at(allocation_id);
+      if (allocation.done()) continue;
+      link::InstanceReport& instance = report.instances.emplace_back();
+      instance.allocation_id = allocation_id;
+      instance.instance_id = allocation.instance_id;
+      instance.version = allocation.version;
+      instance.run = allocation.run;
+      instance.state = link::RunState::Running;
+      instance.started = instance.ready = true;
+      instance.update_time = to_unix_nanos(now().wall);
+      if (allocation.stop) {
+        instance.state = link::RunState::Ended;
+        instance.outcome = link::RunOutcome::Stopped;
+      }
+      if (edit) edit(instance);
+    }
+    fleet_.node_reported(id, sessions_[id], report, now());
+    turn();
+  }
+  void report_all() {
+    std::vector<std::string> ids;
+    for (const auto& [id, node] : fleet_.nodes()) {
+      if (node.session != 0) ids.push_back(id);
+    }
+    for (const std::string& id : ids) report(id);
+  }
+  void turn() {
+    fleet_.reconcile(now());
+    const FleetChanges changes = fleet_.take_changes();
+    for (const Event& event : changes.events) events_.push_back(event.event_name);
+    for (const std::string& id : changes.desired) {
+      if (Node* node = fleet_.node(id); node != nullptr && node->online())
+        node->revision = ++revision_;
+    }
+  }
+  std::string create(int32_t replicas, std::string_view extra = "{}") {
+    json::value document = merge_patch(parse_json(R"({"name": "ocr", "autostart_policy": true,
+        "container": {"image": "i", "resources": {"cpu": 1, "memory": 1024}}})")
+                                           .value(),
+                                       parse_json(extra).value());
+    document.as_object()["replicas"] = replicas;
+    const auto spec = api::read_group_spec(document, api::known_gpu_classes());
+    EXPECT_TRUE(spec) << spec.error().message;
+    const ProjectIdentity project{"org", "acme", "project", "web"};
+    const auto id = fleet_.create_group(project, *spec, 500, now());
+    EXPECT_TRUE(id) << id.error().message;
+    turn();
+    return *id;
+  }
+  std::vector<const Allocation*> serving(const std::string& group) {
+    std::vector<const Allocation*> out;
+    for (const Allocation* a : fleet_.instances_of(group)) {
+      if (a->serves()) out.push_back(a);
+    }
+    return out;
+  }
+  size_t count_events(std::string_view name) const {
+    return static_cast<size_t>(std::ranges::count(events_, name));
+  }
+
+  SeededRandom random_{1};
+  Fleet fleet_;
+  Duration passed_{};
+  std::map<std::string, int64_t> sessions_;
+  int64_t revision_ = 0;
+  std::vector<std::string> events_;
+};
+
+TEST_F(FleetTest, AGroupIsPlacedRunsAndIsStopped) {
+  for (int i = 0; i < 4; ++i) add_node();
+  const std::string group = create(3);
+  EXPECT_EQ(fleet_.group(group)->status, api::GroupStatus::Deploying);
+  report_all();
+  EXPECT_EQ(serving(group).size(), 3u);
+  EXPECT_EQ(fleet_.group(group)->status, api::GroupStatus::Running);
+  EXPECT_EQ(count_events("Container Group Started"), 1u);
+  EXPECT_EQ(count_events("Instance Allocated"), 3u);
+  ASSERT_TRUE(fleet_.stop_group(group, now()));
+  turn();
+  EXPECT_EQ(fleet_.facts(*fleet_.group(group)).counts.stopping_count, 3);
+  report_all();
+  EXPECT_TRUE(fleet_.instances_of(group).empty());
+  EXPECT_EQ(fleet_.group(group)->status, api::GroupStatus::Stopped);
+}
+
+TEST_F(FleetTest, ANameIsNeverFreeAgain) {
+  const std::string group = create(0);
+  ASSERT_TRUE(fleet_.delete_group(group, now()));
+  turn();
+  EXPECT_EQ(fleet_.find_group("project", "ocr"), nullptr);
+  api::GroupSpec same = fleet_.group(group)->spec;
+  const auto again = fleet_.create_group({"org", "acme", "project", "web"}, same, 500, now());
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().problem_type(), "name_conflict");
+}
+
+TEST_F(FleetTest, QuotaCountsStoppedGroupsToo) {
+  const std::string group = create(400);
+  ASSERT_TRUE(fleet_.stop_group(group, now()));
+  api::GroupSpec other = fleet_.group(group)->spec;
+  other.name = "other";
+  const auto refused = fleet_.create_group({"org", "acme", "project", "web"}, other, 500, now());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().problem_type(), "quota_exceeded");
+}
+
+TEST_F(FleetTest, ANodeThatBlinksWithinTheGraceChangesNothing) {
+  for (int i = 0; i < 3; ++i) add_node();
+  const std::string group = create(1);
+  report_all();
+  const std::string node = serving(group)[0]->node_id;
+  const std::string instance = serving(group)[0]->instance_id;
+  fleet_.node_left(node, sessions_[node], now());
+  turn();
+  wait(19s);
+  turn();
+  join(node);
+  report(node);
+  report_all();
+  ASSERT_EQ(fleet_.instances_of(group).size(), 1u);
+  EXPECT_EQ(serving(group)[0]->instance_id, instance);
+  EXPECT_EQ(count_events("Instance Interrupted (Node Offline)"), 0u);
+}
+
+class LateReturn : public FleetTest {
+ protected:
+  // One replica whose node went silent; a replacement is placed.
+  void SetUp() override {
+    for (int i = 0; i < 3; ++i) add_node();
+    group_ = create(1);
+    report_all();
+    first_ = *serving(group_)[0];
+    fleet_.node_left(first_.node_id, sessions_[first_.node_id], now());
+    turn();
+    wait(21s);
+    for (const auto& [id, node] : fleet_.nodes()) {
+      if (id != first_.node_id) fleet_.node_heard(id, sessions_[id], now());
+    }
+    turn();
+    ASSERT_EQ(fleet_.instances_of(group_).size(), 1u) << "the lost one is not shown";
+    second_ = *fleet_.instances_of(group_)[0];
+    ASSERT_NE(second_.node_id, first_.node_id);
+    EXPECT_EQ(count_events("Instance Interrupted (Node Offline)"), 1u);
+  }
+  std::string group_;
+  Allocation first_;
+  Allocation second_;
+};
+
+TEST_F(LateReturn, BeforeTheReplacementServesTheReturnedOneStays) {
+  join(first_.node_id);
+  report(first_.node_id);
+  ASSERT_EQ(serving(group_).size(), 1u);
+  EXPECT_EQ(serving(group_)[0]->id, first_.id);
+  EXPECT_TRUE(fleet_.allocations().at(second_.id).stop);
+  report_all();
+  EXPECT_EQ(fleet_.allocations().size(), 1u) << "the other is gone";
+}
+
+TEST_F(LateReturn, AfterTheReplacementServesTheReturnedOneIsStopped) {
+  report(second_.node_id);
+  EXPECT_FALSE(fleet_.allocations().contains(first_.id)) << "forgotten once its slot is served";
+  join(first_.node_id);
+  link::Report late;
+  late.instances.push_back({.allocation_id = first_.id,
+                            .instance_id = first_.instance_id,
+                            .state = link::RunState::Running,
+                            .started = true,
+                            .ready = true});
+  fleet_.node_reported(first_.node_id, sessions_[first_.node_id], late, now());
+  EXPECT_TRUE(fleet_.desired(first_.node_id, 1).assignments.empty()) << "so the node stops it";
+  turn();
+  ASSERT_EQ(serving(group_).size(), 1u);
+  EXPECT_EQ(serving(group_)[0]->id, second_.id);
+}
+
+TEST_F(FleetTest, AReallocatedInstanceLeavesItsNodeFor48Hours) {
+  for (int i = 0; i < 2; ++i) add_node();
+  const std::string group = create(1);
+  report_all();
+  const Allocation first = *serving(group)[0];
+  ASSERT_TRUE(fleet_.reallocate(group, first.instance_id, now()));
+  turn();
+  report_all();
+  report_all();
+  ASSERT_EQ(serving(group).size(), 1u);
+  const Allocation second = *serving(group)[0];
+  EXPECT_NE(second.node_id, first.node_id);
+  // The other node is now excluded as well: nothing is left until the first one's time is over.
+  ASSERT_TRUE(fleet_.reallocate(group, second.instance_id, now()));
+  turn();
+  report_all();
+  EXPECT_EQ(fleet_.facts(*fleet_.group(group)).counts.allocating_count, 1);
+  EXPECT_NE(fleet_.group(group)->description.find("excluded"), std::string::npos);
+  wait(std::chrono::hours(48));
+  EXPECT_LE(fleet_.next_deadline(now()), now().steady);
+  for (const auto& [id, node] : fleet_.nodes()) fleet_.node_heard(id, sessions_[id], now());
+  turn();
+  report_all();
+  EXPECT_EQ(serving(group).size(), 1u);
+}
+
+TEST_F(FleetTest, ABadExitBlocksTheNodeAndIsReplaced) {
+  for (int i = 0; i < 2; ++i) add_node();
+  const std::string group = create(1);
+  report_all();
+  const Allocation first = *serving(group)[0];
+  report(first.node_id, [](link::InstanceReport& report) {
+    report.state = link::RunState::Ended;
+    report.outcome = link::RunOutcome::Replace;
+    report.exclude_node = true;
+  });
+  EXPECT_TRUE(fleet_.is_excluded(group, first.node_id, now().wall));
+  report_all();
+  ASSERT_EQ(serving(group).size(), 1u);
+  EXPECT_NE(serving(group)[0]->node_id, first.node_id);
+}
+
+TEST_F(FleetTest, ScaleInTakesTheNotRunningThenTheCheapest) {
+  for (int i = 0; i < 4; ++i) add_node();
+  const std::string group = create(5);
+  report_all();
+  std::vector<std::string> running;
+  for (const Allocation* a : serving(group)) running.push_back(a->instance_id);
+  ASSERT_EQ(running.size(), 4u) << "the fifth finds no node";
+  for (size_t i = 0; i < running.size(); ++i) {
+    ASSERT_TRUE(fleet_.set_deletion_cost(group, running[i], i == 2 ? 1 : 10, now()));
+  }
+  const auto patch = [&](int32_t replicas) {
+    const auto change = api::patch_group_spec(
+        fleet_.group(group)->spec, json::object{{"replicas", replicas}}, api::known_gpu_classes());
+    ASSERT_TRUE(change);
+    ASSERT_TRUE(fleet_.patch_group(group, *change, 500, now()));
+    turn();
+  };
+  patch(4);
+  EXPECT_EQ(serving(group).size(), 4u) << "the waiting one went";
+  patch(3);
+  EXPECT_EQ(serving(group).size(), 3u);
+  for (const Allocation* a : serving(group)) EXPECT_NE(a->instance_id, running[2]);
+  EXPECT_EQ(count_events("Container Group Desired Replica Count Updated from 5 to 4"), 1u);
+}
+
+TEST_F(FleetTest, ANewVersionRestartsAllAndIsPendingUntilAllCarryIt) {
+  for (int i = 0; i < 2; ++i) add_node();
+  const std::string group = create(2);
+  report_all();
+  const auto change = api::patch_group_spec(
+      fleet_.group(group)->spec,
+      parse_json(R"({"container": {"environment_variables": {"A": "1"}}})").value(),
+      api::known_gpu_classes());
+  ASSERT_TRUE(change);
+  ASSERT_TRUE(fleet_.patch_group(group, *change, 500, now()));
+  turn();
+  EXPECT_TRUE(serving(group).empty()) << "old and new never serve side by side";
+  EXPECT_TRUE(fleet_.facts(*fleet_.group(group)).pending_change);
+  report_all();
+  EXPECT_EQ(serving(group).size(), 2u);
+  EXPECT_FALSE(fleet_.facts(*fleet_.group(group)).pending_change);
+  EXPECT_EQ(fleet_.facts(*fleet_.group(group)).version, 2);
+}
+
+TEST_F(FleetTest, AnotherCountryMovesOnlyThoseOutside) {
+  for (const char* country : {"us", "de", "de"}) add_node(country);
+  const std::string group = create(2);
+  report_all();
+  const auto change = api::patch_group_spec(fleet_.group(group)->spec,
+                                            parse_json(R"({"country_codes": ["de"]})").value(),
+                                            api::known_gpu_classes());
+  std::set<std::string> in_germany;
+  for (const Allocation* a : serving(group)) {
+    if (fleet_.nodes().at(a->node_id).facts.country == "de") in_germany.insert(a->instance_id);
+  }
+  ASSERT_TRUE(fleet_.patch_group(group, *change, 500, now()));
+  turn();
+  report_all();
+  report_all();
+  ASSERT_EQ(serving(group).size(), 2u);
+  for (const Allocation* a : serving(group)) {
+    EXPECT_EQ(fleet_.nodes().at(a->node_id).facts.country, "de");
+    in_germany.erase(a->instance_id);
+  }
+  EXPECT_TRUE(in_germany.empty()) << "those that fitted were not restarted";
+}
+
+TEST_F(FleetTest, ReplicasThatAreDoneAreNotReplacedAndTheGroupSucceeds) {
+  for (int i = 0; i < 2; ++i) add_node();
+  const std::string group = create(2, R"({"restart_policy": "never"})");
+  report_all();
+  const auto finish = [](link::InstanceReport& report) {
+    report.state = link::RunState::Ended;
+    report.outcome = link::RunOutcome::Succeeded;
+  };
+  std::vector<std::string> ids;
+  for (const auto& [id, node] : fleet_.nodes()) ids.push_back(id);
+  report(ids[0], finish);
+  EXPECT_EQ(fleet_.group(group)->status, api::GroupStatus::Running);
+  report(ids[1], finish);
+  EXPECT_EQ(fleet_.group(group)->status, api::GroupStatus::Succeeded);
+  EXPECT_TRUE(fleet_.instances_of(group).empty());
+  ASSERT_TRUE(fleet_.start_group(group, now()));
+  turn();
+  report_all();
+  EXPECT_EQ(serving(group).size(), 2u) << "started once more";
+}
+
+TEST_F(FleetTest, ADrainedNodeGivesItsInstancesAway) {
+  for (int i = 0; i < 2; ++i) add_node();
+  const std::string group = create(1);
+  report_all();
+  const std::string node = serving(group)[0]->node_id;
+  link::Report report{.revision = fleet_.node(node)->revision, .mode = link::NodeMode::Draining};
+  report.instances.push_back({.allocation_id = serving(group)[0]->id,
+                              .instance_id = serving(group)[0]->instance_id,
+                              .state = link::RunState::Running,
+                              .started = true,
+                              .ready = true});
+  fleet_.node_reported(node, sessions_[node], report, now());
+  turn();
+  for (const auto& [id, other] : fleet_.nodes()) {
+    if (id != node) this->report(id);
+  }
+  ASSERT_EQ(serving(group).size(), 1u);
+  EXPECT_NE(serving(group)[0]->node_id, node);
+}
+
+TEST_F(FleetTest, AnotherMachineCannotTakeAnId) {
+  const std::string id = add_node();
+  link::Hello hello{.machine_id = id, .node_secret = "another secret, long enough"};
+  hello.facts.cpu = 1;
+  EXPECT_EQ(fleet_.node_joined(hello, 99, now()).code(), ErrorCode::PermissionDenied);
+}
+
+}  // namespace
+}  // namespace mesclun::cloud

@@ -1,0 +1,25 @@
+// Answers of our HTTP endpoints.
+#pragma once
+
+#include "api/problem.h"
+#include "base/http_server.h"
+#include "base/json.h"
+
+namespace mesclun::cloud {
+
+HttpResponse json_answer(int status, const json::value& body);
+HttpResponse empty_answer(int status);
+// `retry_after`: in whole seconds, at least 1, for 429.
+HttpResponse problem_answer(const Error& error, std::optional<Duration> retry_after = {});
+HttpResponse method_not_allowed(std::string_view allowed);
+
+// The request's document; an empty body is null. InvalidArgument, with the byte at which it broke.
+Result<json::value> read_document(const HttpRequest& request);
+// An action's body: nothing, or an object that is not looked at.
+Result<> read_no_document(const HttpRequest& request);
+
+// A query parameter that is a whole number within bounds; `fallback` if it is absent.
+Result<int64_t> query_number(const HttpRequest& request, std::string_view name, int64_t fallback,
+                             int64_t min, int64_t max);
+
+}  // namespace mesclun::cloud

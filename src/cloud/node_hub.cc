@@ -1,0 +1,230 @@
+#include "cloud/node_hub.h"
+
+#include "api/gpu_class.h"
+#include "api/names.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/race.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+constexpr Duration kHelloTimeout = 10s;
+
+// A node that names its GPU without knowing our ids.
+void resolve_gpus(link::NodeFacts& facts) {
+  for (link::GpuFacts& gpu : facts.gpus) {
+    if (!gpu.class_id.empty()) {
+      if (const auto* known = api::find_gpu_class(api::known_gpu_classes(), gpu.class_id);
+          known != nullptr && gpu.name.empty()) {
+        gpu.name = known->name;
+      }
+      continue;
+    }
+    const api::GpuClass* known = api::find_gpu_class(api::known_gpu_classes(), gpu.name);
+    if (known != nullptr) gpu.class_id = known->id;
+  }
+}
+
+Task<void> drop_result(Task<Result<>> task) {
+  (void)co_await std::move(task);
+}
+
+}  // namespace
+
+NodeHub::NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSettings settings,
+                 Fleet& fleet, FleetLoop& loop, WorkloadTokens& tokens, LogTable& logs)
+    : clock_(clock),
+      settings_(std::move(settings)),
+      fleet_(fleet),
+      loop_(loop),
+      tokens_(tokens),
+      logs_(logs),
+      scope_(executor, "agent sessions") {}
+
+void NodeHub::serve(link::SessionPtr session) {
+  if (scope_.running() >= settings_.sessions_max) {
+    log_warning("nodes", "too many sessions; one was refused", {{"max", settings_.sessions_max}});
+    session->close();
+    return;
+  }
+  scope_.spawn(run_session(std::move(session)));
+}
+
+Task<Result<>> NodeHub::run_session(std::shared_ptr<link::Session> session) {
+  const int64_t number = ++last_number_;
+  // The pump runs beside everything else, so that refusals get out too.
+  struct Body {
+    static Task<Result<>> run(NodeHub& hub, std::shared_ptr<link::Session> with, int64_t id) {
+      const auto node_id = co_await hub.welcome(*with, id);
+      if (!node_id) {
+        const link::Message goodbye =
+            link::Goodbye{.code = std::string(to_string(node_id.error().code)),
+                          .reason = node_id.error().message};
+        (void)with->send(goodbye);
+        // Time for the pump to carry it.
+        CO_TRY_DO(co_await hub.clock_.sleep_for(200ms));
+        co_return Result<>();
+      }
+      (void)co_await hub.receive_loop(with, *node_id, id);
+      co_return Result<>();
+    }
+  };
+  co_await race(drop_result(session->pump()), drop_result(Body::run(*this, session, number)));
+  session->close();
+  for (auto entry = live_.begin(); entry != live_.end(); ++entry) {
+    if (entry->second.number != number) continue;
+    const std::string node_id = entry->first;
+    live_.erase(entry);
+    log_info("nodes", "session ended", {{"machine_id", node_id}});
+    FleetLoop::Command left = [node_id, number](Fleet& fleet, Moment now) -> Result<> {
+      fleet.node_left(node_id, number, now);
+      return {};
+    };
+    co_return co_await loop_.submit(std::move(left));
+  }
+  co_return Result<>();
+}
+
+Result<> NodeHub::check(const link::Hello& hello) const {
+  if (hello.protocol != link::kProtocolVersion) {
+    return Error{ErrorCode::FailedPrecondition,
+                 fmt::format("the agent speaks protocol {}, this cloud {}; use the same version of "
+                             "mesclun",
+                             hello.protocol, link::kProtocolVersion)};
+  }
+  if (!is_uuid(hello.machine_id)) return Error::invalid("the machine id is no uuid");
+  if (hello.node_secret.size() < 16) return Error::invalid("the machine's secret is too short");
+  if (!hello.facts.country.empty() && !api::is_country_code(hello.facts.country)) {
+    return Error::invalid(
+        fmt::format("'{}' is no country code", hello.facts.country.substr(0, 16)));
+  }
+  if (hello.facts.cpu < 1 || hello.facts.memory_mb < 1) {
+    return Error::invalid("a node offers at least one core and 1 MB of memory");
+  }
+  const bool known = fleet_.nodes().contains(hello.machine_id);
+  if (!known && !equal_secret(hello.join_token, settings_.join_token)) {
+    return Error{ErrorCode::Unauthenticated,
+                 "the join token is not this cloud's; the operator finds it in the cloud's data "
+                 "folder"};
+  }
+  return {};
+}
+
+Task<Result<std::string>> NodeHub::welcome(link::Session& session, int64_t number) {
+  CO_TRY(const link::Message first, co_await session.receive_within(kHelloTimeout));
+  const auto* sent = std::get_if<link::Hello>(&first);
+  if (sent == nullptr) co_return Error::invalid("a session begins with hello");
+  link::Hello hello = *sent;
+  hello.machine_id = lower_case(hello.machine_id);
+  CO_TRY_DO(check(hello));
+  resolve_gpus(hello.facts);
+  FleetLoop::Command join = [hello, number](Fleet& fleet, Moment now) {
+    return fleet.node_joined(hello, number, now);
+  };
+  CO_TRY_DO(co_await loop_.submit(std::move(join)));
+  if (const auto older = live_.find(hello.machine_id); older != live_.end()) {
+    older->second.session->close();
+  }
+  live_[hello.machine_id] = {.number = number, .session = &session};
+  log_info("nodes", "session began",
+           {{"machine_id", hello.machine_id}, {"peer", session.peer_address()}});
+  const link::Message answer = make_welcome(hello.machine_id);
+  CO_TRY_DO(session.send(answer));
+  co_return hello.machine_id;
+}
+
+link::Welcome NodeHub::make_welcome(const std::string& node_id) const {
+  const auto node = fleet_.nodes().find(node_id);
+  const int64_t expires = to_unix_seconds(clock_.wall_now() + settings_.ticket_life);
+  return {.heartbeat_ms = static_cast<int32_t>(to_millis(settings_.heartbeat)),
+          .gateways = gateways_,
+          .tunnel_ticket = link::make_tunnel_ticket(settings_.tunnel_secret, node_id, expires),
+          .acknowledged = node == fleet_.nodes().end() ? 0 : node->second.acknowledged};
+}
+
+Task<Result<>> NodeHub::receive_loop(std::shared_ptr<link::Session> session, std::string node_id,
+                                     int64_t number) {
+  TimePoint renew = clock_.now() + settings_.ticket_life / 3;
+  for (;;) {
+    // An agent speaks every heartbeat; four missed ones and the connection is half-open.
+    CO_TRY(link::Message message, co_await session->receive_within(settings_.heartbeat * 4));
+    const auto node = fleet_.nodes().find(node_id);
+    if (node == fleet_.nodes().end() || node->second.session != number) {
+      // Silent for longer than the grace, or replaced by a newer session: begin anew.
+      co_return Error::unavailable("the session is void");
+    }
+    fleet_.node_heard(node_id, number, loop_.now());
+    CO_TRY_DO(co_await handle(*session, node_id, number, std::move(message)));
+    if (clock_.now() < renew) continue;
+    renew = clock_.now() + settings_.ticket_life / 3;
+    const link::Message again = make_welcome(node_id);
+    CO_TRY_DO(session->send(again));
+  }
+}
+
+Task<Result<>> NodeHub::handle(link::Session& session, const std::string& node_id, int64_t number,
+                               link::Message message) {
+  if (auto* report = std::get_if<link::Report>(&message)) {
+    FleetLoop::Command command = [node_id, number, report = std::move(*report)](
+                                     Fleet& fleet, Moment now) -> Result<> {
+      fleet.node_reported(node_id, number, report, now);
+      return {};
+    };
+    // A failed commit is not the agent's fault: it will be asked again.
+    const Result<> stored = co_await loop_.submit(std::move(command));
+    if (!stored && stored.code() == ErrorCode::Cancelled) co_return stored;
+  } else if (auto* logs = std::get_if<link::LogBatch>(&message)) {
+    if (fleet_.is_placed_on(logs->group_id, node_id)) logs_.append(node_id, std::move(*logs));
+  } else if (const auto* request = std::get_if<link::TokenRequest>(&message)) {
+    answer_token(session, node_id, *request);
+  } else if (std::holds_alternative<link::Heartbeat>(message)) {
+    const link::Message beat = link::Heartbeat{.time = to_unix_nanos(clock_.wall_now())};
+    CO_TRY_DO(session.send(beat));
+  } else {
+    co_return Error::invalid("an agent does not say that");
+  }
+  co_return Result<>();
+}
+
+void NodeHub::answer_token(link::Session& session, const std::string& node_id,
+                           const link::TokenRequest& request) {
+  link::TokenReply reply{.group_id = request.group_id};
+  const Group* group = fleet_.group(request.group_id);
+  if (group != nullptr && fleet_.is_placed_on(request.group_id, node_id)) {
+    if (auto issued = tokens_.issue(*group, node_id)) {
+      reply = *std::move(issued);
+    } else {
+      log_error("tokens", "cannot sign", {{"error", to_string(issued.error())}});
+    }
+  }
+  const link::Message message = std::move(reply);
+  (void)session.send(message);
+}
+
+void NodeHub::set_gateways(std::vector<std::string> endpoints) {
+  if (endpoints == gateways_) return;
+  gateways_ = std::move(endpoints);
+  for (const auto& [node_id, live] : live_) {
+    const link::Message message = make_welcome(node_id);
+    (void)live.session->send(message);
+  }
+}
+
+void NodeHub::send_desired(const std::string& node_id, int64_t session,
+                           const link::Desired& desired) {
+  const auto found = live_.find(node_id);
+  if (found == live_.end() || found->second.number != session) return;
+  const link::Message message = desired;
+  (void)found->second.session->send(message);
+}
+
+void NodeHub::acknowledge(const std::string& node_id, int64_t session, int64_t sequence) {
+  const auto found = live_.find(node_id);
+  if (sequence == 0 || found == live_.end() || found->second.number != session) return;
+  const link::Message message = link::Acknowledge{.sequence = sequence};
+  (void)found->second.session->send(message);
+}
+
+}  // namespace mesclun::cloud

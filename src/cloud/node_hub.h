@@ -1,0 +1,67 @@
+// The sessions of agents: brings what they say to the fleet, and what the fleet wants to them.
+#pragma once
+
+#include <functional>
+
+#include "base/scope.h"
+#include "cloud/fleet_loop.h"
+#include "cloud/log_table.h"
+#include "cloud/workload_tokens.h"
+#include "link/session.h"
+
+namespace mesclun::cloud {
+
+struct NodeHubSettings {
+  std::string join_token;     // lets unknown machines in
+  std::string tunnel_secret;  // signs the tickets that gateways check
+  Duration heartbeat = 5s;
+  Duration ticket_life = std::chrono::minutes(15);
+  size_t sessions_max = 20'000;
+};
+
+// Runs on: the cloud's loop.
+class NodeHub {
+ public:
+  NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSettings settings,
+          Fleet& fleet, FleetLoop& loop, WorkloadTokens& tokens, LogTable& logs);
+
+  // One agent's session, from its Hello to its end. Bounded in number; more are refused.
+  void serve(link::SessionPtr session);
+  // Where agents dial tunnels; told to all of them.
+  void set_gateways(std::vector<std::string> endpoints);
+  Task<void> stop() { return scope_.stop(); }
+
+  void send_desired(const std::string& node_id, int64_t session, const link::Desired& desired);
+  void acknowledge(const std::string& node_id, int64_t session, int64_t sequence);
+  size_t sessions() const { return scope_.running(); }
+
+ private:
+  struct Live {
+    int64_t number = 0;
+    link::Session* session = nullptr;
+  };
+
+  Task<Result<>> run_session(std::shared_ptr<link::Session> session);
+  Task<Result<>> receive_loop(std::shared_ptr<link::Session> session, std::string node_id,
+                              int64_t number);
+  Task<Result<>> handle(link::Session& session, const std::string& node_id, int64_t number,
+                        link::Message message);
+  Task<Result<std::string>> welcome(link::Session& session, int64_t number);
+  Result<> check(const link::Hello& hello) const;
+  link::Welcome make_welcome(const std::string& node_id) const;
+  void answer_token(link::Session& session, const std::string& node_id,
+                    const link::TokenRequest& request);
+
+  Clock& clock_;
+  NodeHubSettings settings_;
+  Fleet& fleet_;
+  FleetLoop& loop_;
+  WorkloadTokens& tokens_;
+  LogTable& logs_;
+  std::map<std::string, Live> live_;  // by node
+  std::vector<std::string> gateways_;
+  int64_t last_number_ = 0;
+  Scope scope_;  // last: its tasks use the others
+};
+
+}  // namespace mesclun::cloud

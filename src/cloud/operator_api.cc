@@ -1,0 +1,295 @@
+#include "cloud/operator_api.h"
+
+#include "api/checks.h"
+#include "base/log.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+struct NewOrganization {
+  std::string name;
+  std::string display_name;
+};
+BOOST_DESCRIBE_STRUCT(NewOrganization, (), (name, display_name))
+constexpr bool json_has_default(const NewOrganization*, std::string_view member) {
+  return member == "display_name";
+}
+
+struct NewProject {
+  std::string name;
+};
+BOOST_DESCRIBE_STRUCT(NewProject, (), (name))
+
+struct NewApiKey {
+  std::string user;
+  std::vector<std::string> organizations;
+};
+BOOST_DESCRIBE_STRUCT(NewApiKey, (), (user, organizations))
+
+struct QuotaPatch {
+  std::optional<int32_t> container_replicas_quota;
+  std::optional<int32_t> max_container_group_reallocations_per_minute;
+  std::optional<int32_t> max_container_group_recreates_per_minute;
+  std::optional<int32_t> max_container_group_restarts_per_minute;
+};
+BOOST_DESCRIBE_STRUCT(QuotaPatch, (),
+                      (container_replicas_quota, max_container_group_reallocations_per_minute,
+                       max_container_group_recreates_per_minute,
+                       max_container_group_restarts_per_minute))
+
+template <class T>
+Result<T> read_body(const HttpRequest& request) {
+  TRY(const json::value document, parse_json(request.body));
+  T out{};
+  JsonProblems problems;
+  problems.refuse_unknown_members = true;
+  read_json(document, out, JsonPath{}, problems);
+  if (!problems.empty()) return problems.to_error();
+  return out;
+}
+
+json::object list_of(json::array items) {
+  json::object out;
+  out["items"] = std::move(items);
+  return out;
+}
+
+json::object organization_json(const Organization& organization) {
+  json::object out;
+  out["id"] = organization.id;
+  out["name"] = organization.name;
+  out["display_name"] = organization.display_name;
+  out["create_time"] = format_rfc3339(from_unix_nanos(organization.create_time));
+  return out;
+}
+
+json::object project_json(const Project& project) {
+  json::object out;
+  out["id"] = project.id;
+  out["name"] = project.name;
+  out["create_time"] = format_rfc3339(from_unix_nanos(project.create_time));
+  return out;
+}
+
+json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
+  json::object out;
+  out["machine_id"] = node.id;
+  out["hostname"] = node.facts.hostname;
+  out["state"] = node.online() ? "online" : node.silent_beyond_grace ? "offline" : "silent";
+  out["mode"] = enum_name(node.mode);
+  out["country"] = node.facts.country;
+  out["cpu"] = node.facts.cpu;
+  out["memory_mb"] = node.facts.memory_mb;
+  out["storage_mb"] = node.facts.storage_mb;
+  out["gpus"] = write_json(node.facts.gpus);
+  out["cpu_share_percent"] = node.facts.cpu_share_percent;
+  out["runtime"] = node.facts.runtime;
+  out["warnings"] = write_json(node.facts.warnings);
+  const WallTime heard = node.session != 0 ? now.wall - (now.steady - node.last_heard)
+                                           : from_unix_nanos(node.last_heard_time);
+  out["last_heard_time"] = format_rfc3339(heard);
+  int64_t cpu = 0;
+  int64_t memory = 0;
+  json::array instances;
+  for (const std::string& id : fleet.allocations_on(node.id)) {
+    const Allocation& allocation = fleet.allocations().at(id);
+    if (allocation.done() || allocation.lost) continue;
+    const Group& group = *fleet.group(allocation.group_id);
+    cpu += group.spec.container.resources.cpu;
+    memory += group.spec.container.resources.memory;
+    json::object instance;
+    instance["organization_name"] = group.organization_name;
+    instance["project_name"] = group.project_name;
+    instance["container_group_name"] = group.spec.name;
+    instance["instance_id"] = allocation.instance_id;
+    instance["state"] = enum_name(allocation.state);
+    instance["ready"] = allocation.serves();
+    instances.push_back(std::move(instance));
+  }
+  out["cpu_used"] = cpu;
+  out["memory_used_mb"] = memory;
+  out["instances"] = std::move(instances);
+  return out;
+}
+
+}  // namespace
+
+Task<HttpResponse> OperatorApi::handle(HttpRequest request, std::string rest) {
+  const auto header = request.head.headers.find("Salad-Api-Key");
+  const ApiKey* key = header ? accounts_.find_key(*header) : nullptr;
+  if (key == nullptr) {
+    const Error error{ErrorCode::Unauthenticated,
+                      "send the operator's key in the header Salad-Api-Key"};
+    co_return problem_answer(error);
+  }
+  if (!key->is_operator) {
+    const Error error{ErrorCode::PermissionDenied, "this key is not the operator's"};
+    co_return problem_answer(error);
+  }
+  std::vector<std::string> path;
+  for (std::string_view left = rest; !left.empty();) {
+    const size_t slash = left.find('/');
+    path.emplace_back(percent_decode(left.substr(0, slash)).value_or(""));
+    left = slash == std::string_view::npos ? "" : left.substr(slash + 1);
+  }
+  auto answer = co_await route(std::move(request), std::move(path));
+  if (!answer) co_return problem_answer(answer.error());
+  co_return *std::move(answer);
+}
+
+OperatorApi::Answer OperatorApi::route(HttpRequest request, std::vector<std::string> path) {
+  if (!path.empty() && path[0] == "organizations") {
+    co_return co_await organizations(std::move(request), std::move(path));
+  }
+  if (!path.empty() && path[0] == "keys") {
+    co_return co_await keys(std::move(request), std::move(path));
+  }
+  if (path.size() == 1 && path[0] == "nodes") {
+    if (request.head.method != "GET") co_return method_not_allowed("GET");
+    co_return co_await nodes();
+  }
+  co_return Error::not_found("there is nothing at this path");
+}
+
+OperatorApi::Answer OperatorApi::organizations(HttpRequest request, std::vector<std::string> path) {
+  const std::string method = request.head.method;
+  if (path.size() == 1) {
+    if (method == "POST") co_return co_await create_organization(std::move(request));
+    if (method != "GET") co_return method_not_allowed("GET, POST");
+    json::array items;
+    for (const Organization* organization : accounts_.organizations()) {
+      items.push_back(organization_json(*organization));
+    }
+    co_return json_answer(200, list_of(std::move(items)));
+  }
+  const Organization* organization = accounts_.find_organization(path[1]);
+  if (organization == nullptr) {
+    co_return Error::not_found(fmt::format("no organization '{}'", path[1].substr(0, 100)));
+  }
+  if (path.size() == 2) {
+    if (method != "GET") co_return method_not_allowed("GET");
+    co_return json_answer(200, organization_json(*organization));
+  }
+  if (path.size() == 3 && path[2] == "projects") {
+    co_return co_await projects(std::move(request), organization->id);
+  }
+  if (path.size() == 3 && path[2] == "quotas") {
+    co_return co_await quotas(std::move(request), organization->id);
+  }
+  co_return Error::not_found("there is nothing at this path");
+}
+
+OperatorApi::Answer OperatorApi::create_organization(HttpRequest request) {
+  CO_TRY(NewOrganization wanted, read_body<NewOrganization>(request));
+  CO_TRY(const Organization made, co_await accounts_.create_organization(
+                                      std::move(wanted.name), std::move(wanted.display_name)));
+  co_return json_answer(201, organization_json(made));
+}
+
+OperatorApi::Answer OperatorApi::projects(HttpRequest request, std::string organization_id) {
+  if (request.head.method == "POST") {
+    CO_TRY(NewProject wanted, read_body<NewProject>(request));
+    CO_TRY(const Project made,
+           co_await accounts_.create_project(organization_id, std::move(wanted.name)));
+    co_return json_answer(201, project_json(made));
+  }
+  if (request.head.method != "GET") co_return method_not_allowed("GET, POST");
+  json::array items;
+  for (const Project* project : accounts_.projects_of(organization_id)) {
+    items.push_back(project_json(*project));
+  }
+  co_return json_answer(200, list_of(std::move(items)));
+}
+
+OperatorApi::Answer OperatorApi::quotas(HttpRequest request, std::string organization_id) {
+  api::GroupQuotas quotas = accounts_.organization(organization_id)->quotas;
+  if (request.head.method == "PATCH") {
+    CO_TRY(const QuotaPatch patch, read_body<QuotaPatch>(request));
+    JsonProblems problems;
+    const JsonPath root;
+    const auto set = [&](int32_t& out, const std::optional<int32_t>& value, std::string_view name) {
+      if (!value) return;
+      const JsonPath at{.parent = &root, .key = name};
+      api::check_range(*value, 0, std::numeric_limits<int32_t>::max(), at, problems);
+      out = *value;
+    };
+    set(quotas.container_replicas_quota, patch.container_replicas_quota,
+        "container_replicas_quota");
+    set(quotas.max_container_group_reallocations_per_minute,
+        patch.max_container_group_reallocations_per_minute,
+        "max_container_group_reallocations_per_minute");
+    set(quotas.max_container_group_recreates_per_minute,
+        patch.max_container_group_recreates_per_minute, "max_container_group_recreates_per_minute");
+    set(quotas.max_container_group_restarts_per_minute,
+        patch.max_container_group_restarts_per_minute, "max_container_group_restarts_per_minute");
+    if (!problems.empty()) co_return problems.to_error();
+    CO_TRY(const Organization changed, co_await accounts_.set_quotas(organization_id, quotas));
+    co_return json_answer(200, write_json(changed.quotas));
+  }
+  if (request.head.method != "GET") co_return method_not_allowed("GET, PATCH");
+  co_return json_answer(200, write_json(quotas));
+}
+
+OperatorApi::Answer OperatorApi::keys(HttpRequest request, std::vector<std::string> path) {
+  if (path.size() == 2) {
+    if (request.head.method != "DELETE") co_return method_not_allowed("DELETE");
+    CO_TRY_DO(co_await accounts_.delete_key(path[1]));
+    keys_changed_();
+    co_return empty_answer(204);
+  }
+  if (path.size() != 1) co_return Error::not_found("there is nothing at this path");
+  if (request.head.method == "POST") co_return co_await create_key(std::move(request));
+  if (request.head.method != "GET") co_return method_not_allowed("GET, POST");
+  json::array items;
+  for (const auto& [id, key] : accounts_.keys()) {
+    json::array names;
+    for (const std::string& organization : key.organization_ids) {
+      names.push_back(json::string(accounts_.organization(organization)->name));
+    }
+    json::object item;
+    item["id"] = id;
+    item["user"] = key.user;
+    item["organizations"] = std::move(names);
+    item["operator"] = key.is_operator;
+    item["create_time"] = format_rfc3339(from_unix_nanos(key.create_time));
+    items.push_back(std::move(item));
+  }
+  co_return json_answer(200, list_of(std::move(items)));
+}
+
+OperatorApi::Answer OperatorApi::create_key(HttpRequest request) {
+  CO_TRY(NewApiKey wanted, read_body<NewApiKey>(request));
+  std::vector<std::string> ids;
+  for (const std::string& name : wanted.organizations) {
+    const Organization* organization = accounts_.find_organization(name);
+    if (organization == nullptr) {
+      co_return Error::invalid(
+          fmt::format("/organizations: no organization '{}'", name.substr(0, 100)));
+    }
+    ids.push_back(organization->id);
+  }
+  if (ids.empty()) co_return Error::invalid("/organizations must name at least one");
+  CO_TRY(const Accounts::NewKey made,
+         co_await accounts_.create_key(std::move(wanted.user), std::move(ids), false));
+  keys_changed_();
+  json::object out;
+  out["id"] = made.key.id;
+  out["user"] = made.key.user;
+  out["organizations"] = write_json(wanted.organizations);
+  out["create_time"] = format_rfc3339(from_unix_nanos(made.key.create_time));
+  out["key"] = made.secret;
+  co_return json_answer(201, std::move(out));
+}
+
+OperatorApi::Answer OperatorApi::nodes() {
+  auto items = std::make_shared<json::array>();
+  FleetLoop::Command look = [items](Fleet& fleet, Moment now) -> Result<> {
+    for (const auto& [id, node] : fleet.nodes()) items->push_back(node_json(fleet, node, now));
+    return {};
+  };
+  CO_TRY_DO(co_await loop_.submit(std::move(look)));
+  co_return json_answer(200, list_of(std::move(*items)));
+}
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,132 @@
+#include "cloud/public_api.h"
+
+#include "base/log.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+// Segments of a path, decoded; nothing if an escape is broken. An empty segment is no name and is
+// kept, so that it matches nothing.
+std::optional<std::vector<std::string>> split_path(std::string_view path) {
+  std::vector<std::string> out;
+  while (!path.empty()) {
+    const size_t slash = path.find('/');
+    auto decoded = percent_decode(path.substr(0, slash));
+    if (!decoded) return std::nullopt;
+    out.push_back(*std::move(decoded));
+    if (slash == std::string_view::npos) break;
+    path.remove_prefix(slash + 1);
+  }
+  return out;
+}
+
+Error no_such_path() {
+  return Error::not_found("there is nothing at this path");
+}
+
+}  // namespace
+
+Result<PublicApi::Target> PublicApi::authorize(const HttpRequest& request,
+                                               const std::string& rest) {
+  const auto header = request.head.headers.find("Salad-Api-Key");
+  if (!header || header->empty()) {
+    return Error{ErrorCode::Unauthenticated, "send your API key in the header Salad-Api-Key"};
+  }
+  const ApiKey* key = accounts_.find_key(*header);
+  if (key == nullptr) {
+    return Error{ErrorCode::Unauthenticated, "the API key in Salad-Api-Key is not known here"};
+  }
+  Target target{.key_id = key->id};
+  const auto segments = split_path(rest);
+  if (!segments || segments->size() < 3 || (*segments)[0] != "organizations") {
+    return no_such_path();
+  }
+  const Organization* organization = accounts_.find_organization((*segments)[1]);
+  const bool member =
+      organization != nullptr &&
+      std::ranges::find(key->organization_ids, organization->id) != key->organization_ids.end();
+  if (organization != nullptr && !member) {
+    return Error{ErrorCode::PermissionDenied,
+                 fmt::format("this key's user is no member of organization '{}'", (*segments)[1])};
+  }
+  if (organization == nullptr) {
+    return Error::not_found(fmt::format("no organization '{}'", (*segments)[1].substr(0, 100)));
+  }
+  target.organization_id = organization->id;
+  target.organization_name = organization->name;
+  size_t used = 2;
+  if ((*segments)[2] == "projects") {
+    if (segments->size() < 5) return no_such_path();
+    const Project* project = accounts_.find_project(organization->id, (*segments)[3]);
+    if (project == nullptr) {
+      return Error::not_found(fmt::format("no project '{}'", (*segments)[3].substr(0, 100)));
+    }
+    target.project =
+        ProjectIdentity{organization->id, organization->name, project->id, project->name};
+    used = 4;
+  }
+  target.rest.assign(segments->begin() + static_cast<std::ptrdiff_t>(used), segments->end());
+  return target;
+}
+
+Task<HttpResponse> PublicApi::handle_public(HttpRequest request, std::string rest) {
+  auto target = authorize(request, rest);
+  // A key's calls count whatever they name; unknown keys are no key's calls.
+  if (const auto key = request.head.headers.find("Salad-Api-Key")) {
+    if (const ApiKey* known = accounts_.find_key(*key)) {
+      if (const auto wait = requests_.take(known->id, clock_.now())) {
+        const Error limited{ErrorCode::ResourceExhausted,
+                            "this key made more requests in a minute than it may", "rate_limited"};
+        co_return problem_answer(limited, wait);
+      }
+    }
+  }
+  if (!target) co_return problem_answer(target.error());
+  auto answer = co_await route(std::move(request), *std::move(target));
+  if (answer) co_return *std::move(answer);
+  if (answer.code() == ErrorCode::ResourceExhausted) {
+    co_return problem_answer(answer.error(), Duration(6s));
+  }
+  if (answer.code() == ErrorCode::Internal) {
+    log_error("api", "a request failed", {{"error", answer.error().message}});
+  }
+  co_return problem_answer(answer.error());
+}
+
+PublicApi::Answer PublicApi::route(HttpRequest request, Target target) {
+  if (!target.project) {
+    if (target.rest.size() == 1 && target.rest[0] == "quotas") {
+      co_return co_await quotas(std::move(request), std::move(target));
+    }
+    if (target.rest.size() == 1 && target.rest[0] == "gpu-classes") {
+      co_return co_await gpu_classes(std::move(request));
+    }
+    co_return no_such_path();
+  }
+  if (target.rest[0] != "containers") co_return no_such_path();
+  if (target.rest.size() >= 3 && target.rest[2] == "instances") {
+    co_return co_await instances(std::move(request), std::move(target));
+  }
+  co_return co_await groups(std::move(request), std::move(target));
+}
+
+Task<HttpResponse> PublicApi::handle_mesclun(HttpRequest request, std::string rest) {
+  auto target = authorize(request, rest);
+  if (!target) co_return problem_answer(target.error());
+  auto answer = co_await activity(std::move(request), *std::move(target));
+  if (!answer) co_return problem_answer(answer.error());
+  co_return *std::move(answer);
+}
+
+Task<Result<std::string>> PublicApi::group_id(ProjectIdentity project, std::string name) {
+  co_return co_await ask<std::string>([project, name](Fleet& fleet, Moment) -> Result<std::string> {
+    const Group* group = fleet.find_group(project.project_id, name);
+    if (group == nullptr) {
+      return Error::not_found(fmt::format("no container group '{}'", name.substr(0, 100)));
+    }
+    return group->id;
+  });
+}
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,183 @@
+#include "cloud/route_hub.h"
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/race.h"
+#include "base/socket_conn.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+constexpr Duration kHelloTimeout = 10s;
+constexpr size_t kRoutesOfUpdateMax = 200;  // keeps a frame far below its limit
+constexpr std::string_view kGatewaysSetting = "gateways";
+
+Task<void> drop_result(Task<Result<>> task) {
+  (void)co_await std::move(task);
+}
+
+}  // namespace
+
+RouteHub::RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHubSettings settings,
+                   Fleet& fleet, Accounts& accounts, store::Database& database,
+                   std::function<void(std::vector<std::string>)> gateways_changed)
+    : clock_(clock),
+      settings_(std::move(settings)),
+      fleet_(fleet),
+      accounts_(accounts),
+      database_(database),
+      gateways_changed_(std::move(gateways_changed)),
+      scope_(executor, "gateway sessions") {}
+
+Task<Result<>> RouteHub::load() {
+  auto text = std::make_shared<std::string>();
+  store::Body body = [text](store::Transaction& tx) -> Result<> {
+    TRY(const auto rows,
+        tx.query("SELECT value FROM setting WHERE name = $1", {std::string(kGatewaysSetting)}));
+    if (!rows.empty()) *text = rows[0].text(0);
+    return {};
+  };
+  CO_TRY_DO(co_await database_.read(std::move(body)));
+  if (!text->empty()) {
+    CO_TRY(endpoints_, from_json_text<decltype(endpoints_)>(*text));
+  }
+  tell_gateways();
+  co_return Result<>();
+}
+
+void RouteHub::tell_gateways() {
+  std::vector<std::string> endpoints;
+  for (const auto& [name, endpoint] : endpoints_) endpoints.push_back(endpoint);
+  std::ranges::sort(endpoints);
+  const auto twice = std::ranges::unique(endpoints);
+  endpoints.erase(twice.begin(), twice.end());
+  gateways_changed_(std::move(endpoints));
+}
+
+Task<Result<>> RouteHub::remember(std::string name, std::string endpoint) {
+  if (const auto known = endpoints_.find(name);
+      known != endpoints_.end() && known->second == endpoint) {
+    co_return Result<>();
+  }
+  auto changed = endpoints_;
+  changed[name] = endpoint;
+  const std::string text = to_json_text(changed);
+  store::Body body = [text](store::Transaction& tx) -> Result<> {
+    TRY_DO(
+        tx.execute("INSERT INTO setting (name, value) VALUES ($1, $2) "
+                   "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                   {std::string(kGatewaysSetting), text}));
+    return {};
+  };
+  CO_TRY_DO(co_await database_.write(std::move(body)));
+  endpoints_[name] = endpoint;
+  tell_gateways();
+  co_return Result<>();
+}
+
+void RouteHub::serve(link::SessionPtr session) {
+  if (scope_.running() >= settings_.sessions_max) {
+    session->close();
+    return;
+  }
+  scope_.spawn(run_session(std::move(session)));
+}
+
+Task<Result<>> RouteHub::run_session(std::shared_ptr<link::Session> session) {
+  struct Body {
+    static Task<Result<>> run(RouteHub& hub, std::shared_ptr<link::Session> with) {
+      const Result<> ended = co_await hub.talk(with);
+      if (ended || ended.code() == ErrorCode::Cancelled) co_return ended;
+      const link::Message goodbye = link::Goodbye{.code = std::string(to_string(ended.code())),
+                                                  .reason = ended.error().message};
+      if (with->send(goodbye)) CO_TRY_DO(co_await hub.clock_.sleep_for(200ms));
+      log_info("gateways", "session ended", {{"reason", ended.error().message}});
+      co_return Result<>();
+    }
+  };
+  co_await race(drop_result(session->pump()), drop_result(Body::run(*this, session)));
+  live_.erase(session.get());
+  session->close();
+  co_return Result<>();
+}
+
+Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
+  CO_TRY(const link::Message first, co_await session->receive_within(kHelloTimeout));
+  const auto* hello = std::get_if<link::GatewayHello>(&first);
+  if (hello == nullptr) co_return Error::invalid("a gateway's session begins with gateway_hello");
+  if (hello->protocol != link::kProtocolVersion) {
+    co_return Error{ErrorCode::FailedPrecondition,
+                    "gateway and cloud need the same version of mesclun"};
+  }
+  if (!equal_secret(hello->gateway_token, settings_.gateway_token)) {
+    co_return Error{ErrorCode::Unauthenticated, "the gateway token is not this cloud's"};
+  }
+  if (!parse_endpoint(hello->tunnel_endpoint)) {
+    co_return Error::invalid("the tunnel endpoint is not HOST:PORT");
+  }
+  CO_TRY_DO(co_await remember(hello->name, hello->tunnel_endpoint));
+  log_info("gateways", "session began", {{"name", hello->name}, {"peer", session->peer_address()}});
+
+  // Complete first, then live: nothing can change in between, because this does not wait.
+  link::RouteUpdate all = complete();
+  std::vector<link::Route> rest;
+  if (all.routes.size() > kRoutesOfUpdateMax) {
+    rest.assign(all.routes.begin() + kRoutesOfUpdateMax, all.routes.end());
+    all.routes.resize(kRoutesOfUpdateMax);
+  }
+  const link::Message message = std::move(all);
+  CO_TRY_DO(session->send(message));
+  for (size_t at = 0; at < rest.size(); at += kRoutesOfUpdateMax) {
+    link::RouteUpdate more;
+    const size_t end = std::min(rest.size(), at + kRoutesOfUpdateMax);
+    more.routes.assign(rest.begin() + static_cast<std::ptrdiff_t>(at),
+                       rest.begin() + static_cast<std::ptrdiff_t>(end));
+    const link::Message part = std::move(more);
+    CO_TRY_DO(session->send(part));
+  }
+  live_.insert(session.get());
+  for (;;) {
+    CO_TRY(const link::Message said, co_await session->receive_within(settings_.heartbeat * 4));
+    if (!std::holds_alternative<link::Heartbeat>(said)) {
+      co_return Error::invalid("a gateway does not say that");
+    }
+    const link::Message beat = link::Heartbeat{.time = to_unix_nanos(clock_.wall_now())};
+    CO_TRY_DO(session->send(beat));
+  }
+}
+
+link::RouteUpdate RouteHub::complete() const {
+  link::RouteUpdate update{.complete = true};
+  for (const auto& [id, group] : fleet_.groups()) {
+    if (!group.dns.empty()) update.routes.push_back(fleet_.route(group));
+  }
+  update.keys = accounts_.route_keys();
+  update.keys_changed = true;
+  update.tunnel_secret = settings_.tunnel_secret;
+  return update;
+}
+
+void RouteHub::publish(const std::vector<link::Route>& routes) {
+  for (size_t at = 0; at < routes.size(); at += kRoutesOfUpdateMax) {
+    const size_t end = std::min(routes.size(), at + kRoutesOfUpdateMax);
+    link::RouteUpdate update;
+    update.routes.assign(routes.begin() + static_cast<std::ptrdiff_t>(at),
+                         routes.begin() + static_cast<std::ptrdiff_t>(end));
+    broadcast(update);
+  }
+}
+
+void RouteHub::publish_keys() {
+  link::RouteUpdate update;
+  update.keys = accounts_.route_keys();
+  update.keys_changed = true;
+  broadcast(update);
+}
+
+void RouteHub::broadcast(const link::RouteUpdate& update) {
+  const link::Message message = update;
+  for (link::Session* session : live_) (void)session->send(message);
+}
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,53 @@
+// The sessions of gateways: who they are, and the routes and keys that they get.
+#pragma once
+
+#include <functional>
+
+#include "base/scope.h"
+#include "cloud/accounts.h"
+#include "link/session.h"
+
+namespace mesclun::cloud {
+
+struct RouteHubSettings {
+  std::string gateway_token;
+  std::string tunnel_secret;  // given to gateways, so that they can check tickets
+  Duration heartbeat = 5s;
+  size_t sessions_max = 256;
+};
+
+// Runs on: the cloud's loop.
+class RouteHub {
+ public:
+  // `gateways_changed` gets the tunnel endpoints of all gateways that are or were connected.
+  RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHubSettings settings,
+           Fleet& fleet, Accounts& accounts, store::Database& database,
+           std::function<void(std::vector<std::string>)> gateways_changed);
+
+  // Gateways of before the restart: nodes keep their tunnels to them.
+  Task<Result<>> load();
+  void serve(link::SessionPtr session);
+  void publish(const std::vector<link::Route>& routes);
+  void publish_keys();
+  Task<void> stop() { return scope_.stop(); }
+
+ private:
+  Task<Result<>> run_session(std::shared_ptr<link::Session> session);
+  Task<Result<>> talk(std::shared_ptr<link::Session> session);
+  Task<Result<>> remember(std::string name, std::string endpoint);
+  link::RouteUpdate complete() const;
+  void broadcast(const link::RouteUpdate& update);
+  void tell_gateways();
+
+  Clock& clock_;
+  RouteHubSettings settings_;
+  Fleet& fleet_;
+  Accounts& accounts_;
+  store::Database& database_;
+  std::function<void(std::vector<std::string>)> gateways_changed_;
+  std::map<std::string, std::string> endpoints_;  // by gateway name
+  std::set<link::Session*> live_;
+  Scope scope_;  // last: its tasks use the others
+};
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,42 @@
+#include "cloud/schema.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+// Records are documents beside the columns that are searched or unique. Times are unix nanoseconds.
+constexpr store::Migration kCloud[] = {{1, R"sql(
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE organization (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, document TEXT NOT NULL);
+CREATE TABLE project (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL REFERENCES organization (id),
+                      name TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (organization_id, name));
+CREATE TABLE api_key (id TEXT PRIMARY KEY, key_sha256 TEXT NOT NULL UNIQUE, document TEXT NOT NULL);
+CREATE TABLE workload_key (kid TEXT PRIMARY KEY, created BIGINT NOT NULL, private_pem TEXT NOT NULL);
+CREATE TABLE container_group (id TEXT PRIMARY KEY, project_id TEXT NOT NULL, name TEXT NOT NULL,
+                              document TEXT NOT NULL, UNIQUE (project_id, name));
+CREATE TABLE allocation (id TEXT PRIMARY KEY, group_id TEXT NOT NULL, node_id TEXT NOT NULL,
+                         document TEXT NOT NULL);
+CREATE TABLE node (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE exclusion (group_id TEXT NOT NULL, node_id TEXT NOT NULL, until BIGINT NOT NULL,
+                        PRIMARY KEY (group_id, node_id));
+CREATE TABLE event (sequence BIGINT PRIMARY KEY, group_id TEXT NOT NULL, document TEXT NOT NULL);
+CREATE INDEX event_by_group ON event (group_id, sequence)
+)sql"}};
+
+constexpr store::Migration kLogs[] = {{1, R"sql(
+CREATE TABLE log_line (sequence INTEGER PRIMARY KEY, group_id TEXT NOT NULL, instance_id TEXT NOT NULL,
+                       machine_id TEXT NOT NULL, version BIGINT NOT NULL, time BIGINT NOT NULL,
+                       receive_time BIGINT NOT NULL, stream TEXT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX log_line_by_group ON log_line (group_id, sequence)
+)sql"}};
+
+}  // namespace
+
+std::span<const store::Migration> cloud_migrations() {
+  return kCloud;
+}
+std::span<const store::Migration> log_migrations() {
+  return kLogs;
+}
+
+}  // namespace mesclun::cloud

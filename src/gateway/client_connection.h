@@ -1,0 +1,41 @@
+// One client's connection: its requests, one after the other.
+#pragma once
+
+#include "base/http_parser.h"
+#include "gateway/client_input.h"
+#include "gateway/proxy.h"
+#include "gateway/refusal.h"
+
+namespace mesclun::gateway {
+
+// Runs on:  the gateway's loop; two tasks share it, so both hold it by shared_ptr.
+class ClientConnection {
+ public:
+  ClientConnection(const asio::any_io_executor& executor, Proxy& proxy, ConnPtr conn);
+
+  Task<Result<>> run(std::shared_ptr<ClientConnection> self);
+  Task<Result<>> read_ahead(std::shared_ptr<ClientConnection> self);
+  // 503 without a look at the request.
+  Task<Result<>> turn_away(std::shared_ptr<ClientConnection> self);
+
+  Conn& conn() { return *conn_; }
+  ClientInput& input() { return input_; }
+  const std::string& address() const { return address_; }
+  // Waits for a request.
+  bool idle() const { return idle_; }
+  void close() { conn_->close(); }
+
+ private:
+  // Reads a head into the parser; false: the connection is over, without or after an answer.
+  Task<bool> read_head(HttpParser& parser);
+  Task<void> answer_and_end(Refusal refusal);
+  Task<void> end_slowly();
+
+  Proxy& proxy_;
+  ConnPtr conn_;
+  const std::string address_;
+  ClientInput input_;
+  bool idle_ = true;
+};
+
+}  // namespace mesclun::gateway

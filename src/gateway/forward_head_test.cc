@@ -1,0 +1,148 @@
+#include "gateway/forward_head.h"
+
+#include <gtest/gtest.h>
+
+namespace mesclun::gateway {
+namespace {
+
+struct Forwarded {
+  std::optional<Refusal> refusal;
+  RequestPlan plan;
+  std::string text;
+};
+
+Forwarded forward(std::string_view wire, Forwarding forwarding = {.client_address = "192.0.2.7"}) {
+  HttpParser parser = HttpParser::request(32 * 1024);
+  const auto step = parser.parse_head(wire);
+  EXPECT_TRUE(step && step->done);
+  Forwarded out;
+  out.refusal =
+      plan_request(parser.request_head(), parser.framing(), parser.keep_alive(), out.plan);
+  append_request_head(parser.request_head(), out.plan, forwarding, out.text);
+  return out;
+}
+
+bool has_line(const std::string& text, std::string_view line) {
+  return text.find("\r\n" + std::string(line) + "\r\n") != std::string::npos;
+}
+
+TEST(ForwardHead, KeepsMethodTargetHostAndHeadersAndAddsWhoAsked) {
+  const Forwarded out = forward(
+      "PATCH /a/b?c=%20d HTTP/1.1\r\nHost: G.example:8801\r\nX-Mine: 1\r\nX-Mine: 2\r\n"
+      "Content-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_FALSE(out.refusal);
+  EXPECT_TRUE(out.text.starts_with("PATCH /a/b?c=%20d HTTP/1.1\r\n"));
+  EXPECT_TRUE(has_line(out.text, "Host: G.example:8801"));
+  EXPECT_TRUE(has_line(out.text, "X-Mine: 1"));
+  EXPECT_TRUE(has_line(out.text, "X-Mine: 2"));
+  EXPECT_TRUE(has_line(out.text, "Content-Length: 3"));
+  EXPECT_TRUE(has_line(out.text, "Expect: 100-continue"));
+  EXPECT_TRUE(has_line(out.text, "X-Forwarded-For: 192.0.2.7"));
+  EXPECT_TRUE(has_line(out.text, "X-Forwarded-Host: G.example:8801"));
+  EXPECT_TRUE(has_line(out.text, "X-Forwarded-Proto: http"));
+  EXPECT_TRUE(has_line(out.text, "Forwarded: for=192.0.2.7;host=\"G.example:8801\";proto=http"));
+}
+
+TEST(ForwardHead, DropsHopByHopHeadersAndTheKey) {
+  const Forwarded out = forward(
+      "GET / HTTP/1.1\r\nHost: g.example\r\nConnection: keep-alive, X-Secret, Host\r\n"
+      "X-Secret: s\r\nKeep-Alive: 5\r\nProxy-Authorization: p\r\nTE: trailers, deflate\r\n"
+      "Upgrade: h2c\r\nsalad-api-key: k\r\nX-Kept: yes\r\n\r\n");
+  for (const char* gone : {"X-Secret", "Keep-Alive", "Proxy-Auth", "deflate", "Upgrade", "salad"}) {
+    EXPECT_EQ(out.text.find(gone), std::string::npos) << gone;
+  }
+  EXPECT_TRUE(has_line(out.text, "X-Kept: yes"));
+  EXPECT_TRUE(has_line(out.text, "TE: trailers"));
+  EXPECT_TRUE(has_line(out.text, "Host: g.example")) << "cannot be named away";
+}
+
+TEST(ForwardHead, ExtendsTheChainOfProxiesAndBelievesItOnlyIfTold) {
+  const std::string_view wire =
+      "GET / HTTP/1.1\r\nHost: g.example\r\nX-Forwarded-For: 198.51.100.1\r\n"
+      "X-Forwarded-Proto: https\r\nForwarded: for=198.51.100.1\r\n\r\n";
+  const Forwarded out = forward(wire, {.client_address = "2001:db8::1"});
+  EXPECT_TRUE(has_line(out.text, "X-Forwarded-For: 198.51.100.1, 2001:db8::1"));
+  EXPECT_TRUE(has_line(out.text, "X-Forwarded-Proto: http"));
+  EXPECT_TRUE(has_line(out.text,
+                       "Forwarded: for=198.51.100.1, for=\"[2001:db8::1]\";host=\"g.example\";"
+                       "proto=http"));
+  const Forwarded trusted = forward(wire, {.client_address = "10.0.0.1", .trust_client = true});
+  EXPECT_TRUE(has_line(trusted.text, "X-Forwarded-Proto: https"));
+}
+
+TEST(ForwardHead, AbsoluteTargetsNameTheHost) {
+  const Forwarded out = forward("GET http://real.example/p?q HTTP/1.1\r\nHost: other\r\n\r\n");
+  EXPECT_EQ(out.plan.host, "real.example");
+  EXPECT_TRUE(out.text.starts_with("GET /p?q HTTP/1.1\r\nHost: real.example\r\n"));
+}
+
+TEST(ForwardHead, OnlyWebSocketsAreUpgraded) {
+  const Forwarded out = forward(
+      "GET /ws HTTP/1.1\r\nHost: g.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+      "Sec-WebSocket-Key: x\r\n\r\n");
+  EXPECT_TRUE(out.plan.websocket);
+  EXPECT_TRUE(has_line(out.text, "Connection: Upgrade"));
+  EXPECT_TRUE(has_line(out.text, "Upgrade: websocket"));
+  EXPECT_FALSE(forward("POST / HTTP/1.1\r\nHost: g\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                       "Content-Length: 0\r\n\r\n")
+                   .plan.websocket);
+}
+
+std::string respond(std::string_view wire, RequestPlan request) {
+  HttpParser parser = HttpParser::response(32 * 1024, request.to_head);
+  const auto step = parser.parse_head(wire);
+  EXPECT_TRUE(step && step->done);
+  const ResponsePlan plan =
+      plan_response(request, parser.framing(), !parser.body_done(), request.keep_alive);
+  std::string out;
+  append_response_head(parser.response_head(), request, plan, out);
+  return out;
+}
+
+TEST(ForwardHead, AnswersKeepTheirLengthOrBecomeChunked) {
+  const RequestPlan request{.keep_alive = true};
+  EXPECT_EQ(
+      respond("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\nKeep-Alive: 1\r\n\r\n", request),
+      "HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 5\r\n\r\n");
+  EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", request),
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", request),
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+      << "an end by close";
+  EXPECT_EQ(respond("HTTP/1.1 204 No Content\r\n\r\n", request), "HTTP/1.1 204 No Content\r\n\r\n");
+  EXPECT_EQ(respond("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", request),
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n");
+  EXPECT_EQ(respond("HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\n\r\n", {}),
+            "HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n",
+                    {.keep_alive = true, .to_head = true}),
+            "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n");
+}
+
+TEST(ForwardHead, OldClientsGetNoChunks) {
+  const RequestPlan old{.keep_alive = true, .http_1_0 = true};
+  EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", old),
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", old),
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n");
+}
+
+TEST(ForwardHead, TrailersPassWithoutWhatIsOurs) {
+  HeaderList trailers;
+  trailers.add("X-Checksum", "abc");
+  trailers.add("X-Forwarded-For", "forged");
+  trailers.add("Content-Length", "5");
+  std::string out;
+  append_last_chunk(trailers, out);
+  EXPECT_EQ(out, "0\r\nX-Checksum: abc\r\n\r\n");
+}
+
+TEST(PrefersHtml, TellsBrowsersFromPrograms) {
+  EXPECT_TRUE(prefers_html("text/html,application/xhtml+xml,*/*;q=0.8"));
+  EXPECT_FALSE(prefers_html("*/*"));
+  EXPECT_FALSE(prefers_html("application/json"));
+  EXPECT_FALSE(prefers_html("application/json, text/html"));
+}
+
+}  // namespace
+}  // namespace mesclun::gateway

@@ -1,0 +1,140 @@
+#include "gateway/gateway_command.h"
+
+#include <fstream>
+
+#include "base/real_clock.h"
+#include "base/real_random.h"
+#include "base/service.h"
+#include "base/settings.h"
+#include "gateway/cloud_dialer.h"
+#include "gateway/gateway.h"
+
+namespace mesclun::gateway {
+
+namespace {
+
+struct CommandSettings {
+  Endpoint listen{.host = "127.0.0.1", .port = 8801};
+  Endpoint tunnels{.host = "127.0.0.1", .port = 8804};
+  Endpoint cloud{.host = "127.0.0.1", .port = 8802};
+  Endpoint admin;  // no host: off
+  std::string tunnel_address;
+  std::string token;
+  std::string token_file;
+  GatewaySettings gateway;
+  LogSettings log;
+};
+
+void add_proxy_settings(CLI::App& app, ProxyLimits& limits) {
+  add_setting(app, "--connections-max", limits.connections_max, size_t{1}, size_t{1'000'000},
+              "Client connections at once");
+  add_bytes_setting(app, "--head-bytes-max", limits.head_bytes_max, 1024, 60 * 1024,
+                    "Largest head of a request");
+  add_bytes_setting(app, "--body-bytes-max", limits.body_bytes_max, 1024, uint64_t{1} << 40,
+                    "Largest body of a request");
+  add_setting(app, "--idle-timeout", limits.idle_timeout, 1s, 1h,
+              "Between two requests of a connection");
+  add_setting(app, "--head-timeout", limits.head_timeout, 100ms, 10min,
+              "From the first byte of a request to the end of its head");
+  add_setting(app, "--body-idle-timeout", limits.body_idle_timeout, 100ms, 1h,
+              "Between two pieces of a request's body");
+  add_setting(app, "--body-rate-min", limits.body_bytes_per_second_min, size_t{1},
+              size_t{1024} * 1024, "Bytes a second that a client sends on average");
+  add_setting(app, "--connect-timeout", limits.connect_timeout, 10ms, 100s,
+              "For an instance to take a connection");
+  add_setting(app, "--connect-tries", limits.connect_tries_max, size_t{1}, size_t{10},
+              "Instances that are tried before a request fails");
+  add_setting(app, "--stream-idle-timeout", limits.stream_idle_timeout, 1s, 1h,
+              "Silence in a streaming answer or a WebSocket");
+  add_setting(app, "--pool-idle-max", limits.pool.idle_max, size_t{0}, size_t{10'000},
+              "Idle connections kept per instance");
+  add_setting(app, "--pool-idle-for", limits.pool.idle_for, 0ms, 10min, "How long they are kept");
+  app.add_flag("--trust-forwarded", limits.trust_forwarded,
+               "A proxy of yours is in front: keep its X-Forwarded-Proto and X-Forwarded-Host")
+      ->envname("MESCLUN_TRUST_FORWARDED");
+}
+
+void add_tunnel_settings(CLI::App& app, link::TunnelLimits& limits) {
+  add_setting(app, "--streams-max", limits.streams_max, size_t{1}, size_t{65'536},
+              "Streams at once in one tunnel");
+  add_bytes_setting(app, "--tunnel-buffer-max", limits.buffered_bytes_max, 1024 * 1024,
+                    size_t{16} * 1024 * 1024 * 1024,
+                    "Unread bytes of one tunnel beyond which streams get small windows only");
+  add_setting(app, "--suspect-after", limits.suspect_after, 300ms, 1min,
+              "Silence after which a node takes no new requests while others can");
+  add_setting(app, "--tunnel-dead-after", limits.dead_after, 1s, 10min,
+              "Silence after which a tunnel is given up");
+}
+
+Result<std::string> read_token(const CommandSettings& settings) {
+  if (settings.token_file.empty()) return settings.token;
+  std::ifstream file(settings.token_file);
+  std::string token;
+  if (!std::getline(file, token) || token.empty()) {
+    return Error::invalid(fmt::format("no token in '{}'", settings.token_file));
+  }
+  return token;
+}
+
+Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {
+  RealClock clock;
+  RealRandom random;
+  const asio::any_io_executor executor = io.get_executor();
+  CO_TRY(settings.gateway.session.gateway_token, read_token(settings));
+  CO_TRY(Listener clients, Listener::bind(executor, settings.listen));
+  CO_TRY(Listener tunnels, Listener::bind(executor, settings.tunnels));
+  std::optional<Listener> admin;
+  if (!settings.admin.host.empty()) {
+    CO_TRY(Listener bound, Listener::bind(executor, settings.admin));
+    admin.emplace(std::move(bound));
+  }
+  settings.gateway.session.tunnel_endpoint =
+      settings.tunnel_address.empty() ? tunnels.endpoint().to_string() : settings.tunnel_address;
+  fmt::print("ready gateway={} tunnels={}{}\n", clients.endpoint().to_string(),
+             settings.gateway.session.tunnel_endpoint,
+             admin ? " admin=" + admin->endpoint().to_string() : "");
+  std::fflush(stdout);
+
+  CloudDialer cloud(clock, settings.cloud);
+  Gateway gateway(executor, clock, random, std::move(settings.gateway), cloud);
+  gateway.serve_clients(std::move(clients));
+  gateway.serve_tunnels(std::move(tunnels));
+  if (admin) gateway.serve_admin(std::move(*admin));
+  gateway.start();
+  co_await until_cancelled();
+  co_await gateway.stop();
+  co_return Result<>();
+}
+
+}  // namespace
+
+int run_gateway_command(int argc, char** argv) {
+  CommandSettings settings;
+  settings.gateway.session.name = "gateway";
+  CLI::App app("Runs a gateway: takes requests for container groups and brings them to instances.",
+               argv[0]);
+  add_setting(app, "--listen", settings.listen, "Where clients connect (plain HTTP)");
+  add_setting(app, "--tunnels", settings.tunnels, "Where nodes dial their tunnels");
+  add_setting(app, "--tunnel-address", settings.tunnel_address,
+              "HOST:PORT that nodes are told to dial; default: --tunnels");
+  add_setting(app, "--cloud", settings.cloud, "The cloud's node port");
+  add_setting(app, "--admin", settings.admin, "Serves /metrics, /state and /healthz; default: off");
+  add_setting(app, "--name", settings.gateway.session.name, "Name of this gateway, for people");
+  add_setting(app, "--gateway-token", settings.token, "Lets this gateway in at the cloud");
+  add_setting(app, "--gateway-token-file", settings.token_file,
+              "File with the token in its first line");
+  add_setting(app, "--drain", settings.gateway.drain, 0s, 1h,
+              "How long requests in flight may take at the end");
+  add_setting(app, "--heartbeat", settings.gateway.session.heartbeat, 100ms, 1min,
+              "How often the cloud hears from this gateway");
+  add_setting(app, "--cloud-silence-max", settings.gateway.session.silence_max, 1s, 10min,
+              "Silence of the cloud after which it is dialled again");
+  add_proxy_settings(app, settings.gateway.proxy);
+  add_tunnel_settings(app, settings.gateway.tunnel);
+  add_log_settings(app, settings.log);
+  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  setup_logging(settings.log);
+  return run_service([&settings](asio::io_context& io) { return serve(io, std::move(settings)); });
+}
+
+}  // namespace mesclun::gateway

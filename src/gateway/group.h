@@ -1,0 +1,104 @@
+// One container group as the gateway serves it: its route, its instances, the requests in flight at
+// each, and those that wait for a free one.
+#pragma once
+
+#include <deque>
+
+#include "base/notify.h"
+#include "gateway/balancer.h"
+#include "gateway/group_stats.h"
+#include "gateway/machine.h"
+#include "gateway/stream_pool.h"
+#include "link/messages.h"
+
+namespace mesclun::gateway {
+
+class Group;
+using GroupPtr = std::shared_ptr<Group>;
+
+struct Instance {
+  std::string id;
+  MachinePtr machine;
+  bool ready = false;
+  uint32_t in_flight = 0;
+  StreamPool pool;
+};
+using InstancePtr = std::shared_ptr<Instance>;
+
+// One request in flight at an instance. Counts while it lives: however a request ends, its count
+// ends with it.
+class InFlight {
+ public:
+  InFlight(GroupPtr group, InstancePtr instance);
+  ~InFlight();
+  InFlight(InFlight&&) noexcept = default;
+  InFlight& operator=(InFlight&&) = delete;
+
+  Instance& instance() const { return *instance_; }
+
+ private:
+  GroupPtr group_;  // null once moved from
+  InstancePtr instance_;
+};
+
+// A request that waits for a free instance. Lives in the task that waits.
+class Waiter {
+ public:
+  Waiter(const asio::any_io_executor& executor, GroupPtr group)
+      : changed(executor), group_(std::move(group)) {}
+  ~Waiter();
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+
+  Notify changed;
+  std::optional<InFlight> granted;
+
+ private:
+  friend class Group;
+  GroupPtr group_;
+  bool queued_ = false;
+};
+
+// Runs on: the gateway's loop. Always held by a shared_ptr: requests keep it over route updates.
+class Group : public std::enable_shared_from_this<Group> {
+ public:
+  static constexpr size_t kWaitingMax = 1000;
+  using FindMachine = std::function<MachinePtr(const std::string& machine_id)>;
+
+  // Takes over the route; instances keep their counts and streams by id.
+  void update(link::Route route, const FindMachine& find_machine);
+  const link::Route& route() const { return route_; }
+  const std::vector<InstancePtr>& instances() const { return instances_; }
+
+  // Chooses and counts. `tried` are ids that this request has met already.
+  struct Admission {
+    BalanceResult::Verdict verdict;
+    std::optional<InFlight> slot;
+  };
+  Admission admit(const std::vector<std::string>& tried = {});
+  // First come, first served, behind those that wait already. False at kWaitingMax.
+  bool wait(Waiter& waiter);
+  // Hands free instances to waiters; called when one may have become free.
+  void serve_waiting();
+
+  size_t waiting() const { return waiting_.size(); }
+  // Those at instances that left the route too.
+  uint32_t in_flight() const { return in_flight_; }
+  void drop_stale_streams(const PoolLimits& limits, TimePoint now);
+
+  GroupStats stats;
+
+ private:
+  friend class InFlight;
+  friend class Waiter;
+  BalanceRule rule() const { return {route_.least_connections, route_.single_connection_limit}; }
+  BalanceResult choose_instance(const std::vector<std::string>& tried) const;
+
+  link::Route route_;
+  std::vector<InstancePtr> instances_;
+  size_t next_ = 0;  // where the circle of round robin goes on
+  std::deque<Waiter*> waiting_;
+  uint32_t in_flight_ = 0;
+};
+
+}  // namespace mesclun::gateway

@@ -1,0 +1,26 @@
+// What happened to the requests of one group, since the gateway started.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace mesclun::gateway {
+
+struct GroupStats {
+  uint64_t requests = 0;
+  std::array<uint64_t, 6>
+      answers{};  // by first digit of the status; index 0: none, client or stream broke
+  std::map<std::string, uint64_t, std::less<>> refusals;  // by X-Gateway-Error
+  uint64_t bytes_in = 0;                                  // request bodies
+  uint64_t bytes_out = 0;                                 // response bodies
+  uint64_t connects = 0;                                  // streams opened
+  uint64_t retries = 0;                                   // another instance, or a fresh stream
+
+  void count_answer(int status) {
+    ++answers[status >= 100 && status < 600 ? static_cast<size_t>(status / 100) : 0];
+  }
+};
+
+}  // namespace mesclun::gateway

@@ -1,0 +1,17 @@
+// What the gateway knows about itself, for people and for Prometheus.
+#pragma once
+
+#include <string>
+
+#include "base/http_server.h"
+#include "gateway/proxy.h"
+#include "gateway/tunnel_hub.h"
+
+namespace mesclun::gateway {
+
+// The text format of Prometheus, version 0.0.4.
+std::string metrics_text(const RouteTable& table, const Proxy& proxy, const TunnelHub& hub);
+// One JSON object: every group with its instances, counts and streams.
+std::string state_json(const RouteTable& table, const Proxy& proxy, const TunnelHub& hub);
+
+}  // namespace mesclun::gateway

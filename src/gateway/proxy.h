@@ -1,0 +1,65 @@
+// The public side of the gateway: HTTP/1.1 from clients, streamed to instances and back.
+#pragma once
+
+#include <list>
+
+#include "base/scope.h"
+#include "base/socket_conn.h"
+#include "gateway/route_table.h"
+
+namespace mesclun::gateway {
+
+struct ProxyLimits {
+  size_t connections_max = 20'000;
+  size_t head_bytes_max = 32 * 1024;            // of a request; answers may have 64 KiB
+  uint64_t body_bytes_max = uint64_t{1} << 30;  // of a request, with or without a length
+  Duration idle_timeout = 75s;                  // between requests of one connection
+  Duration head_timeout = 10s;                  // first byte of a request to the end of its head
+  Duration body_idle_timeout = 60s;             // between pieces of a request's body
+  size_t body_bytes_per_second_min = 1024;      // on average, after the first body_idle_timeout
+  Duration connect_timeout = 5s;                // to one instance
+  size_t connect_tries_max = 3;                 // instances tried before the client hears of it
+  Duration stream_idle_timeout = 100s;          // silence in a streaming answer or a WebSocket
+  bool trust_forwarded = false;                 // a proxy of ours is in front
+  PoolLimits pool;
+};
+
+class ClientConnection;
+
+// Runs on:  the gateway's loop. The table and the clock outlive it.
+class Proxy {
+ public:
+  Proxy(const asio::any_io_executor& executor, Clock& clock, ProxyLimits limits, RouteTable& table);
+
+  void serve(Listener listener);
+  void serve(ConnPtr conn);
+  // Takes no new connection, ends idle ones, lets requests in flight end for at most `drain`.
+  Task<void> stop(Duration drain);
+
+  size_t connections() const { return clients_.size(); }
+  uint64_t unknown_hosts() const { return unknown_hosts_; }
+
+  // ---- for connections ----
+  const ProxyLimits& limits() const { return limits_; }
+  Clock& clock() { return clock_; }
+  RouteTable& table() { return table_; }
+  Scope& scope() { return scope_; }
+  bool stopping() const { return stopping_; }
+  void count_unknown_host() { ++unknown_hosts_; }
+
+ private:
+  Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);
+  Task<Result<>> keep(std::shared_ptr<ClientConnection> client);
+  Task<Result<>> tidy();
+
+  Clock& clock_;
+  const ProxyLimits limits_;
+  RouteTable& table_;
+  std::list<ClientConnection*> clients_;
+  uint64_t unknown_hosts_ = 0;
+  bool stopping_ = false;
+  Scope listeners_;
+  Scope scope_;
+};
+
+}  // namespace mesclun::gateway

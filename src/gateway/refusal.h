@@ -1,0 +1,30 @@
+// Answers that the gateway makes itself (contract: status codes made by the gateway), told from the
+// application's by the header X-Gateway-Error.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace mesclun::gateway {
+
+inline constexpr std::string_view kGatewayErrorHeader = "X-Gateway-Error";
+
+struct Refusal {
+  int status = 0;
+  std::string_view reason;  // X-Gateway-Error: a constant word such as "no_instance"
+  std::string detail;       // what happened to this request, for people
+};
+
+struct RefusalForm {
+  bool html = false;     // else a problem object
+  bool to_head = false;  // no body
+  bool keep_alive = false;
+};
+
+// Whether a client that sends this Accept header would rather read HTML than JSON.
+bool prefers_html(std::string_view accept);
+
+// The whole answer, ready to send.
+std::string render(const Refusal& refusal, RefusalForm form);
+
+}  // namespace mesclun::gateway

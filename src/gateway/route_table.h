@@ -1,0 +1,48 @@
+// All that the cloud has told this gateway: hosts, keys and the secret of tunnel tickets. Kept
+// while the cloud is away.
+#pragma once
+
+#include <unordered_map>
+
+#include "gateway/group.h"
+
+namespace mesclun::gateway {
+
+// Runs on: the gateway's loop.
+class RouteTable {
+ public:
+  explicit RouteTable(Group::FindMachine find_machine) : find_machine_(std::move(find_machine)) {}
+
+  void apply(link::RouteUpdate update);
+
+  // By the value of a Host header: any case, with or without port. Null: unknown.
+  GroupPtr find(std::string_view host) const;
+  // Whether the API key belongs to a member of the organization.
+  bool key_passes(std::string_view api_key, const std::string& organization_id) const;
+
+  // Whether an update has come at all.
+  bool loaded() const { return loaded_; }
+  const std::string& tunnel_secret() const { return tunnel_secret_; }
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const auto& [host, group] : groups_) visit(*group);
+  }
+  size_t size() const { return groups_.size(); }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+
+  Group::FindMachine find_machine_;
+  std::unordered_map<std::string, GroupPtr, Hash, std::equal_to<>> groups_;  // by lower-case host
+  std::unordered_map<std::string, std::vector<std::string>> keys_;           // by SHA-256, hex
+  std::string tunnel_secret_;
+  bool loaded_ = false;
+};
+
+// "Name.Example.COM:8801" to "name.example.com", "[::1]:80" to "[::1]".
+std::string host_name(std::string_view host);
+
+}  // namespace mesclun::gateway

@@ -1,0 +1,120 @@
+#include "gateway/tunnel_hub.h"
+
+#include "api/problem.h"
+#include "base/log.h"
+#include "link/session.h"
+
+namespace mesclun::gateway {
+
+namespace {
+
+HttpResponse refuse(const Error& error) {
+  HttpResponse response;
+  response.status = http_status(error.code);
+  response.headers.set("Content-Type", api::kProblemMediaType);
+  response.body = api::problem_json(error);
+  return response;
+}
+
+HttpLimits handshake_limits() {
+  HttpLimits limits;
+  limits.head_bytes_max = 8 * 1024;
+  limits.body_bytes_max = 0;
+  limits.idle_timeout = 10s;
+  return limits;
+}
+
+}  // namespace
+
+TunnelHub::TunnelHub(const asio::any_io_executor& executor, Clock& clock, link::TunnelLimits limits,
+                     std::function<Result<std::string>(std::string_view ticket)> check_ticket,
+                     std::function<void()> on_up)
+    : clock_(clock),
+      limits_(limits),
+      check_ticket_(std::move(check_ticket)),
+      on_up_(std::move(on_up)),
+      scope_(executor, "tunnels"),
+      server_(
+          executor, clock, "tunnel handshakes", handshake_limits(),
+          [this](HttpRequest request) { return answer(std::move(request)); }, refuse) {}
+
+void TunnelHub::serve(Listener listener) {
+  server_.serve(std::move(listener));
+}
+
+Task<HttpResponse> TunnelHub::answer(HttpRequest request) {
+  if (request.path() != link::kTunnelPath) co_return refuse(Error::not_found("no such path"));
+  if (!request.head.headers.has_token("Upgrade", link::kTunnelProtocol)) {
+    co_return refuse(Error::invalid(fmt::format("expected Upgrade: {}", link::kTunnelProtocol)));
+  }
+  Result<std::string> machine =
+      check_ticket_(request.head.headers.find(kTicketHeader).value_or(""));
+  if (!machine) {
+    log_warning("gateway", "tunnel refused",
+                {{"peer", request.peer}, {"reason", machine.error().message}});
+    co_return refuse(machine.error());
+  }
+  HttpResponse response;
+  response.status = 101;
+  response.headers.set("Connection", "Upgrade");
+  response.headers.set("Upgrade", link::kTunnelProtocol);
+  response.upgrade = [this, id = std::move(*machine)](ConnPtr conn) { add(id, std::move(conn)); };
+  co_return response;
+}
+
+void TunnelHub::adopt(int descriptor, std::string machine_id, std::string read_ahead) {
+  Result<ConnPtr> conn = adopt_descriptor(executor(), descriptor);
+  if (!conn) {
+    log_warning("gateway", "a tunnel broke while it was handed over",
+                {{"machine", machine_id}, {"error", conn.error().message}});
+    return;
+  }
+  add(std::move(machine_id), with_read_ahead(std::move(*conn), std::move(read_ahead)));
+}
+
+void TunnelHub::add(std::string machine_id, ConnPtr conn) {
+  if (scope_.stopping() || tunnels_ >= kTunnelsMax) {
+    conn->close();
+    return;
+  }
+  const MachinePtr machine = this->machine(machine_id);
+  log_info("gateway", "tunnel up", {{"machine", machine_id}, {"peer", conn->peer_address()}});
+  std::shared_ptr<link::Tunnel> tunnel =
+      link::Tunnel::opening(executor(), std::move(conn), clock_, limits_);
+  // The oldest goes: an agent that dials again and again has given up on it.
+  if (machine->tunnels.size() >= kTunnelsOfMachineMax) machine->tunnels.front()->close();
+  machine->tunnels.push_back(tunnel);
+  ++tunnels_;
+  scope_.spawn(keep(machine, std::move(tunnel)));
+  on_up_();
+}
+
+Task<Result<>> TunnelHub::keep(MachinePtr machine, std::shared_ptr<link::Tunnel> tunnel) {
+  const Result<> end = co_await tunnel->run();
+  std::erase(machine->tunnels, tunnel);
+  --tunnels_;
+  if (end.code() != ErrorCode::Cancelled) {
+    log_info("gateway", "tunnel down", {{"machine", machine->id}, {"reason", end.error().message}});
+  }
+  co_return Result<>();
+}
+
+MachinePtr TunnelHub::machine(const std::string& id) {
+  std::weak_ptr<Machine>& slot = machines_[id];
+  MachinePtr machine = slot.lock();
+  if (machine) return machine;
+  // Forgetting costs a look at all, so it is done when a new one comes.
+  std::erase_if(machines_,
+                [&](const auto& entry) { return entry.first != id && entry.second.expired(); });
+  machine = std::make_shared<Machine>();
+  machine->id = id;
+  machines_[id] = machine;
+  return machine;
+}
+
+Task<void> TunnelHub::stop() {
+  co_await server_.stop();
+  co_await scope_.stop();
+}
+
+}  // namespace mesclun::gateway

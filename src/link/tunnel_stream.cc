@@ -1,0 +1,153 @@
+#include <cstring>
+
+#include "base/race.h"
+#include "link/tunnel_core.h"
+
+namespace mesclun::link {
+
+namespace {
+
+Error over_error(const StreamState& state) {
+  if (state.broken) return Error::unavailable("the tunnel broke");
+  if (state.reset == ResetCode::Closed) return Error::unavailable("the peer closed the stream");
+  return Error::unavailable("the peer reset the stream");
+}
+
+class TunnelStreamImpl final : public TunnelStream {
+ public:
+  TunnelStreamImpl(std::shared_ptr<TunnelCore> core, StatePtr state)
+      : core_(std::move(core)), state_(std::move(state)) {}
+  ~TunnelStreamImpl() override { core_->leave(state_); }
+
+  Task<Result<size_t>> read_some(asio::mutable_buffer buffer) override {
+    CO_TRY(const bool any, co_await wait_readable());
+    if (!any) co_return size_t{0};
+    const size_t n = std::min(buffer.size(), state_->unread());
+    std::memcpy(buffer.data(), state_->in.data() + state_->in_used, n);
+    state_->in_used += n;
+    core_->consumed(*state_, n);
+    co_return n;
+  }
+
+  Task<Result<bool>> read_all(std::string& into) override {
+    CO_TRY(const bool any, co_await wait_readable());
+    if (!any) co_return false;
+    const size_t n = state_->unread();
+    if (state_->in_used > 0) state_->in.erase(0, state_->in_used);
+    state_->in_used = 0;
+    std::swap(state_->in, into);
+    core_->consumed(*state_, n);
+    co_return true;
+  }
+
+  Task<Result<>> write(std::span<const asio::const_buffer> buffers) override {
+    const StatePtr state = state_;
+    if (co_await cancel_requested()) co_return Error::cancelled();
+    CO_TRY_DO(can_write());
+    state->pending = buffers;
+    state->pending_used = 0;
+    core_->offer(state);
+    while (!state->pending.empty()) {
+      Result<> more = can_write();
+      if (more && state->expired) more = Error::deadline("stream deadline");
+      if (more) more = co_await state->writable.wait();
+      if (!more && !state->pending.empty()) {
+        state->pending = {};
+        co_return more.error();
+      }
+    }
+    // A reset empties `pending` too.
+    co_return can_write();
+  }
+
+  bool is_clean() const override {
+    return state_->unread() == 0 && !state_->fin_in && !state_->fin_out && !state_->closed &&
+           !state_->over();
+  }
+  void set_deadline(TimePoint when) override {
+    state_->deadline = when;
+    state_->expired = false;
+  }
+  void shutdown_write() override { core_->send_fin(state_); }
+  void close() override { core_->leave(state_); }
+  void abort() override { core_->send_reset(state_, ResetCode::Aborted); }
+  std::string peer_address() const override { return "tunnel"; }
+
+ private:
+  // False at the peer's orderly end.
+  Task<Result<bool>> wait_readable() {
+    const StatePtr state = state_;
+    if (co_await cancel_requested()) co_return Error::cancelled();
+    while (state->unread() == 0) {
+      if (state->closed) co_return Error::unavailable("connection closed");
+      if (state->fin_in) co_return false;
+      if (state->over()) co_return over_error(*state);
+      if (state->expired) co_return Error::deadline("stream deadline");
+      CO_TRY_DO(co_await state->readable.wait());
+    }
+    co_return true;
+  }
+
+  Result<> can_write() const {
+    if (state_->closed || state_->fin_out) return Error::unavailable("connection closed");
+    if (state_->over()) return over_error(*state_);
+    return {};
+  }
+
+  std::shared_ptr<TunnelCore> core_;
+  StatePtr state_;
+};
+
+Task<void> copy_to_app(TunnelStream& stream, Conn& app) {
+  std::string bytes;
+  while (true) {
+    bytes.clear();
+    const Result<bool> more = co_await stream.read_all(bytes);
+    if (!more) {
+      app.abort();
+      co_return;
+    }
+    if (!*more) {
+      app.shutdown_write();
+      co_return;
+    }
+    // An application that answers early and closes still has its answer in the other direction,
+    // which decides how the stream ends.
+    if (!co_await app.write(bytes)) co_return;
+  }
+}
+
+Task<void> copy_from_app(Conn& app, TunnelStream& stream) {
+  std::vector<char> buffer(kFramePayloadMax);
+  while (true) {
+    const Result<size_t> n = co_await app.read_some(asio::buffer(buffer));
+    if (!n) {
+      stream.abort();
+      co_return;
+    }
+    if (*n == 0) {
+      stream.shutdown_write();
+      co_return;
+    }
+    if (!co_await stream.write(std::string_view(buffer.data(), *n))) {
+      app.abort();
+      co_return;
+    }
+  }
+}
+
+}  // namespace
+
+TunnelStreamPtr make_tunnel_stream(std::shared_ptr<TunnelCore> core, StatePtr state) {
+  return std::make_unique<TunnelStreamImpl>(std::move(core), std::move(state));
+}
+
+Task<Result<>> splice(TunnelStreamPtr stream, StatePtr state, ConnPtr app) {
+  // After the opener's FIN nobody reads the stream, but its reset must still reach the application.
+  state->on_over = [&app] { app->abort(); };
+  co_await join(copy_to_app(*stream, *app), copy_from_app(*app, *stream));
+  state->on_over = nullptr;
+  co_return Result<>();
+}
+
+}  // namespace mesclun::link

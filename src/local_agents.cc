@@ -1,0 +1,167 @@
+#include "local_agents.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "base/log.h"
+
+namespace mesclun {
+
+namespace {
+
+Result<int> number(std::string_view key, std::string_view text, int min, int max) {
+  int value = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failure != std::errc() || end != text.data() + text.size() || value < min || value > max) {
+    return Error::invalid(
+        fmt::format("{} must be a whole number between {} and {}, not '{}'", key, min, max, text));
+  }
+  return value;
+}
+
+Result<> set_wish(NodeWish& wish, std::string_view key, std::string_view value) {
+  if (key == "name") {
+    wish.name = value;
+  } else if (key == "country") {
+    wish.country = value;
+  } else if (key == "cpu") {
+    TRY(wish.cpu, number(key, value, 1, 1024));
+  } else if (key == "memory") {
+    wish.memory = value;
+  } else if (key == "cpu-share") {
+    TRY(wish.cpu_share, number(key, value, 1, 100));
+  } else if (key == "gpu-class") {
+    wish.gpu_classes.emplace_back(value);
+  } else {
+    return Error::invalid(fmt::format(
+        "'{}' is no key of a node; use name, country, cpu, memory, cpu-share, gpu-class", key));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<NodeWish> parse_node_wish(std::string_view text) {
+  NodeWish wish;
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    const std::string_view part = text.substr(0, comma);
+    const size_t equals = part.find('=');
+    if (equals == std::string_view::npos) {
+      return Error::invalid(fmt::format("'{}' is not KEY=VALUE", part));
+    }
+    TRY_DO(set_wish(wish, part.substr(0, equals), part.substr(equals + 1)));
+    text = comma == std::string_view::npos ? "" : text.substr(comma + 1);
+  }
+  return wish;
+}
+
+std::vector<std::string> agent_arguments(const AgentCommand& command) {
+  std::vector<std::string> out{command.program,
+                               "agent",
+                               "--cloud",
+                               command.cloud.to_string(),
+                               "--join-token-file",
+                               command.join_token_file,
+                               "--data",
+                               command.folder,
+                               "--stop-grace",
+                               fmt::format("{}ms", to_millis(command.stop_grace)),
+                               "--name",
+                               command.node.name,
+                               "--country",
+                               command.node.country,
+                               "--cpu-share",
+                               std::to_string(command.node.cpu_share)};
+  if (command.node.cpu > 0) {
+    out.insert(out.end(), {"--cpu", std::to_string(command.node.cpu)});
+  }
+  if (!command.node.memory.empty()) out.insert(out.end(), {"--memory", command.node.memory});
+  for (const std::string& gpu : command.node.gpu_classes) {
+    out.insert(out.end(), {"--gpu-class", gpu});
+  }
+  return out;
+}
+
+LocalAgents::~LocalAgents() {
+  for (const Child& child : children_) {
+    kill(child.pid, SIGKILL);
+    waitpid(child.pid, nullptr, 0);
+  }
+}
+
+Result<> LocalAgents::start(const AgentCommand& command) {
+  std::error_code failure;
+  std::filesystem::create_directories(command.folder, failure);
+  if (failure) {
+    return Error::unavailable(fmt::format("cannot make {}: {}", command.folder, failure.message()));
+  }
+  const std::vector<std::string> arguments = agent_arguments(command);
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  const pid_t parent = getpid();
+  const pid_t pid = fork();
+  if (pid < 0) return Error::unavailable(fmt::format("cannot fork: {}", std::strerror(errno)));
+  if (pid == 0) {
+    // Only async-signal-safe calls here. Ctrl-C is for the parent, which stops us in order.
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(1);
+    const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null >= 0) dup2(null, STDIN_FILENO);
+    signal(SIGPIPE, SIG_DFL);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  children_.push_back({pid, command.node.name});
+  std::ofstream(command.folder + "/agent.pid") << pid << "\n";
+  return {};
+}
+
+void LocalAgents::reap(bool expected) {
+  std::erase_if(children_, [&](const Child& child) {
+    int status = 0;
+    if (waitpid(child.pid, &status, WNOHANG) != child.pid) return false;
+    if (!expected) {
+      log_warning("up", "an agent ended; its node is gone until `mesclun up` runs again",
+                  {{"node", child.name},
+                   {"status", WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status)}});
+    }
+    return true;
+  });
+}
+
+Task<Result<>> LocalAgents::watch() {
+  for (;;) {
+    CO_TRY_DO(co_await clock_.sleep_for(200ms));
+    reap(false);
+  }
+}
+
+Task<void> LocalAgents::stop(Duration limit) {
+  for (const Child& child : children_) kill(child.pid, SIGTERM);
+  const TimePoint end = clock_.now() + limit;
+  while (!children_.empty() && clock_.now() < end) {
+    reap(true);
+    if (children_.empty()) break;
+    if (!co_await clock_.sleep_for(50ms)) break;
+  }
+  for (const Child& child : children_) {
+    log_warning("up", "an agent did not stop in time", {{"node", child.name}});
+    kill(child.pid, SIGKILL);
+    waitpid(child.pid, nullptr, 0);
+  }
+  children_.clear();
+}
+
+}  // namespace mesclun

@@ -1,0 +1,71 @@
+// The `mesclun` binary: a table of its subcommands.
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+
+#include "agent/agent_command.h"
+#include "agent/shim.h"
+#include "client/commands.h"
+#include "cloud/cloud_command.h"
+#include "gateway/gateway_command.h"
+#include "sim/sim_command.h"
+#include "up_command.h"
+
+namespace {
+
+struct Subcommand {
+  std::string_view name;
+  int (*run)(int argc, char** argv);
+  std::string_view help;  // empty: for our own processes, not shown
+};
+
+constexpr Subcommand kSubcommands[] = {
+    {"up", mesclun::run_up_command, "A whole cloud on this machine, in the foreground"},
+    {"cloud", mesclun::cloud::run_cloud_command, "The control plane alone"},
+    {"gateway", mesclun::gateway::run_gateway_command, "A gateway alone"},
+    {"agent", mesclun::agent::run_agent_command, "The agent of a machine; pause, resume, drain"},
+    {"group", mesclun::client::run_group_command, "Container groups: create, list, update, ..."},
+    {"instance", mesclun::client::run_instance_command,
+     "Instances: list, reallocate, restart, ..."},
+    {"logs", mesclun::client::run_logs_command, "What the containers of a group print"},
+    {"events", mesclun::client::run_events_command, "What the cloud did to a group, and why"},
+    {"node", mesclun::client::run_node_command, "Machines, what they have, what runs there"},
+    {"org", mesclun::client::run_org_command, "Organizations and their quotas (operator)"},
+    {"project", mesclun::client::run_project_command, "Projects (operator)"},
+    {"key", mesclun::client::run_key_command, "API keys (operator)"},
+    {"sim", mesclun::sim::run_sim_command, "The control plane over a simulated fleet"},
+    {"shim", mesclun::agent::run_shim_command, ""},
+};
+
+int usage(std::FILE* out, int status) {
+  fmt::print(out,
+             "Mesclun {}: a cloud made of machines that nobody controls\n\nUsage: mesclun COMMAND "
+             "[OPTIONS]\n\n",
+             MESCLUN_VERSION);
+  for (const Subcommand& command : kSubcommands) {
+    if (!command.help.empty()) fmt::print(out, "  {:<10} {}\n", command.name, command.help);
+  }
+  fmt::print(out, "\n`mesclun COMMAND --help` says more. Begin with `mesclun up`.\n");
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return usage(stderr, 2);
+  const std::string_view name = argv[1];
+  if (name == "--help" || name == "-h" || name == "help") return usage(stdout, 0);
+  if (name == "--version") {
+    fmt::print("mesclun {}\n", MESCLUN_VERSION);
+    return 0;
+  }
+  for (const Subcommand& command : kSubcommands) {
+    if (command.name != name) continue;
+    std::string program = "mesclun " + std::string(name);
+    argv[1] = program.data();
+    return command.run(argc - 1, argv + 1);
+  }
+  fmt::print(stderr, "mesclun: there is no command '{}'\n\n", name);
+  return usage(stderr, 2);
+}

@@ -1,0 +1,146 @@
+#include "sim/checkers.h"
+
+#include "base/log.h"
+
+namespace mesclun::sim {
+
+namespace {
+
+constexpr size_t kViolationsKept = 100;
+// A returned copy is told within a round trip and ends within its stop grace (30 s); a node that
+// cannot hear the cloud is not counted. The rest is for a session that must first be found broken
+// (20 s) and dialled anew (10 s), and for a slow store.
+constexpr Duration kDoubledMax = 120s;
+// Applications end by themselves in the healing phase too; a start takes up to an hour.
+constexpr Duration kStartMax = 75min;
+
+std::string allocation_of(const agent::RunSpec& spec) {
+  const json::value* id = spec.label.if_contains("allocation_id");
+  return id != nullptr && id->is_string() ? std::string(id->get_string()) : "";
+}
+
+}  // namespace
+
+void Checkers::violated(std::string text) {
+  log_error("sim", text, {{"at_s", to_seconds(clock_.now().time_since_epoch())}});
+  if (violations_.size() < kViolationsKept) {
+    violations_.push_back(
+        fmt::format("{}: {}", format_rfc3339(clock_.wall_now()), std::move(text)));
+  }
+}
+
+void Checkers::check_fleet(const cloud::Fleet& fleet) {
+  ++checks_;
+  std::map<std::string, int32_t> counted;
+  for (const auto& [id, allocation] : fleet.allocations()) {
+    slot_of_[id] = allocation.slot;
+    if (allocation.counts()) ++counted[allocation.group_id];
+    const bool active = allocation.placed() && allocation.counts() && !allocation.done();
+    if (active && fleet.is_excluded(allocation.group_id, allocation.node_id, clock_.wall_now())) {
+      violated(fmt::format("allocation {} is on node {}, which is excluded for its group", id,
+                           allocation.node_id));
+    }
+  }
+  for (const auto& [id, group] : fleet.groups()) {
+    const bool wanted = group.started && group.delete_time == 0;
+    const int32_t replicas = wanted ? group.spec.replicas : 0;
+    if (wanted && counted[id] != replicas) {
+      violated(fmt::format("group {} has {} replicas, wants {}", group.spec.name, counted[id],
+                           replicas));
+    }
+  }
+  for (const auto& [node_id, node] : fleet.nodes()) {
+    std::set<std::string> groups;
+    int32_t cpu = 0;
+    for (const std::string& id : fleet.allocations_on(node_id)) {
+      const cloud::Allocation& allocation = fleet.allocations().at(id);
+      if (allocation.done()) continue;
+      cpu += fleet.group(allocation.group_id)->spec.container.resources.cpu;
+      if (!groups.insert(allocation.group_id).second) {
+        violated(fmt::format("two instances of one group on node {}", node_id));
+      }
+    }
+    if (cpu > node.facts.cpu)
+      violated(fmt::format("node {} carries {} of {} cores", node_id, cpu, node.facts.cpu));
+  }
+}
+
+void Checkers::check_copies(const cloud::Fleet& fleet,
+                            const std::vector<std::unique_ptr<SimNode>>& nodes,
+                            const Network& network, bool cloud_up) {
+  ++checks_;
+  std::map<std::string, size_t> copies;
+  for (const auto& node : nodes) {
+    const auto known = fleet.nodes().find(node->machine_id());
+    const bool hears = cloud_up && node->agent_runs() && !network.is_cut(node->index()) &&
+                       known != fleet.nodes().end() && known->second.online();
+    if (!hears) continue;
+    for (const std::string& run : node->driver().live()) {
+      const std::string allocation = allocation_of(*node->driver().find_spec(run));
+      const auto slot = slot_of_.find(allocation);
+      if (slot == slot_of_.end()) continue;
+      // What is being stopped may take its grace; only what is wanted counts as a copy.
+      const auto row = fleet.allocations().find(allocation);
+      const bool told_to_stop = row != fleet.allocations().end() && row->second.stop;
+      if (!told_to_stop) ++copies[slot->second];
+    }
+  }
+  std::map<std::string, TimePoint> doubled;
+  for (const auto& [slot, count] : copies) {
+    if (count < 2) continue;
+    const auto since = doubled_since_.find(slot);
+    const TimePoint begin = since == doubled_since_.end() ? clock_.now() : since->second;
+    if (clock_.now() - begin > kDoubledMax) {
+      violated(fmt::format("{} started copies of replica {} for {} s", count, slot,
+                           to_seconds(clock_.now() - begin)));
+    }
+    doubled[slot] = begin;
+  }
+  doubled_since_ = std::move(doubled);
+}
+
+bool Checkers::starts_now(const cloud::Allocation& allocation) const {
+  return allocation.counts() && allocation.state == api::InstanceState::Creating &&
+         clock_.wall_now() - from_unix_nanos(allocation.update_time) < kStartMax;
+}
+
+void Checkers::check_healed(const cloud::Fleet& fleet,
+                            const std::vector<std::unique_ptr<SimNode>>& nodes) {
+  ++checks_;
+  std::set<std::string> wanted;
+  for (const auto& [id, allocation] : fleet.allocations()) {
+    const cloud::Group& group = *fleet.group(allocation.group_id);
+    if (allocation.done()) continue;
+    wanted.insert(id);
+    if (starts_now(allocation)) continue;
+    if (allocation.stop || allocation.lost) {
+      violated(fmt::format("allocation {} of {} never ended", id, group.spec.name));
+    } else if (!allocation.placed() && group.description.empty()) {
+      violated(fmt::format("a replica of {} waits without a reason", group.spec.name));
+    } else if (allocation.placed() && !allocation.serves()) {
+      violated(fmt::format("allocation {} of {} does not serve: {}, ready {}, run {} of {}", id,
+                           group.spec.name, enum_name(allocation.state), allocation.ready,
+                           allocation.actual_run, allocation.run));
+    }
+  }
+  std::set<std::string> running;
+  for (const auto& node : nodes) {
+    for (const std::string& run : node->driver().live()) {
+      const std::string allocation = allocation_of(*node->driver().find_spec(run));
+      if (!wanted.contains(allocation)) {
+        violated(fmt::format("a container of nobody runs on node {}", node->machine_id()));
+      }
+      if (!running.insert(allocation).second) {
+        violated(fmt::format("allocation {} runs twice", allocation));
+      }
+    }
+  }
+  for (const auto& [id, allocation] : fleet.allocations()) {
+    const bool settled = allocation.placed() && !allocation.done() && !starts_now(allocation);
+    if (settled && !running.contains(id)) {
+      violated(fmt::format("allocation {} is said to run and does not", id));
+    }
+  }
+}
+
+}  // namespace mesclun::sim

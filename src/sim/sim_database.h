@@ -1,0 +1,33 @@
+// The real SQL on a disk that is slow, and sometimes refuses.
+#pragma once
+
+#include "sim/faults.h"
+#include "store/database.h"
+
+namespace mesclun::sim {
+
+class SimDatabase final : public store::Database {
+ public:
+  SimDatabase(Clock& clock, Random& random, const Faults& faults, store::Database& real)
+      : clock_(clock), random_(random), faults_(faults), real_(real) {}
+
+  Task<Result<>> write(store::Body body) override {
+    Duration length = from_seconds(0.0005 + 0.002 * random_.unit());
+    if (random_.chance(faults_.store_slow_chance))
+      length = from_seconds(0.2 + 4.8 * random_.unit());
+    const bool fails = random_.chance(faults_.store_failure_chance);
+    // A caller that stops waiting still gets its write done, as with the real one.
+    (void)co_await clock_.sleep_for(length);
+    if (fails) co_return Error::unavailable("database: disk full (simulated)");
+    co_return co_await real_.write(std::move(body));
+  }
+  Task<Result<>> read(store::Body body) override { return real_.read(std::move(body)); }
+
+ private:
+  Clock& clock_;
+  Random& random_;
+  const Faults& faults_;
+  store::Database& real_;
+};
+
+}  // namespace mesclun::sim

@@ -1,0 +1,83 @@
+// The real control plane and the real agents over a simulated fleet, in virtual time.
+#pragma once
+
+#include "base/virtual_clock.h"
+#include "cloud/cloud.h"
+#include "sim/checkers.h"
+#include "sim/sim_database.h"
+#include "sim/trace.h"
+
+namespace mesclun::sim {
+
+struct SimSettings {
+  size_t nodes = 1000;
+  double hours = 6;       // of chaos; healing comes on top
+  double heal_hours = 3;  // without faults, then everything must be well
+  uint64_t seed = 1;
+  Faults faults;
+};
+
+struct SimResult {
+  uint64_t trace_hash = 0;
+  uint64_t events = 0;
+  uint64_t checks = 0;
+  uint64_t commands = 0;  // of simulated users
+  uint64_t node_faults = 0;
+  uint64_t cloud_restarts = 0;
+  uint64_t starts = 0;  // of containers
+  size_t serving = 0;   // at the end
+  size_t waiting = 0;   // at the end: no node is left for them
+  std::vector<std::string> violations;
+};
+
+// Runs on: the caller's thread, which is the only one. First chaos, then heal: safety is checked
+// throughout, progress at the end.
+class Simulation {
+ public:
+  explicit Simulation(SimSettings settings);
+  ~Simulation();
+
+  // `progress` is called with the share done, now and then.
+  SimResult run(const std::function<void(double)>& progress);
+
+ private:
+  void build();
+  Task<Result<>> start_cloud();
+  Task<void> stop_cloud();
+  Task<Result<>> restart_cloud_sometimes();
+  Task<Result<>> trouble_node(SimNode& node);
+  Task<Result<>> boot_node(SimNode& node, Duration after);
+  Task<Result<>> act_as_user();
+  Task<Result<>> command();
+  Task<Result<>> create_group();
+  Task<Result<>> watch();
+  Task<Result<>> heal();
+  Task<Result<>> shut_down();
+  void digest();
+  void run_until(TimePoint end, const std::function<void(double)>& progress, double from,
+                 double to);
+  void run_to_end(Task<Result<>> task);
+
+  const SimSettings settings_;
+  Faults faults_;
+  asio::io_context io_{1};
+  VirtualClock clock_{io_};
+  SeededRandom random_;
+  Trace trace_{clock_};
+  Checkers checkers_{clock_};
+  std::unique_ptr<store::Database> real_database_;
+  std::unique_ptr<store::Database> log_database_;
+  std::unique_ptr<SimDatabase> database_;
+  Network network_;
+  std::unique_ptr<cloud::Cloud> cloud_;
+  bool cloud_up_ = false;
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+  cloud::ProjectIdentity project_;
+  SimResult result_;
+  int group_number_ = 0;
+  bool failed_ = false;
+  Scope chaos_;
+  Scope watcher_;
+};
+
+}  // namespace mesclun::sim

@@ -1,0 +1,130 @@
+// The people of the simulation: they create groups, change them, and are never content.
+#include "api/gpu_class.h"
+#include "base/log.h"
+#include "sim/simulation.h"
+
+namespace mesclun::sim {
+
+namespace {
+
+constexpr int kGroups = 12;
+constexpr double kCommandsEverySeconds = 120;
+
+api::GroupSpec random_spec(Random& random, int number, size_t nodes) {
+  json::object resources;
+  resources["cpu"] = 1 + random.below(4);
+  resources["memory"] = 1024 * (1 + random.below(6));
+  if (random.chance(0.5)) {
+    json::array classes;
+    for (const api::GpuClass& gpu : api::known_gpu_classes()) {
+      if (random.chance(0.4)) classes.push_back(json::string(gpu.id));
+    }
+    resources["gpu_classes"] = std::move(classes);
+  }
+  constexpr std::string_view kPriorities[] = {"high", "medium", "low", "batch"};
+  json::object document;
+  document["name"] = "group-" + std::to_string(number);
+  document["autostart_policy"] = true;
+  // Some finish for ever; most run on.
+  document["restart_policy"] = random.chance(0.1) ? "on_failure" : "always";
+  document["replicas"] = 1 + random.below(std::max<size_t>(1, std::min<size_t>(60, nodes / 10)));
+  json::object container{{"image", "simulated"}, {"command", {"work"}}};
+  container["resources"] = std::move(resources);
+  container["priority"] = kPriorities[random.below(4)];
+  document["container"] = std::move(container);
+  if (random.chance(0.3)) document["country_codes"] = {"de", "fr", "us"};
+  if (random.chance(0.5)) {
+    document["networking"] = {{"auth", false}, {"port", 80}, {"protocol", "http"}};
+    document["readiness_probe"] = {{"tcp", {{"port", 80}}}, {"period_seconds", 60}};
+  }
+  return api::read_group_spec(document, api::known_gpu_classes()).value();
+}
+
+// Refusals are part of the game; a broken store is too.
+bool is_expected(const Result<>& result) {
+  if (result) return true;
+  switch (result.code()) {
+    case ErrorCode::NotFound:
+    case ErrorCode::AlreadyExists:
+    case ErrorCode::PermissionDenied:
+    case ErrorCode::Unavailable:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Task<Result<>> Simulation::create_group() {
+  const api::GroupSpec spec = random_spec(random_, ++group_number_, settings_.nodes);
+  cloud::FleetLoop::Command create = [this, spec](cloud::Fleet& fleet,
+                                                  cloud::Moment now) -> Result<> {
+    TRY(const std::string id, fleet.create_group(project_, spec, 100'000, now));
+    return {};
+  };
+  co_return co_await cloud_->fleet_loop().submit(std::move(create));
+}
+
+Task<Result<>> Simulation::command() {
+  const uint64_t dice = random_.below(100);
+  const uint64_t pick_group = random_.next();
+  const uint64_t pick_instance = random_.next();
+  const auto replicas = static_cast<int32_t>(
+      random_.below(std::max<size_t>(2, std::min<size_t>(60, settings_.nodes / 10))));
+  cloud::FleetLoop::Command act = [=, this](cloud::Fleet& fleet, cloud::Moment now) -> Result<> {
+    const auto groups = fleet.groups_of(project_.project_id);
+    if (groups.empty()) return {};
+    const cloud::Group& group = *groups[pick_group % groups.size()];
+    const auto change = [&](const json::value& patch) -> Result<> {
+      TRY(const api::GroupChange changed,
+          api::patch_group_spec(group.spec, patch, api::known_gpu_classes()));
+      return fleet.patch_group(group.id, changed, 100'000, now);
+    };
+    if (dice < 25) return change(json::object{{"replicas", replicas}});
+    if (dice < 35) {
+      const json::object variables{{"N", std::to_string(pick_instance % 1000)}};
+      return change(
+          json::object{{"container", json::object{{"environment_variables", variables}}}});
+    }
+    if (dice < 40) return change(json::object{{"country_codes", {"de", "us"}}});
+    if (dice < 45) return fleet.stop_group(group.id, now);
+    if (dice < 60) return fleet.start_group(group.id, now);
+    if (dice < 63) return fleet.delete_group(group.id, now);
+    const auto instances = fleet.instances_of(group.id);
+    if (instances.empty()) return {};
+    const std::string id = instances[pick_instance % instances.size()]->instance_id;
+    if (dice < 80) return fleet.reallocate(group.id, id, now);
+    if (dice < 88) return fleet.run_again(group.id, id, link::RunAction::Recreate, now);
+    if (dice < 96) return fleet.run_again(group.id, id, link::RunAction::Restart, now);
+    return fleet.set_deletion_cost(group.id, id, replicas, now);
+  };
+  co_return co_await cloud_->fleet_loop().submit(std::move(act));
+}
+
+Task<Result<>> Simulation::act_as_user() {
+  for (;;) {
+    CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, kCommandsEverySeconds))));
+    if (!cloud_up_) continue;
+    const bool few = std::ssize(cloud_->fleet().groups_of(project_.project_id)) < kGroups;
+    Result<> done;
+    if (few) {
+      done = co_await create_group();
+    } else {
+      done = co_await command();
+    }
+    ++result_.commands;
+    trace_.note(done ? "command" : done.error().message);
+    if (!done && done.code() == ErrorCode::Cancelled) {
+      // Either we are to end, or the cloud went away under the call.
+      if (co_await cancel_requested()) co_return done;
+      continue;
+    }
+    if (!is_expected(done)) {
+      log_error("sim", "a command failed", {{"error", to_string(done.error())}});
+      failed_ = true;
+    }
+  }
+}
+
+}  // namespace mesclun::sim
