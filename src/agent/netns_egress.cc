@@ -117,12 +117,12 @@ Result<EgressAddresses> attach_egress(const std::string& instance_id, pid_t proc
   return done.error();
 }
 
-Result<> enter_egress(const std::string& address, const std::string& gateway) {
+Result<> enter_egress(const std::string& address, const std::string& gateway, bool own_mounts) {
   TRY(const int index, link_index("eth0"));
   TRY_DO(add_address(index, address, kEgressPrefixLength));
   TRY_DO(set_link_up(index));
   TRY_DO(add_default_route(gateway));
-  return use_reachable_name_servers();
+  return own_mounts ? use_reachable_name_servers() : Result<>();
 }
 
 }  // namespace mesclun::agent

@@ -28,7 +28,7 @@ EgressAddresses egress_addresses(int number);
 Result<> prepare_egress();
 // Gives the network of that process an interface; the run's end is set up by enter_egress there.
 Result<EgressAddresses> attach_egress(const std::string& instance_id, pid_t process);
-// Inside: the address, the route, and name servers that can be reached.
-Result<> enter_egress(const std::string& address, const std::string& gateway);
+// Inside: the address, the route, and, with `own_mounts`, name servers that can be reached.
+Result<> enter_egress(const std::string& address, const std::string& gateway, bool own_mounts);
 
 }  // namespace mesclun::agent

@@ -194,7 +194,8 @@ ShimReply ShimLoop::answer(const ShimRequest& request, Connection& connection,
       }
       return {};
     case ShimVerb::Egress: {
-      const Result<> entered = enter_egress(request.address, request.gateway);
+      const Result<> entered =
+          enter_egress(request.address, request.gateway, run_.record.isolation.processes);
       return entered ? ShimReply{} : failure(entered.error());
     }
     case ShimVerb::Exec:
