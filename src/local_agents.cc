@@ -103,8 +103,7 @@ Result<> LocalAgents::start(const AgentCommand& command) {
   std::error_code failure;
   std::filesystem::create_directories(command.folder, failure);
   if (failure) {
-    return Error::unavailable(
-        fmt::format("cannot make {}: {}", command.folder, failure.message()));
+    return Error::unavailable(fmt::format("cannot make {}: {}", command.folder, failure.message()));
   }
   const std::vector<std::string> arguments = agent_arguments(command);
   std::vector<char*> argv;

@@ -152,7 +152,7 @@ void FileStateStore::load_events(StoredState& state) {
     // The last line may be cut by a power loss; what stands before it is whole.
     if (!value || !value->is_object()) continue;
     if (const json::value* next = value->get_object().if_contains("next_sequence")) {
-      state.next_sequence = std::max(state.next_sequence, next->to_number<int64_t>());
+      if (next->is_int64()) state.next_sequence = std::max(state.next_sequence, next->get_int64());
       continue;
     }
     link::InstanceEvent event;

@@ -19,14 +19,13 @@ constexpr size_t kSocketsInStock = 16;
 // Ends what a shim that was killed left behind. True once nothing is left.
 bool end_leftovers(const Run& run) {
   bool gone = kill_cgroups(run.record.cgroups);
-  if (run.shim.init && is_alive(*run.shim.init)) {
+  // The init of a process namespace takes all of it along. It may wait for others to collect the
+  // dead, but nothing runs any more once it is on its way out.
+  if (run.shim.init && is_alive(*run.shim.init) && !is_exiting(*run.shim.init)) {
     gone = false;
     signal_process(*run.shim.init, SIGKILL);
   }
-  if (run.shim.application && is_alive(*run.shim.application)) {
-    gone = false;
-    signal_process(*run.shim.application, SIGKILL, /*group=*/true);
-  }
+  if (run.shim.application && !kill_session(*run.shim.application)) gone = false;
   return gone;
 }
 
@@ -73,6 +72,8 @@ Task<Result<>> settle_run(std::shared_ptr<Run> run, Clock& clock) {
   }
   run->process.reset();
   run->metadata.reset();
+  for (const auto& service : run->services) service->close();
+  run->services.clear();
   run->sockets_v4.clear();
   run->sockets_v6.clear();
   run->exit = *std::move(exit);

@@ -105,7 +105,7 @@ Task<Result<>> SessionLoop::converse(link::Session& session) {
 }
 
 Task<Result<>> SessionLoop::talk(link::Session& session) {
-  CO_TRY(const link::Message first, co_await within(clock_, kHelloLimit, session.receive()));
+  CO_TRY(const link::Message first, co_await session.receive_within(kHelloLimit));
   if (const auto* goodbye = std::get_if<link::Goodbye>(&first)) co_return goodbye_error(*goodbye);
   const auto* welcome = std::get_if<link::Welcome>(&first);
   if (welcome == nullptr) {
@@ -126,7 +126,7 @@ Task<Result<>> SessionLoop::talk(link::Session& session) {
 
 Task<Result<>> SessionLoop::listen(link::Session& session, Duration silence) {
   while (true) {
-    Result<link::Message> message = co_await within(clock_, silence, session.receive());
+    Result<link::Message> message = co_await session.receive_within(silence);
     if (!message) {
       if (message.code() != ErrorCode::DeadlineExceeded) co_return message.error();
       co_return Error::unavailable(

@@ -22,7 +22,8 @@ class FleetListener {
 };
 
 // Runs on:  the cloud's loop.
-// Promise:  what submit() answered without error is stored. Commands run one after the other, in the
+// Promise:  what submit() answered without error is stored. Commands run one after the other, in
+// the
 //           order of the calls.
 // Errors:   the command's own; Unavailable when the commit failed: nothing of the command remains
 //           then; ResourceExhausted when 10,000 commands wait.

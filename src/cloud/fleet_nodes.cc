@@ -8,10 +8,13 @@ namespace {
 
 api::InstanceState public_state(link::RunState state) {
   switch (state) {
-    case link::RunState::Creating: return api::InstanceState::Creating;
-    case link::RunState::Running: return api::InstanceState::Running;
+    case link::RunState::Creating:
+      return api::InstanceState::Creating;
+    case link::RunState::Running:
+      return api::InstanceState::Running;
     case link::RunState::Stopping:
-    case link::RunState::Ended: return api::InstanceState::Stopping;
+    case link::RunState::Ended:
+      return api::InstanceState::Stopping;
   }
   return api::InstanceState::Creating;
 }
@@ -127,8 +130,7 @@ void Fleet::apply_report(Node& node, Allocation& allocation, const link::Instanc
   if (report.deletion_cost_change >= allocation.deletion_cost_change) {
     allocation.deletion_cost = report.deletion_cost;
   }
-  allocation.state =
-      allocation.stop ? api::InstanceState::Stopping : public_state(report.state);
+  allocation.state = allocation.stop ? api::InstanceState::Stopping : public_state(report.state);
   allocation.started = report.started;
   allocation.ready = report.ready && !allocation.stop;
   allocation.update_time = report.update_time;
@@ -174,7 +176,8 @@ void Fleet::end_run(Allocation& allocation, const link::InstanceReport& report, 
               report.exclude_node ? settings_.exclusion : settings_.retry_elsewhere, now);
       break;
     case link::RunOutcome::Stopped:
-    case link::RunOutcome::None: break;
+    case link::RunOutcome::None:
+      break;
   }
   erase(allocation.id);
 }

@@ -13,7 +13,9 @@ constexpr Duration kHelloTimeout = 10s;
 constexpr size_t kRoutesOfUpdateMax = 200;  // keeps a frame far below its limit
 constexpr std::string_view kGatewaysSetting = "gateways";
 
-Task<void> drop_result(Task<Result<>> task) { (void)co_await std::move(task); }
+Task<void> drop_result(Task<Result<>> task) {
+  (void)co_await std::move(task);
+}
 
 }  // namespace
 
@@ -31,8 +33,8 @@ RouteHub::RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHub
 Task<Result<>> RouteHub::load() {
   auto text = std::make_shared<std::string>();
   store::Body body = [text](store::Transaction& tx) -> Result<> {
-    TRY(const auto rows, tx.query("SELECT value FROM setting WHERE name = $1",
-                                  {std::string(kGatewaysSetting)}));
+    TRY(const auto rows,
+        tx.query("SELECT value FROM setting WHERE name = $1", {std::string(kGatewaysSetting)}));
     if (!rows.empty()) *text = rows[0].text(0);
     return {};
   };
@@ -62,9 +64,10 @@ Task<Result<>> RouteHub::remember(std::string name, std::string endpoint) {
   changed[name] = endpoint;
   const std::string text = to_json_text(changed);
   store::Body body = [text](store::Transaction& tx) -> Result<> {
-    TRY_DO(tx.execute("INSERT INTO setting (name, value) VALUES ($1, $2) "
-                      "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                      {std::string(kGatewaysSetting), text}));
+    TRY_DO(
+        tx.execute("INSERT INTO setting (name, value) VALUES ($1, $2) "
+                   "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                   {std::string(kGatewaysSetting), text}));
     return {};
   };
   CO_TRY_DO(co_await database_.write(std::move(body)));
@@ -86,8 +89,8 @@ Task<Result<>> RouteHub::run_session(std::shared_ptr<link::Session> session) {
     static Task<Result<>> run(RouteHub& hub, std::shared_ptr<link::Session> with) {
       const Result<> ended = co_await hub.talk(with);
       if (ended || ended.code() == ErrorCode::Cancelled) co_return ended;
-      const link::Message goodbye = link::Goodbye{
-          .code = std::string(to_string(ended.code())), .reason = ended.error().message};
+      const link::Message goodbye = link::Goodbye{.code = std::string(to_string(ended.code())),
+                                                  .reason = ended.error().message};
       if (with->send(goodbye)) CO_TRY_DO(co_await hub.clock_.sleep_for(200ms));
       log_info("gateways", "session ended", {{"reason", ended.error().message}});
       co_return Result<>();
@@ -100,7 +103,7 @@ Task<Result<>> RouteHub::run_session(std::shared_ptr<link::Session> session) {
 }
 
 Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
-  CO_TRY(const link::Message first, co_await within(clock_, kHelloTimeout, session->receive()));
+  CO_TRY(const link::Message first, co_await session->receive_within(kHelloTimeout));
   const auto* hello = std::get_if<link::GatewayHello>(&first);
   if (hello == nullptr) co_return Error::invalid("a gateway's session begins with gateway_hello");
   if (hello->protocol != link::kProtocolVersion) {
@@ -135,8 +138,7 @@ Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
   }
   live_.insert(session.get());
   for (;;) {
-    CO_TRY(const link::Message said,
-           co_await within(clock_, settings_.heartbeat * 4, session->receive()));
+    CO_TRY(const link::Message said, co_await session->receive_within(settings_.heartbeat * 4));
     if (!std::holds_alternative<link::Heartbeat>(said)) {
       co_return Error::invalid("a gateway does not say that");
     }
