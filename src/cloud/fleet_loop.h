@@ -57,6 +57,9 @@ class FleetLoop {
   };
 
   Task<Result<>> turn();
+  // Runs commands and rules. An exception out of them is a broken invariant and ends the process:
+  // the store has the truth, and a restart reads it.
+  std::vector<std::shared_ptr<Pending>> decide(Moment moment) noexcept;
   Task<Result<>> commit(std::shared_ptr<const FleetChanges> changes);
   void tell(const FleetChanges& changes);
 
