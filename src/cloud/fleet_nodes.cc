@@ -81,6 +81,7 @@ void Fleet::node_reported(const std::string& node_id, int64_t session, const lin
   }
 
   for (const link::InstanceEvent& told : report.events) {
+    if (report.events_after > from.acknowledged) break;
     if (told.sequence <= from.acknowledged) continue;
     from.acknowledged = told.sequence;
     changed(from);

@@ -160,9 +160,12 @@ struct Report {
   int64_t revision = 0;  // of the Desired that was applied last; 0: none yet in this session
   NodeMode mode = NodeMode::Active;
   std::vector<InstanceReport> instances;
+  // The node has no events between this sequence and the first of `events`. A cloud that has not
+  // stored up to here (a commit failed) waits until they are said again.
+  int64_t events_after = 0;
   std::vector<InstanceEvent> events;
 };
-BOOST_DESCRIBE_STRUCT(Report, (), (revision, mode, instances, events))
+BOOST_DESCRIBE_STRUCT(Report, (), (revision, mode, instances, events_after, events))
 
 // Cloud to agent: events up to this sequence are durable.
 struct Acknowledge {
