@@ -78,6 +78,8 @@ void Fleet::node_reported(const std::string& node_id, int64_t session, const lin
   if (first) {
     changes_.desired.insert(node_id);
     place_again_ = true;
+    // The first report begins after what was acknowledged, perhaps by a cloud of before.
+    from.acknowledged = std::max(from.acknowledged, report.events_after);
   }
 
   for (const link::InstanceEvent& told : report.events) {
