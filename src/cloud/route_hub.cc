@@ -18,6 +18,21 @@ Task<void> drop_result(Task<Result<>> task) {
   (void)co_await std::move(task);
 }
 
+std::vector<link::RouteUpdate> in_parts(const std::vector<link::Route>& routes) {
+  std::vector<link::RouteUpdate> parts;
+  size_t weight = kWeightOfUpdateMax;
+  for (const link::Route& route : routes) {
+    const size_t more = 4 + route.instances.size();
+    if (weight + more > kWeightOfUpdateMax) {
+      parts.emplace_back();
+      weight = 0;
+    }
+    parts.back().routes.push_back(route);
+    weight += more;
+  }
+  return parts;
+}
+
 }  // namespace
 
 RouteHub::RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHubSettings settings,
