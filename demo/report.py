@@ -12,7 +12,7 @@ from load import Attempt, Request
 # not, with similarity 0.993: the kind of error that is still no failure.
 EXACT_SHARE_MIN = 0.99
 SIMILARITY_MIN = 0.95
-# Design.md promises under a second; a demo on a busy machine gets some slack before it calls that a failure.
+# The gateway promises under a second; a demo on a busy machine gets some slack before it calls that a failure.
 DEAD_TRAFFIC_SECONDS_MAX = 5.0
 
 
