@@ -44,14 +44,14 @@ struct RunInfo {
 };
 
 struct LogChunk {
-  std::string stream;     // "stdout" or "stderr"
-  int64_t time = 0;       // unix ns
-  std::string text;       // one line without its end
+  std::string stream;  // "stdout" or "stderr"
+  int64_t time = 0;    // unix ns
+  std::string text;    // one line without its end
 };
 
 struct DriverFacts {
-  std::string runtime;                // "process"
-  bool own_network = false;           // instances have a network namespace: 169.254.169.254 works
+  std::string runtime;       // "process"
+  bool own_network = false;  // instances have a network namespace: 169.254.169.254 works
   bool limits_cpu = false;
   bool limits_memory = false;
   std::vector<std::string> warnings;  // what is missing on this machine and what that means
@@ -71,23 +71,25 @@ class ContainerDriver {
 
   // Makes the run's surroundings (files, network, limits); nothing of the application runs yet.
   virtual Task<Result<>> create(RunSpec spec) = 0;
-  // Where the metadata service of this run is to be answered, 169.254.169.254:80 inside its network;
-  // also for an adopted run. Nothing if this driver has no real network (simulator).
+  // Where the metadata service of this run is to be answered, 169.254.169.254:80 inside its
+  // network; also for an adopted run. Nothing if this driver has no real network (simulator).
   virtual Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) = 0;
   // A program that cannot be started is no error here: wait() tells.
   virtual Task<Result<>> start(std::string instance_id) = 0;
   // Until the application ended. Several tasks may wait.
   virtual Task<Result<RunExit>> wait(std::string instance_id) = 0;
-  // SIGTERM to the whole process group, SIGKILL to everything of the run after `grace`. Returns when
-  // nothing of it is left.
+  // SIGTERM to the whole process group, SIGKILL to everything of the run after `grace`. Returns
+  // when nothing of it is left.
   virtual Task<Result<>> stop(std::string instance_id, Duration grace) = 0;
   // Forgets the run; its files too unless a later run took them over.
   virtual Task<Result<>> remove(std::string instance_id) = 0;
 
-  // Connects to a port of the application: IPv6 loopback first if `ipv6_first`, then the other family.
+  // Connects to a port of the application: IPv6 loopback first if `ipv6_first`, then the other
+  // family.
   virtual Task<Result<ConnPtr>> connect(std::string instance_id, uint16_t port, bool ipv6_first,
                                         Duration limit) = 0;
-  // Runs a command inside; its exit status. DeadlineExceeded after `limit`, with the command killed.
+  // Runs a command inside; its exit status. DeadlineExceeded after `limit`, with the command
+  // killed.
   virtual Task<Result<int32_t>> exec(std::string instance_id, std::vector<std::string> command,
                                      Duration limit) = 0;
   // Lines written since the last call for this run, at most `lines_max`; empty if there are none.

@@ -46,7 +46,7 @@ struct Calls {
   nvmlReturn (*count)(unsigned*);
   nvmlReturn (*handle)(unsigned, nvmlDevice*);
   nvmlReturn (*name)(nvmlDevice, char*, unsigned);
-  nvmlReturn (*memory)(nvmlDevice, nvmlMemory*);
+  nvmlReturn (*memory)(nvmlDevice, void*);  // nvmlMemory; untyped, so that a sanitizer can compare
 
   explicit Calls(const Nvml& nvml)
       : init(nvml.find<nvmlReturn()>("nvmlInit_v2")),
@@ -54,7 +54,7 @@ struct Calls {
         count(nvml.find<nvmlReturn(unsigned*)>("nvmlDeviceGetCount_v2")),
         handle(nvml.find<nvmlReturn(unsigned, nvmlDevice*)>("nvmlDeviceGetHandleByIndex_v2")),
         name(nvml.find<nvmlReturn(nvmlDevice, char*, unsigned)>("nvmlDeviceGetName")),
-        memory(nvml.find<nvmlReturn(nvmlDevice, nvmlMemory*)>("nvmlDeviceGetMemoryInfo")) {}
+        memory(nvml.find<nvmlReturn(nvmlDevice, void*)>("nvmlDeviceGetMemoryInfo")) {}
   bool complete() const {
     return init != nullptr && shutdown != nullptr && count != nullptr && handle != nullptr &&
            name != nullptr && memory != nullptr;

@@ -39,8 +39,9 @@ int nvmlDeviceGetName(void* device, char* name, unsigned length) {
   std::strncpy(name, text, length);
   return 0;
 }
-int nvmlDeviceGetMemoryInfo(void* device, Memory* memory) {
-  memory->total = (device == &devices[0] ? 24'564ULL : 81'559ULL) * 1024 * 1024;
+int nvmlDeviceGetMemoryInfo(void* device, void* memory) {
+  static_cast<Memory*>(memory)->total =
+      (device == &devices[0] ? 24'564ULL : 81'559ULL) * 1024 * 1024;
   return 0;
 }
 }

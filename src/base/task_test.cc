@@ -151,8 +151,9 @@ Task<Result<>> hop(LoopThread& other) {
 }
 
 TEST(LoopThread, RunsOnItsThreadAndAnswersOnTheCallers) {
-  LoopThread other("other");
   RealLoop loop;
+  // Ends, and is joined, before the loop that it answers to.
+  LoopThread other("other");
   loop.run(hop(other));
 }
 

@@ -102,7 +102,7 @@ Result<std::vector<WorkloadKey>> rotate_keys(std::vector<WorkloadKey> keys, Wall
       keys, [&](const WorkloadKey& key) { return now >= key.created + 2 * kWorkloadKeyRotation; });
   // A first pair counts as a week old: it signs at once.
   if (keys.empty()) {
-    TRY(keys.emplace_back(), new_key(now - kWorkloadKeyRotation + std::chrono::seconds(1)));
+    TRY(keys.emplace_back(), new_key(now - kWorkloadKeyRotation));
   }
   if (keys.size() < 2) {
     TRY(keys.emplace_back(), new_key(now));

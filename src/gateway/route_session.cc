@@ -44,8 +44,7 @@ Task<Result<>> RouteSession::run_once() {
   scope.spawn(speak(*session));
   Result<> end;
   while (end) {
-    Result<link::Message> message =
-        co_await session->receive_within(settings_.silence_max);
+    Result<link::Message> message = co_await session->receive_within(settings_.silence_max);
     if (!message) {
       end = message.error();
     } else if (auto* update = std::get_if<link::RouteUpdate>(&*message)) {

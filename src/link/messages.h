@@ -258,8 +258,8 @@ BOOST_DESCRIBE_STRUCT(RouteKey, (), (key_sha256, organization_ids))
 // complete: what it does not name, and what was not named before it, is gone. From then on changes.
 struct RouteUpdate {
   bool complete = false;
-  std::vector<std::string> hosts;    // in a complete update: of all routes, wherever they were sent
-  std::vector<Route> routes;  // new or changed
+  std::vector<std::string> hosts;  // in a complete update: of all routes, wherever they were sent
+  std::vector<Route> routes;       // new or changed
   std::vector<RouteKey> keys;
   bool keys_changed = false;  // `keys` replaces all keys
   std::string tunnel_secret;  // in a complete update: verifies tunnel tickets
