@@ -37,7 +37,10 @@ Result<std::string> load_or_make(const std::string& path, std::string_view prefi
 
 Result<FolderLock> FolderLock::take(const std::string& folder) {
   std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
+  // The databases hold environment variables of applications: nobody else's business.
+  if (std::filesystem::create_directories(folder, failure)) {
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failure);
+  }
   if (failure) {
     return Error::unavailable(
         fmt::format("cannot make the data folder {}: {}; choose another one "

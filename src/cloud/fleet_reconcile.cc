@@ -100,11 +100,13 @@ void Fleet::update_status(Group& group, Moment now) {
   size_t done = 0;
   size_t failed = 0;
   size_t counted = 0;
+  bool waits = false;
   for (const std::string& id : by_group_[group.id]) {
     const Allocation& allocation = allocations_.at(id);
     ++members;
     if (!allocation.counts()) continue;
     ++counted;
+    waits = waits || !allocation.placed();
     if (allocation.done()) ++done;
     if (allocation.outcome == link::RunOutcome::Failed) ++failed;
     if (!allocation.done() && allocation.state == api::InstanceState::Running) ++running;
@@ -115,6 +117,10 @@ void Fleet::update_status(Group& group, Moment now) {
     return;
   }
   if (!group.started) return;
+  if (!waits && !group.description.empty()) {
+    group.description.clear();
+    changed(group);
+  }
   api::GroupStatus status = group.status;
   if (counted > 0 && done == counted) {
     status = failed > 0 ? api::GroupStatus::Failed : api::GroupStatus::Succeeded;

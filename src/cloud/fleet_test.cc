@@ -274,8 +274,10 @@ TEST_F(FleetTest, ScaleInTakesTheNotRunningThenTheCheapest) {
     ASSERT_TRUE(fleet_.patch_group(group, *change, 500, now()));
     turn();
   };
+  EXPECT_FALSE(fleet_.group(group)->description.empty()) << "says why one waits";
   patch(4);
   EXPECT_EQ(serving(group).size(), 4u) << "the waiting one went";
+  EXPECT_TRUE(fleet_.group(group)->description.empty());
   patch(3);
   EXPECT_EQ(serving(group).size(), 3u);
   for (const Allocation* a : serving(group)) EXPECT_NE(a->instance_id, running[2]);
