@@ -108,8 +108,9 @@ void add_offer_settings(CLI::App& app, CommandSettings& s, const MachineFacts& m
       ->envname("MESCLUN_GPU_CLASS");
   add_setting(app, "--cpu-share", facts.cpu_share_percent, 1, 100,
               "Percent of each core that instances get: a slow machine for development");
-  app.add_option("--runtime", s.runtime, "What runs instances")
-      ->check(CLI::IsMember({"process"}))
+  app.add_option("--runtime", s.runtime, "What runs instances; auto is process for now")
+      ->check(CLI::IsMember({"auto", "process"}).description(""))
+      ->type_name("auto|process")
       ->capture_default_str()
       ->envname("MESCLUN_RUNTIME");
 }
@@ -138,7 +139,7 @@ void add_behaviour_settings(CLI::App& app, AgentSettings& s) {
   app.add_option("--metadata-header", s.metadata_header,
                  "Whether the metadata service insists on 'Metadata: true'; some published clients "
                  "leave it out of their restart, recreate and reallocate calls")
-      ->transform(CLI::CheckedTransformer(rules))
+      ->transform(CLI::CheckedTransformer(rules).description(""))
       ->type_name("strict|relaxed-for-actions|off")
       ->default_str("strict")
       ->envname("MESCLUN_METADATA_HEADER");

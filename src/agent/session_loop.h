@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "agent/agent_settings.h"
 #include "agent/back_off.h"
@@ -39,7 +40,8 @@ class SessionLoop {
  private:
   Task<Result<>> converse(link::Session& session);
   Task<Result<>> talk(link::Session& session);
-  Task<Result<>> listen(link::Session& session, Duration silence);
+  Task<Result<>> listen(link::Session& session);
+  Task<Result<>> watch(link::Session& session, Duration silence);
   Duration after(const Error& error);
 
   const asio::any_io_executor executor_;
@@ -49,6 +51,8 @@ class SessionLoop {
   SessionUser& user_;
   const AgentSettings& settings_;
   BackOff back_off_;
+  TimePoint heard_{};            // when this session brought something last
+  std::optional<Error> silent_;  // why watch() closed it
   std::string state_ = "not connected yet";
 };
 
