@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 SOURCES = git ls-files '*.cc' '*.h'
+# The programs of folders that have benchmarks.
+BENCHES = $(patsubst src/%/CMakeLists.txt,%_bench,$(shell grep -l '^ *BENCHES ' src/*/CMakeLists.txt))
 
 .PHONY: help build demo test bench format lint clean
 
@@ -25,7 +27,7 @@ test: ## build with sanitizers and run all tests; ONLY=pattern for a part
 
 bench: ## the benchmarks, each beside its peers; JSON lines in build/bench.jsonl
 	@tools/install.sh build bench
-	@tools/build.sh release all
+	@tools/build.sh release mesclun $(BENCHES)
 	@python3 tools/bench.py $(ARGS)
 
 format: ## format the C++ sources in place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -9,6 +10,7 @@ import pathlib
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -31,6 +33,16 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 class Cloud:
     """Owns the `mesclun up` process and everything below it, until stop()."""
 
@@ -47,11 +59,13 @@ class Cloud:
         self._machines: set[str] = set()
         self._specs: list[dict[str, Any]] = []
 
-    def start(self, specs: list[dict[str, Any]], arguments: list[str]) -> None:
+    def start(self, specs: list[dict[str, Any]]) -> None:
         self._specs = specs
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(parents=True)
-        command = [str(self.mesclun), "up", "--nodes", str(len(specs)), "--data", str(self.data), *arguments]
+        command = [str(self.mesclun), "up", "--nodes", str(len(specs)), "--data", str(self.data)]
+        for flag, port in (("--api", 8800), ("--gateway", 8801), ("--nodes-listen", 8802)):
+            command += [flag, f"127.0.0.1:{port if _is_free(port) else 0}"]
         for spec in specs:
             command += ["--node", ",".join(f"{key}={value}" for key, value in spec.items())]
         with self.log.open("w") as log:
@@ -121,25 +135,17 @@ class Cloud:
         return instances
 
     def nodes(self) -> list[Node]:
-        """The nodes in the order of their specs: named by us, otherwise as the cloud knows them."""
-        listed = {item["machine_id"]: item for item in self.cli_json("node", "list")["items"]}
+        """The nodes in the order of their specs, as the cloud knows them."""
+        listed = {item["hostname"]: item for item in self.cli_json("node", "list")["items"]}
         self.warnings = sorted({warning for item in listed.values() for warning in item["warnings"]})
         found = []
-        for number, spec in enumerate(self._specs, start=1):
-            machine_id = self._node_file(number, "machine_id")
-            if machine_id not in listed:
-                raise CloudError(f"node {spec['name']} ({machine_id}) is not in `mesclun node list`\n{self.log_tail()}")
-            item = listed[machine_id]
-            found.append(Node(str(spec["name"]), machine_id, item["country"], int(item["cpu_share_percent"])))
+        for spec in self._specs:
+            item = listed.get(spec["name"])
+            if item is None:
+                raise CloudError(f"node {spec['name']} is not in `mesclun node list`\n{self.log_tail()}")
+            found.append(Node(item["hostname"], item["machine_id"], item["country"], int(item["cpu_share_percent"])))
         self._machines = {node.machine_id for node in found}
         return found
-
-    def _node_file(self, number: int, name: str) -> str:
-        path = self.data / "nodes" / str(number) / name
-        try:
-            return path.read_text().strip()
-        except OSError as error:
-            raise CloudError(f"{path}: {error.strerror}\n{self.log_tail()}") from None
 
     def kill_node(self, node: Node) -> tuple[int, float]:
         """Takes the power from a node: SIGKILL to its agent and everything it runs.
@@ -148,7 +154,7 @@ class Cloud:
         """
         number = next(i for i, spec in enumerate(self._specs, start=1) if spec["name"] == node.name)
         folder = self.data / "nodes" / str(number)
-        agent = int(self._node_file(number, "agent.pid"))
+        agent = int((folder / "agent.pid").read_text())
 
         def of_node(pid: int) -> bool:
             return (processes.belongs_to_folder(pid, folder)
@@ -173,7 +179,15 @@ class Cloud:
         if left:
             print(f"mesclun up left {len(left)} processes behind; killed them")
             processes.kill_all(sorted(left), self._is_ours)
+        self._remove_control_groups()
         self._up = None
+
+    def _remove_control_groups(self) -> None:
+        """Those of the killed node: its agent, who would have removed them, is gone."""
+        for run in self.data.glob("nodes/*/process/runs/*"):
+            for group in pathlib.Path("/sys/fs/cgroup").glob(f"**/mesclun/{run.name}"):
+                with contextlib.suppress(OSError):
+                    group.rmdir()
 
     def _is_ours(self, pid: int) -> bool:
         environment = processes.environment_of(pid)

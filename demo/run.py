@@ -218,7 +218,7 @@ def demo(options: argparse.Namespace) -> int:
     try:
         print(f"starting a cloud with {len(NODES)} nodes: "
               + ", ".join(f"{n['name']} ({n['country']}, {n['cpu-share']} %)" for n in NODES), flush=True)
-        cloud.start(NODES, [])
+        cloud.start(NODES)
         nodes = cloud.nodes()
         for warning in cloud.warnings:
             print(f"  note: {warning}")

@@ -40,6 +40,11 @@ class CommandResult:
         return json.loads(self.out)
 
 
+def address_in(url: str) -> str:
+    """HOST:PORT of an address as ready lines print it."""
+    return url.removeprefix("http://").split("/")[0]
+
+
 def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -77,23 +82,24 @@ class Cloud:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self.log.open("a") as log:
-            self._up = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=log, text=True,
-                                        stdin=subprocess.DEVNULL, env=self.environment(), start_new_session=True)
-        ready = self._ready_line()
+        self._up = self.spawn(self.command())
+        ready = self.ready_line(self._up)
         # A restart takes the same addresses, so that SDKs and agents find it again.
-        self.api_address = ready["api"].removeprefix("http://").split("/")[0]
-        self.gateway_address = ready["gateway"].removeprefix("http://").split("/")[0]
+        self.api_address = address_in(ready["api"])
+        self.gateway_address = address_in(ready["gateway"])
         self.organization, self.project, self.api_key = ready["organization"], ready["project"], ready["api_key"]
 
-    def _ready_line(self) -> dict[str, str]:
+    def spawn(self, command: list[str]) -> subprocess.Popen[str]:
+        with self.log.open("a") as log:
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, stdin=subprocess.DEVNULL,
+                                    env=self.environment(), start_new_session=True)
+
+    def ready_line(self, process: subprocess.Popen[str]) -> dict[str, str]:
         lines: queue.Queue[str | None] = queue.Queue()
-        up = self._up
-        assert up and up.stdout
 
         def pump() -> None:
-            # Read to the end: a full pipe would stop the cloud.
-            for line in up.stdout:
+            # Read to the end: a full pipe would stop the process.
+            for line in process.stdout or ():
                 lines.put(line)
             lines.put(None)
 
@@ -104,7 +110,7 @@ class Cloud:
                 line = lines.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
                 raise AssertionError(f"no ready line within {START_SECONDS_MAX} s\n{self.log_tail()}") from None
-            assert line is not None, f"mesclun up ended with {up.wait()}\n{self.log_tail()}"
+            assert line is not None, f"ended with {process.wait()}: {process.args}\n{self.log_tail()}"
             if line.startswith("ready "):
                 return dict(word.split("=", 1) for word in line.split()[1:])
 
@@ -139,8 +145,8 @@ class Cloud:
             self._up.wait()
             self._up = None
 
-    def kill_control_plane(self) -> None:
-        """SIGKILL to `mesclun up` itself: API, placement, gateway. Agents and instances are other processes."""
+    def kill_up(self) -> None:
+        """SIGKILL to `mesclun up` itself: API, placement and gateway. Its agents end with it."""
         assert self._up
         self._up.kill()
         self._up.wait()
@@ -207,6 +213,67 @@ class Cloud:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class RolesCloud(Cloud):
+    """The same cloud as separate processes, as a fleet runs them, so that each can die alone."""
+
+    def __init__(self, folder: pathlib.Path, nodes: int = 3, arguments: list[str] | None = None) -> None:
+        super().__init__(folder, nodes, arguments)
+        self._running: dict[str, subprocess.Popen[str]] = {}
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.start_control_plane()
+        self._make_user()
+        self.start_gateway()
+        for number in range(1, self.node_count + 1):
+            self.start_agent(number)
+
+    def start_gateway(self) -> None:
+        ready = self._start("gateway", [
+            "gateway", "--listen", self.gateway_address, "--tunnels", "127.0.0.1:0", "--cloud", self.nodes_address,
+            "--gateway-token-file", str(self.data / "gateway.token")])
+        self.gateway_address = address_in(ready["gateway"])
+
+    def _start(self, name: str, words: list[str]) -> dict[str, str]:
+        self._running[name] = self.spawn([str(BINARY), *words])
+        return self.ready_line(self._running[name])
+
+    def start_control_plane(self) -> None:
+        ready = self._start("cloud", ["cloud", "--data", str(self.data), "--api", self.api_address,
+                                      "--nodes-listen", self.nodes_address, *self.arguments])
+        self.api_address = address_in(ready["api"])
+
+    def _make_user(self) -> None:
+        self.organization, self.project = "local", "default"
+        operator_key = (self.data / "operator.key").read_text().strip()
+        self.context.write_text(json.dumps({"api": self.api_address, "operator_key": operator_key}))
+        operator = self.operator()
+        operator.post("/api/operator/organizations", {"name": self.organization})
+        operator.post(f"/api/operator/organizations/{self.organization}/projects", {"name": self.project})
+        self.api_key = self.new_key()
+
+    def start_agent(self, number: int) -> None:
+        folder = self.node_folder(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        agent = self.spawn([
+            str(BINARY), "agent", "--cloud", self.nodes_address, "--join-token-file", str(self.data / "join.token"),
+            "--data", str(folder), "--name", f"node-{number}", "--memory", "4GiB", "--stop-grace", "5s"])
+        (folder / "agent.pid").write_text(str(agent.pid))
+        self._running[f"agent {number}"] = agent
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to one process: cloud, gateway, or agent N."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
+    def kill_everything(self) -> None:
+        super().kill_everything()
+        for process in self._running.values():
+            process.wait()
+        self._running.clear()
 
 
 def unique_name(prefix: str = "e2e") -> str:

@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from cloud import BINARY, Cloud  # noqa: E402
+from cloud import BINARY, Cloud, RolesCloud  # noqa: E402
 from groups import App, echo_spec, idle_spec, wait_until_gone  # noqa: E402
 from http_call import Api  # noqa: E402
 
@@ -50,8 +50,9 @@ def new_cloud(tmp_path: pathlib.Path) -> Iterator[Callable[..., Cloud]]:
     """Makes clouds for a test that breaks them."""
     made: list[Cloud] = []
 
-    def make(**options: Any) -> Cloud:
-        made.append(Cloud(tmp_path / f"cloud{len(made)}", **options))
+    def make(roles: bool = False, **options: Any) -> Cloud:
+        kind = RolesCloud if roles else Cloud
+        made.append(kind(tmp_path / f"cloud{len(made)}", **options))
         return made[-1]
 
     yield make

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import processes
-from cloud import Cloud
+from cloud import Cloud, RolesCloud
 from groups import App, echo_spec, idle_spec, serving_instances
 from http_call import Api
 from waiting import wait_for
@@ -22,8 +22,18 @@ GRACE = ["--node-grace", "6s"]
 
 
 @pytest.fixture
-def cloud_to_break(new_cloud: Callable[..., Cloud]) -> Cloud:
+def up(new_cloud: Callable[..., Cloud]) -> Cloud:
+    """`mesclun up` of one's own."""
     cloud = new_cloud(nodes=3, arguments=GRACE)
+    cloud.start()
+    cloud.wait_for_nodes()
+    return cloud
+
+
+@pytest.fixture
+def roles(new_cloud: Callable[..., RolesCloud]) -> RolesCloud:
+    """Control plane, gateway and agents as processes of their own."""
+    cloud = new_cloud(roles=True, nodes=2, arguments=GRACE)
     cloud.start()
     cloud.wait_for_nodes()
     return cloud
@@ -48,8 +58,8 @@ def runs(app: App, replicas: int) -> dict[str, str]:
     return found
 
 
-def test_a_lost_machine_is_replaced_and_nothing_else_moves(cloud_to_break: Cloud) -> None:
-    cloud, app = cloud_to_break, make_app(cloud_to_break, replicas=2)
+def test_a_lost_machine_is_replaced_and_nothing_else_moves(up: Cloud) -> None:
+    cloud, app = up, make_app(up, replicas=2)
     before = runs(app, 2)
     victim, survivor = app.api.instances(app.name)
     cloud.kill_node(cloud.node_of(victim["machine_id"]))
@@ -71,74 +81,89 @@ def test_a_lost_machine_is_replaced_and_nothing_else_moves(cloud_to_break: Cloud
     assert states[victim["machine_id"]] != "online"
 
 
-def restart_agent(cloud: Cloud, number: int) -> subprocess.Popen[bytes] | None:
-    """SIGKILL to the agent alone. Starts it again with its own words, unless the cloud does that itself."""
-    old = cloud.agent_pid(number)
-    seen = processes.look_at(old)
-    assert seen
-    os.kill(old, signal.SIGKILL)
-    wait_for(lambda: not processes.is_alive(old), "the agent to be gone", 10, 0.05)
-    try:
-        wait_for(lambda: (pid := cloud.agent_pid(number)) != old and processes.is_alive(pid), "", 3, 0.1)
-        return None
-    except AssertionError:
-        return subprocess.Popen([seen.arguments[0], *seen.arguments[1:]], env=seen.environment,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def test_a_killed_agent_adopts_what_runs(cloud_to_break: Cloud) -> None:
-    cloud, app = cloud_to_break, make_app(cloud_to_break)
+def test_a_killed_agent_adopts_what_runs(roles: RolesCloud) -> None:
+    cloud, app = roles, make_app(roles)
     before = runs(app, 1)
     instance = app.api.instances(app.name)[0]
-    agent = restart_agent(cloud, cloud.node_of(instance["machine_id"]))
-    try:
-        wait_for(lambda: runs(app, 1) == before, "the same process behind the gateway", 30)
-        assert [i["id"] for i in app.api.instances(app.name)] == [instance["id"]]
-        app.call("POST", "/log?text=after+the+adoption")
-        wait_for(lambda: "after the adoption" in app.api.log_texts(app.name), "its logs come on", 20)
-        # And it is still under control.
-        app.api.post(f"/containers/{app.name}/stop")
-        wait_for(lambda: not app.api.instances(app.name), "the instance to end", 40)
-    finally:
-        if agent:
-            agent.kill()
-            agent.wait()
+    number = cloud.node_of(instance["machine_id"])
+    cloud.kill(f"agent {number}")
+    cloud.start_agent(number)
+    wait_for(lambda: runs(app, 1) == before, "the same process behind the gateway", 30)
+    assert [i["id"] for i in app.api.instances(app.name)] == [instance["id"]]
+    app.call("POST", "/log?text=after+the+adoption")
+    wait_for(lambda: "after the adoption" in app.api.log_texts(app.name), "its logs come on", 20)
+    # And it is still under control.
+    app.api.post(f"/containers/{app.name}/stop")
+    wait_for(lambda: not app.api.instances(app.name), "the instance to end", 40)
 
 
-def test_a_killed_control_plane_loses_nothing(cloud_to_break: Cloud) -> None:
-    """Every answered call is still true after SIGKILL and a new start, and no application notices."""
-    cloud, app = cloud_to_break, make_app(cloud_to_break, replicas=2)
-    before = runs(app, 2)
-    answered: list[str] = []
-    api = cloud.api()
+class Writer:
+    """Creates groups as fast as it can, and remembers which of them were answered with 201."""
 
-    def create_until_killed() -> None:
+    def __init__(self, api: Api) -> None:
+        self.answered: list[str] = []
+        self._api = api
+        self._thread = threading.Thread(target=self._create_until_killed)
+        self._thread.start()
+        wait_for(lambda: len(self.answered) > 5, "some groups", 30, 0.01)
+
+    def _create_until_killed(self) -> None:
         for _ in range(90):  # a project has at most a hundred
             spec = idle_spec(replicas=0)
             try:
-                if api.post("/containers", spec).status != 201:
+                if self._api.post("/containers", spec).status != 201:
                     return
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 return
-            answered.append(spec["name"])
+            self.answered.append(spec["name"])
 
-    writer = threading.Thread(target=create_until_killed)
-    writer.start()
-    wait_for(lambda: len(answered) > 5, "some groups", 30, 0.01)
-    cloud.kill_control_plane()
-    writer.join(60)
+    def lost(self) -> set[str]:
+        self._thread.join(60)
+        return set(self.answered) - {group["name"] for group in self._api.get("/containers").json["items"]}
 
-    cloud.start()
-    names = {group["name"] for group in api.get("/containers").json["items"]}
-    assert set(answered) <= names, "answered with 201, and lost"
+
+def test_a_killed_control_plane_loses_nothing_and_no_application_notices(roles: RolesCloud) -> None:
+    cloud, app = roles, make_app(roles, replicas=2)
+    before = runs(app, 2)
+    writer = Writer(cloud.api())
+    cloud.kill("cloud")
+    assert runs(app, 2) == before, "the gateway goes on without it"
+
+    cloud.start_control_plane()
+    assert not writer.lost(), "answered with 201, and lost"
     cloud.wait_for_nodes(60)
-    wait_for(lambda: runs(app, 2) == before, "the same processes behind the gateway", 40)
+    assert runs(app, 2) == before
     assert {i["id"] for i in serving_instances(app.api, app.name)} == set(before)
     assert "Instance Interrupted (Node Offline)" not in app.api.event_names(app.name)
+    # And it is in control again.
+    app.api.patch(f"/containers/{app.name}", {"replicas": 1})
+    wait_for(lambda: len(app.api.instances(app.name)) == 1, "one instance", 40)
 
 
-def test_stopping_ends_everything_and_starting_brings_it_back(cloud_to_break: Cloud) -> None:
-    cloud, app = cloud_to_break, make_app(cloud_to_break)
+def test_a_killed_gateway_comes_back_with_its_routes(roles: RolesCloud) -> None:
+    cloud, app = roles, make_app(roles)
+    before = runs(app, 1)
+    cloud.kill("gateway")
+    cloud.start_gateway()
+
+    def serves() -> bool:
+        reply = app.call("GET", "/")
+        return reply.status == 200
+    wait_for(serves, "the application behind the new gateway", 30)
+    assert runs(app, 1) == before
+
+
+def test_a_killed_up_loses_nothing_that_it_answered(up: Cloud) -> None:
+    app = make_app(up)
+    writer = Writer(up.api())
+    up.kill_up()
+    up.start()
+    assert not writer.lost(), "answered with 201, and lost"
+    app.wait_until_serving(90)
+
+
+def test_stopping_ends_everything_and_starting_brings_it_back(up: Cloud) -> None:
+    cloud, app = up, make_app(up)
     key, machines = cloud.api_key, cloud.machine_ids()
     assert cloud.stop() == 0, "and it left no process behind"
     cloud.start()
@@ -146,9 +171,9 @@ def test_stopping_ends_everything_and_starting_brings_it_back(cloud_to_break: Cl
     app.wait_until_serving()
 
 
-def test_a_machine_that_comes_back_keeps_what_still_runs(cloud_to_break: Cloud) -> None:
+def test_a_machine_that_comes_back_keeps_what_still_runs(up: Cloud) -> None:
     """The agent is stopped for longer than the grace and goes on: one copy stays, the other one ends."""
-    cloud, app = cloud_to_break, make_app(cloud_to_break)
+    cloud, app = up, make_app(up)
     instance = app.api.instances(app.name)[0]
     number = cloud.node_of(instance["machine_id"])
     os.kill(cloud.agent_pid(number), signal.SIGSTOP)

@@ -103,8 +103,7 @@ Result<> LocalAgents::start(const AgentCommand& command) {
   std::error_code failure;
   std::filesystem::create_directories(command.folder, failure);
   if (failure) {
-    return Error::unavailable(
-        fmt::format("cannot make {}: {}", command.folder, failure.message()));
+    return Error::unavailable(fmt::format("cannot make {}: {}", command.folder, failure.message()));
   }
   const std::vector<std::string> arguments = agent_arguments(command);
   std::vector<char*> argv;
@@ -116,7 +115,8 @@ Result<> LocalAgents::start(const AgentCommand& command) {
   if (pid == 0) {
     // Only async-signal-safe calls here. Ctrl-C is for the parent, which stops us in order.
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    // SIGHUP asks for an orderly end and, unlike a second SIGTERM, never cuts one short.
+    prctl(PR_SET_PDEATHSIG, SIGHUP);
     if (getppid() != parent) _exit(1);
     const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0) dup2(null, STDIN_FILENO);

@@ -16,9 +16,9 @@ namespace mesclun {
 struct NodeWish {
   std::string name;
   std::string country = "us";
-  int cpu = 0;             // cores offered; 0: the machine's
-  std::string memory;      // as --memory of `mesclun agent`; empty: an equal part of the machine's
-  int cpu_share = 100;     // percent of each core
+  int cpu = 0;          // cores offered; 0: the machine's
+  std::string memory;   // as --memory of `mesclun agent`; empty: an equal part of the machine's
+  int cpu_share = 100;  // percent of each core
   std::vector<std::string> gpu_classes;  // pretended
 };
 // InvalidArgument names the key and what it takes.

@@ -26,7 +26,8 @@ constexpr Subcommand kSubcommands[] = {
     {"gateway", mesclun::gateway::run_gateway_command, "A gateway alone"},
     {"agent", mesclun::agent::run_agent_command, "The agent of a machine; pause, resume, drain"},
     {"group", mesclun::client::run_group_command, "Container groups: create, list, update, ..."},
-    {"instance", mesclun::client::run_instance_command, "Instances: list, reallocate, restart, ..."},
+    {"instance", mesclun::client::run_instance_command,
+     "Instances: list, reallocate, restart, ..."},
     {"logs", mesclun::client::run_logs_command, "What the containers of a group print"},
     {"events", mesclun::client::run_events_command, "What the cloud did to a group, and why"},
     {"node", mesclun::client::run_node_command, "Machines, what they have, what runs there"},
@@ -38,7 +39,9 @@ constexpr Subcommand kSubcommands[] = {
 };
 
 int usage(std::FILE* out, int status) {
-  fmt::print(out, "Mesclun {}: a cloud made of machines that nobody controls\n\nUsage: mesclun COMMAND [OPTIONS]\n\n",
+  fmt::print(out,
+             "Mesclun {}: a cloud made of machines that nobody controls\n\nUsage: mesclun COMMAND "
+             "[OPTIONS]\n\n",
              MESCLUN_VERSION);
   for (const Subcommand& command : kSubcommands) {
     if (!command.help.empty()) fmt::print(out, "  {:<10} {}\n", command.name, command.help);

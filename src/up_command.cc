@@ -65,17 +65,16 @@ class LocalGateway {
       conn->close();
       return;
     }
-    asio::post(loop_.executor(), [this, descriptor, id = *machine] {
-      gateway_->adopt_tunnel(descriptor, id, "");
-    });
+    asio::post(loop_.executor(),
+               [this, descriptor, id = *machine] { gateway_->adopt_tunnel(descriptor, id, ""); });
   }
 
  private:
   Task<Result<Endpoint>> start_on_loop(Endpoint listen) {
     CO_TRY(Listener listener, Listener::bind(loop_.executor(), listen));
     const Endpoint bound = listener.endpoint();
-    gateway_ = std::make_unique<gateway::Gateway>(loop_.executor(), clock_, random_, settings_,
-                                                  dialer_);
+    gateway_ =
+        std::make_unique<gateway::Gateway>(loop_.executor(), clock_, random_, settings_, dialer_);
     gateway_->serve_clients(std::move(listener));
     gateway_->start();
     co_return bound;
@@ -99,8 +98,8 @@ std::string this_program() {
   return std::filesystem::read_symlink("/proc/self/exe", failure).string();
 }
 
-// Unless told otherwise each node offers an equal part of the machine's memory, and all of its cores:
-// cores are shared by time.
+// Unless told otherwise each node offers an equal part of the machine's memory, and all of its
+// cores: cores are shared by time.
 std::string memory_part(size_t nodes) {
   const int64_t pages = sysconf(_SC_PHYS_PAGES);
   const int64_t bytes = pages * sysconf(_SC_PAGE_SIZE) / static_cast<int64_t>(nodes);
@@ -165,9 +164,9 @@ Task<Result<>> run_up(cloud::CloudHost& host, LocalGateway& gateway, LocalAgents
     log_warning("up", "no context file: give the commands their addresses by flags",
                 {{"error", written.error().message}});
   }
-  fmt::print("ready api=http://{}/api/public gateway=http://{} organization={} project={} api_key={}\n",
-             host.api().to_string(), bound.to_string(), user.organization, user.project,
-             user.api_key);
+  fmt::print(
+      "ready api=http://{}/api/public gateway=http://{} organization={} project={} api_key={}\n",
+      host.api().to_string(), bound.to_string(), user.organization, user.project, user.api_key);
   std::fflush(stdout);
   co_return co_await agents.watch();
 }
@@ -207,9 +206,12 @@ Result<> complete(UpSettings& settings) {
 int run_up_command(int argc, char** argv) {
   UpSettings settings;
   CLI::App app(
-      "A whole cloud on this machine, in the foreground: control plane, gateway, and nodes that are\n"
-      "processes of their own. For development and small fleets. Prints one line 'ready api=...' when\n"
-      "it serves, and writes the context file that the other commands read. Ctrl-C stops everything.\n"
+      "A whole cloud on this machine, in the foreground: control plane, gateway, and nodes that "
+      "are\n"
+      "processes of their own. For development and small fleets. Prints one line 'ready api=...' "
+      "when\n"
+      "it serves, and writes the context file that the other commands read. Ctrl-C stops "
+      "everything.\n"
       "Example: mesclun up --node country=us --node country=de,cpu-share=40",
       "mesclun up");
   cloud::add_cloud_settings(app, settings.cloud);

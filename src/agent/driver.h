@@ -19,6 +19,7 @@ struct RunSpec {
   std::map<std::string, std::string> environment;  // complete, with the platform's variables
   double cpu_cores = 1;                            // hard limit of CPU time, may be a fraction
   int64_t memory_bytes = 0;                        // hard limit
+  int64_t shm_bytes = 64 * 1024 * 1024;            // size of /dev/shm
   int32_t port = 0;                                // where the gateway reaches it; 0: nowhere
   // The earlier run whose writable files this one takes over (restart); empty: fresh files.
   std::string files_of;

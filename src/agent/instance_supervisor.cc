@@ -108,6 +108,7 @@ link::InstanceReport InstanceSupervisor::report() const {
                               .started = record_.started,
                               .ready = record_.ready,
                               .deletion_cost = record_.deletion_cost,
+                              .deletion_cost_change = record_.deletion_cost_change,
                               .update_time = record_.update_time,
                               .outcome = record_.outcome,
                               .exclude_node = record_.exclude_node,

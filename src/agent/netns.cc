@@ -2,9 +2,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -12,6 +9,8 @@
 #include <sys/socket.h>
 
 #include <cstring>
+
+#include "agent/netns_link.h"
 
 namespace mesclun::agent {
 
@@ -36,57 +35,24 @@ Result<> enter_user_namespace() {
   return {};
 }
 
-// One netlink request and its acknowledgement.
-Result<> ask_netlink(nlmsghdr& request) {
-  const Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-  if (!socket) return system_error("no netlink socket");
-  if (::send(socket.get(), &request, request.nlmsg_len, 0) < 0) return system_error("netlink");
-  alignas(nlmsghdr) char buffer[1024];
-  const ssize_t n = ::recv(socket.get(), buffer, sizeof buffer, 0);
-  if (n < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr)))) return system_error("netlink");
-  const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer);
-  const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(answer));
-  if (answer->nlmsg_type != NLMSG_ERROR) return Error::internal("netlink: unexpected answer");
-  if (error->error == 0 || error->error == -EEXIST) return {};
-  errno = -error->error;
-  return system_error("netlink");
+Result<> set_up_loopback() {
+  TRY_DO(set_link_up(kLoopback));
+  return add_address(kLoopback, kMetadataAddress, 32);
 }
 
-Result<> set_up_loopback() {
-  struct {
-    nlmsghdr header;
-    ifinfomsg info;
-  } up{};
-  up.header.nlmsg_len = sizeof up;
-  up.header.nlmsg_type = RTM_NEWLINK;
-  up.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-  up.info.ifi_index = 1;  // always loopback
-  up.info.ifi_flags = IFF_UP;
-  up.info.ifi_change = IFF_UP;
-  TRY_DO(ask_netlink(up.header));
-
-  struct {
-    nlmsghdr header;
-    ifaddrmsg info;
-    rtattr attribute;
-    in_addr address;
-  } add{};
-  add.header.nlmsg_len = sizeof add;
-  add.header.nlmsg_type = RTM_NEWADDR;
-  add.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
-  add.info.ifa_family = AF_INET;
-  add.info.ifa_prefixlen = 32;
-  add.info.ifa_scope = RT_SCOPE_HOST;
-  add.info.ifa_index = 1;
-  add.attribute.rta_len = RTA_LENGTH(sizeof add.address);
-  add.attribute.rta_type = IFA_LOCAL;
-  ::inet_pton(AF_INET, kMetadataAddress, &add.address);
-  return ask_netlink(add.header);
+// Shared memory of its own: bounded, and gone with the run.
+Result<> mount_shared_memory(int64_t bytes) {
+  const std::string options = fmt::format("mode=1777,size={}", bytes);
+  if (::mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
+    return system_error("cannot mount /dev/shm");
+  }
+  return {};
 }
 
 }  // namespace
 
-Result<> enter_isolation(Isolation isolation, const std::string& hostname) {
+Result<> enter_isolation(Isolation isolation, const std::string& hostname,
+                         int64_t shared_memory_bytes) {
   if (isolation.user) TRY_DO(enter_user_namespace());
   if (isolation.network) {
     if (::unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC) != 0) {
@@ -102,6 +68,7 @@ Result<> enter_isolation(Isolation isolation, const std::string& hostname) {
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
       return system_error("cannot separate mounts");
     }
+    TRY_DO(mount_shared_memory(shared_memory_bytes));
   }
   return {};
 }

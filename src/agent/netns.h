@@ -10,10 +10,11 @@ inline constexpr const char* kMetadataAddress = "169.254.169.254";
 inline constexpr uint16_t kMetadataPort = 80;
 
 // Puts the calling process into new namespaces; with `network`, loopback is up and has
-// 169.254.169.254. Children forked from now on are in the new process namespace, the caller is not;
-// the first child is its init (run_init below). Not to be undone. PermissionDenied says what the
-// machine refused.
-Result<> enter_isolation(Isolation isolation, const std::string& hostname);
+// 169.254.169.254; with `processes`, /dev/shm is its own and holds at most `shared_memory_bytes`.
+// Children forked from now on are in the new process namespace, the caller is not; the first child
+// is its init (run_init below). Not to be undone. PermissionDenied says what the machine refused.
+Result<> enter_isolation(Isolation isolation, const std::string& hostname,
+                         int64_t shared_memory_bytes);
 
 // The first process of a process namespace: mounts its /proc, collects orphans, and ends when
 // `lifeline` ends, which ends everything in the namespace. Writes "+" to `ready`, or what is wrong.

@@ -141,6 +141,7 @@ Result<> NodeAgent::send_report(link::Session& session) {
   link::Report message = report();
   // A session keeps the order and breaks when it loses anything, so each event is said once in it.
   if (journal_.last_sequence() > events_sent_) events_said_ = parts_.clock.now();
+  message.events_after = events_sent_;
   message.events = journal_.after(events_sent_);
   events_sent_ = journal_.last_sequence();
   return session.send(message);

@@ -12,11 +12,15 @@
 //   neither             processes of the host: ends by process group and descent, metadata service
 //                       on a port of 127.0.0.1 that SALAD_METADATA_URI names
 //
-// What is missing is told by facts().warnings.
+// What is missing is told by facts().warnings. None of it is a wall against hostile code:
+// applications run as the agent's user and see the machine's files.
+//
+// Under systemd the agent's unit needs KillMode=process, or a restart of the agent ends the runs.
 #pragma once
 
 #include "agent/cgroup.h"
-#include "agent/process_driver_run.h"
+#include "agent/netns_egress.h"
+#include "agent/process_driver_services.h"
 #include "agent/run_files_trash.h"
 #include "agent/shim.h"
 #include "base/scope.h"
@@ -29,8 +33,14 @@ struct ProcessDriverSettings {
   // For applications whose environment names none; HOME is then their working folder.
   std::string path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   size_t log_bytes_max = 4 * 1024 * 1024;  // of one log file of two a run
+  // Services on this machine's loopback that applications reach at the same address, such as the
+  // job queue's; only those with a numeric 127.0.0.1. At most 8.
+  std::vector<Endpoint> services;
   bool use_namespaces = true;
   bool use_cgroups = true;
+  // Applications with a network of their own reach other machines. Only as root; switches on IP
+  // forwarding and adds a table `mesclun` to the packet filter.
+  bool use_egress = true;
 };
 
 // Runs on:  one loop, which outlives it; folders are deleted on a thread of its own.
@@ -71,11 +81,12 @@ class ProcessDriver final : public ContainerDriver {
   Task<Result<>> try_machine();
   Task<Result<>> adopt_all();
   Task<Result<>> adopt(std::string instance_id);
-  void describe(const ShimProbe& probe);
+  void describe(const ShimProbe& probe, const std::string& no_egress);
 
   Result<RunRecord> make_record(const RunSpec& spec) const;
   Result<> make_folders(Run& run);
   Task<Result<>> launch(RunPtr run);
+  Task<Result<>> give_egress(RunPtr run);
   Task<Result<>> attach(RunPtr run);
   void discard(const Run& run);
   bool uses_folder(std::string_view name, const Run* except) const;
@@ -87,6 +98,7 @@ class ProcessDriver final : public ContainerDriver {
   Descriptor lock_;
   Cgroups cgroups_;
   Isolation isolation_;
+  bool egress_ = false;
   DriverFacts facts_;
   std::map<std::string, RunPtr> runs_;
   std::optional<Trash> trash_;

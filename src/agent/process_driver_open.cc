@@ -43,6 +43,7 @@ Task<Result<std::unique_ptr<ProcessDriver>>> ProcessDriver::open(asio::any_io_ex
 }
 
 Task<Result<>> ProcessDriver::prepare() {
+  if (settings_.services.size() > 8) co_return Error::invalid("more than 8 services");
   std::error_code error;
   fs::create_directories(files_.data(), error);
   for (const std::string& folder : {files_.runs(), files_.folders(), files_.trash()}) {
@@ -100,11 +101,16 @@ Task<Result<>> ProcessDriver::try_machine() {
   if (!joined(memory)) cgroups_.give_up_memory();
   if (probe.cgroup_problem.empty()) probe.cgroup_problem = problem;
   isolation_ = settings_.use_namespaces ? probe.isolation : Isolation{};
-  describe(probe);
+  Result<> egress = Error::unavailable("switched off");
+  if (isolation_.network && settings_.use_egress) {
+    egress = isolation_.user ? Error::unavailable("needs root") : prepare_egress();
+  }
+  egress_ = egress.has_value();
+  describe(probe, egress ? "" : egress.error().message);
   co_return Result<>();
 }
 
-void ProcessDriver::describe(const ShimProbe& probe) {
+void ProcessDriver::describe(const ShimProbe& probe, const std::string& no_egress) {
   facts_.runtime = "process";
   facts_.own_network = isolation_.network;
   facts_.limits_cpu = cgroups_.limits_cpu();
@@ -117,9 +123,10 @@ void ProcessDriver::describe(const ShimProbe& probe) {
                     "port collide, and "
                     "the metadata service is not at {} but where SALAD_METADATA_URI says",
                     why_not, "169.254.169.254"));
-  } else {
-    facts_.warnings.push_back(
-        "applications reach themselves and the metadata service, but not other machines");
+  } else if (!egress_) {
+    facts_.warnings.push_back(fmt::format(
+        "applications do not reach other machines ({}): downloads and outside services fail",
+        no_egress));
   }
   if (!isolation_.processes) {
     facts_.warnings.push_back(fmt::format(
@@ -217,6 +224,7 @@ Result<RunRecord> ProcessDriver::make_record(const RunSpec& spec) const {
                    .isolation = isolation_,
                    .log_bytes_max = static_cast<int64_t>(settings_.log_bytes_max),
                    .memory_bytes = spec.memory_bytes,
+                   .shm_bytes = spec.shm_bytes,
                    .label = spec.label};
   for (const auto& [name, value] : spec.environment) {
     if (name.empty() || name.find('=') != std::string::npos ||
@@ -234,6 +242,7 @@ Result<RunRecord> ProcessDriver::make_record(const RunSpec& spec) const {
       }
     }
   }
+  for (const Endpoint& service : settings_.services) record.service_ports.push_back(service.port);
   record.folder = files_.folder(record.files);
   record.environment.try_emplace("PATH", settings_.path);
   record.environment.try_emplace("HOME", record.folder);
@@ -274,9 +283,19 @@ Task<Result<>> ProcessDriver::launch(RunPtr run) {
     if (process) run->process = *std::move(process);
     if (!process) done = process.error();
   }
+  if (done && egress_) done = co_await give_egress(run);
   if (done) done = co_await attach(run);
   if (!done) kill_shim(pid);
   co_return done;
+}
+
+Task<Result<>> ProcessDriver::give_egress(RunPtr run) {
+  CO_TRY(const EgressAddresses addresses,
+         attach_egress(run->record.instance_id, run->shim.shim.pid));
+  ShimRequest request{
+      .verb = ShimVerb::Egress, .address = addresses.run, .gateway = addresses.machine};
+  CO_TRY_DO(co_await ask_shim(run->folder, std::move(request), clock_, kShimLimit));
+  co_return Result<>();
 }
 
 // What the agent holds of a living shim.
@@ -284,6 +303,17 @@ Task<Result<>> ProcessDriver::attach(RunPtr run) {
   ShimRequest request{.verb = ShimVerb::Metadata};
   CO_TRY(ShimAnswer answer, co_await ask_shim(run->folder, std::move(request), clock_, kShimLimit));
   if (!answer.descriptors.empty()) run->metadata = std::move(answer.descriptors[0]);
+  ShimRequest for_services{.verb = ShimVerb::Services};
+  CO_TRY(answer, co_await ask_shim(run->folder, std::move(for_services), clock_, kShimLimit));
+  for (size_t i = 0; i < answer.descriptors.size(); ++i) {
+    // An agent with other settings may have made the run.
+    const int32_t port = run->record.service_ports[i];
+    const auto service = std::ranges::find(settings_.services, port, &Endpoint::port);
+    if (service == settings_.services.end()) continue;
+    CO_TRY(Listener listener, Listener::adopt(scope_.executor(), answer.descriptors[i].release()));
+    run->services.push_back(std::make_shared<Listener>(std::move(listener)));
+    scope_.spawn(forward_service(run->services.back(), *service, clock_));
+  }
   co_return Result<>();
 }
 

@@ -14,19 +14,21 @@ namespace {
 // Older systems lack the name.
 constexpr auto kPidfd = static_cast<idtype_t>(3);  // P_PIDFD
 constexpr int kSocketsAtOnce = 8;
+// SIGKILL works at once, but for processes that wait for a device.
+constexpr Duration kEndLimit = 10s;
+constexpr Duration kCollectLimit = 2s;
 constexpr size_t kSocketsInStock = 16;
 
 // Ends what a shim that was killed left behind. True once nothing is left.
-bool end_leftovers(const Run& run) {
+bool end_leftovers(const Run& run, bool patient) {
   bool gone = kill_cgroups(run.record.cgroups);
-  if (run.shim.init && is_alive(*run.shim.init)) {
+  // The init of a process namespace takes all of it along. On its way out it waits until the dead
+  // are collected, which some machines' first process does late or never.
+  if (run.shim.init && is_alive(*run.shim.init) && (patient || !is_exiting(*run.shim.init))) {
     gone = false;
     signal_process(*run.shim.init, SIGKILL);
   }
-  if (run.shim.application && is_alive(*run.shim.application)) {
-    gone = false;
-    signal_process(*run.shim.application, SIGKILL, /*group=*/true);
-  }
+  if (run.shim.application && !kill_session(*run.shim.application)) gone = false;
   return gone;
 }
 
@@ -51,9 +53,9 @@ Task<Result<>> settle_run(std::shared_ptr<Run> run, Clock& clock) {
   const std::string path = run->folder + "/exit.json";
   Result<RunExit> exit = read_record<RunExit>(path);
   if (!exit) {
-    const TimePoint end = clock.now() + 10s;
-    while (!end_leftovers(*run)) {
-      if (clock.now() > end) {
+    const TimePoint begin = clock.now();
+    while (!end_leftovers(*run, clock.now() < begin + kCollectLimit)) {
+      if (clock.now() > begin + kEndLimit) {
         log_error("driver", "processes of a run cannot be killed",
                   {{"run", run->record.instance_id}});
         break;
@@ -73,6 +75,8 @@ Task<Result<>> settle_run(std::shared_ptr<Run> run, Clock& clock) {
   }
   run->process.reset();
   run->metadata.reset();
+  for (const auto& service : run->services) service->close();
+  run->services.clear();
   run->sockets_v4.clear();
   run->sockets_v6.clear();
   run->exit = *std::move(exit);

@@ -17,9 +17,10 @@ struct Run {
   LogReader log;
   Notify changed;  // when `exit` is there
   ShimRecord shim;
-  Descriptor process;                  // pidfd of the shim
-  Descriptor metadata;                 // listens for the metadata service; a copy of the shim's own
-  std::vector<Descriptor> sockets_v4;  // in stock, of its network
+  Descriptor process;   // pidfd of the shim
+  Descriptor metadata;  // listens for the metadata service; a copy of the shim's own
+  std::vector<std::shared_ptr<Listener>> services;  // their other ends are the machine's services
+  std::vector<Descriptor> sockets_v4;               // in stock, of its network
   std::vector<Descriptor> sockets_v6;
   int64_t start_time = 0;
   std::optional<RunExit> exit;

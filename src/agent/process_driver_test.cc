@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "base/http_client.h"
 #include "base/race.h"
@@ -30,6 +31,8 @@ class ProcessDriverTest : public testing::Test {
     std::string name = std::filesystem::temp_directory_path() / "mesclun-XXXXXX";
     folder = ::mkdtemp(name.data());
     settings.data_folder = folder + "/data";
+    // It changes the machine; one test below does that.
+    settings.use_egress = false;
   }
   ~ProcessDriverTest() override { remove_tree(folder); }
 
@@ -181,9 +184,10 @@ DRIVER_TEST(ProcessDriverTest, NothingOfTheAgentIsOpenInside) {
 }
 
 DRIVER_TEST(ProcessDriverTest, StopGivesTheGraceAndTheProgramMayUseIt) {
-  CO_TRY(const std::string id,
-         co_await t.launch(driver, t.shell("trap 'echo bye; exit 3' TERM; echo up; "
-                                           "while :; do sleep 0.01; done")));
+  CO_TRY(
+      const std::string id,
+      co_await t.launch(driver, t.shell("exec 2>/dev/null; trap 'echo bye; exit 3' TERM; echo up; "
+                                        "while :; do sleep 0.01; done")));
   CO_TRY(const std::string up, co_await t.first_line(driver, id));
   CO_TRY_DO(co_await driver.stop(id, 60s));
   CO_TRY(const RunExit exit, co_await driver.wait(id));
@@ -510,7 +514,8 @@ Task<Result<>> go_on_after_death(ProcessDriverTest& test, ProcessDriver& driver)
   // It was handed out, but nobody can know whether it was passed on.
   CO_TRY(const std::string again, co_await t.first_line(driver, id));
   EXPECT_EQ(again, "before");
-  EXPECT_EQ((co_await driver.exec(id, {"touch", "go"}, kSoon)).value_or(-1), 0);
+  // The application may end, and with it the command, before the command does.
+  CO_TRY_DO(co_await driver.exec(id, {"touch", "go"}, kSoon));
   CO_TRY(const RunExit exit, co_await driver.wait(id));
   EXPECT_EQ(exit.code, 0);
   CO_TRY(const std::string after, co_await t.first_line(driver, id));
@@ -607,6 +612,109 @@ TEST_F(LeakTest, FiftyRunsLeaveNothingBehind) {
   // No child, zombies included.
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);
+}
+
+DRIVER_TEST(ProcessDriverTest, SharedMemoryIsBoundedAndItsOwn) {
+  RunSpec made = t.shell("df -k /dev/shm | tail -1 | awk '{print $2}'; ls -A /dev/shm");
+  made.shm_bytes = 1024 * 1024;
+  const std::string id = made.instance_id;
+  CO_TRY(const auto lines, co_await t.output(driver, std::move(made)));
+  CO_TRY(const RunRecord record, read_record<RunRecord>(t.data("runs/" + id + "/run.json")));
+  if (!record.isolation.processes) {
+    fmt::print("  skipped: no process namespace here\n");
+    co_return Result<>();
+  }
+  EXPECT_THAT(lines, ElementsAre("1024"));
+  co_return Result<>();
+}
+
+// A service of the machine, on its loopback.
+class ServiceTest : public ProcessDriverTest {
+ public:
+  ServiceTest() {
+    Result<Listener> listener = Listener::bind(loop.executor(), {.host = "127.0.0.1"});
+    EXPECT_TRUE(listener);
+    settings.services.push_back(listener->endpoint());
+    server.serve(*std::move(listener));
+  }
+  static Task<HttpResponse> answer(HttpRequest request) {
+    co_return HttpResponse{.body = "service got " + request.body};
+  }
+  static HttpResponse refuse(const Error&) { return HttpResponse{.status = 500}; }
+
+  HttpServer server{loop.executor(), loop.clock, "service", {}, answer, refuse};
+};
+
+Task<Result<>> call_service(ProcessDriverTest& test, ProcessDriver& driver) {
+  auto& t = static_cast<ServiceTest&>(test);
+  const std::string url = "http://" + t.settings.services[0].to_string();
+  const auto lines =
+      co_await t.output(driver, t.spec({"python3", "-c",
+                                        "import sys, urllib.request\n"
+                                        "for i in range(3):\n"
+                                        "  r = urllib.request.urlopen(sys.argv[1], b'x' * 100000)\n"
+                                        "  print(len(r.read()))\n",
+                                        url}));
+  co_await t.server.stop();
+  CO_TRY(const auto texts, lines);
+  EXPECT_THAT(texts, ElementsAre("100012", "100012", "100012"));
+  co_return Result<>();
+}
+
+TEST_F(ServiceTest, ServicesOfTheMachineHaveTheSameAddressInside) {
+  with_driver(call_service);
+}
+
+class EgressTest : public ProcessDriverTest {
+ public:
+  EgressTest() {
+    settings.use_egress = true;
+    // Left as it was, for other users of the machine.
+    forwarding = read_file(kForwarding).value_or("");
+    had_table = std::system("nft list table ip mesclun >/dev/null 2>&1") == 0;
+  }
+  ~EgressTest() override {
+    if (::geteuid() != 0) return;
+    std::ofstream(kForwarding) << forwarding;
+    if (!had_table) EXPECT_NE(std::system("nft delete table ip mesclun >/dev/null 2>&1"), -1);
+  }
+
+  static constexpr const char* kForwarding = "/proc/sys/net/ipv4/ip_forward";
+  std::string forwarding;
+  bool had_table = false;
+};
+
+DRIVER_TEST(EgressTest, OtherMachinesAreReachedOverAGateway) {
+  for (const std::string& warning : driver.facts().warnings) {
+    if (warning.find("do not reach other machines") == std::string::npos) continue;
+    fmt::print("  skipped: {}\n", warning);
+    co_return Result<>();
+  }
+  if (!driver.facts().own_network) co_return Result<>();
+  CO_TRY(Listener listener, Listener::bind(t.loop.executor(), {.host = "0.0.0.0"}));
+  // The machine's end of the pair is the nearest other machine.
+  RunSpec made = t.spec({"python3", "-c",
+                         "import socket, sys\n"
+                         "route = open('/proc/net/route').readlines()[1].split()\n"
+                         "gateway = bytes.fromhex(route[2])[::-1]\n"
+                         "s = socket.create_connection((socket.inet_ntoa(gateway), sys.argv[1]))\n"
+                         "s.sendall(b'out')\n",
+                         std::to_string(listener.endpoint().port)});
+  CO_TRY(const std::string id, co_await t.launch(driver, std::move(made)));
+  CO_TRY(ConnPtr conn, co_await within(t.loop.clock, kSoon, listener.accept(t.loop.clock)));
+  EXPECT_THAT(conn->peer_address(), testing::StartsWith("10.213."));
+  char bytes[3];
+  CO_TRY_DO(co_await read_exactly(*conn, asio::buffer(bytes)));
+  EXPECT_EQ(std::string_view(bytes, 3), "out");
+  co_return Result<>();
+}
+
+TEST(Egress, NumbersHaveNetworksOfTheirOwn) {
+  EXPECT_EQ(egress_addresses(0).machine, "10.213.0.1");
+  EXPECT_EQ(egress_addresses(63).run, "10.213.0.254");
+  EXPECT_EQ(egress_addresses(64).run, "10.213.1.2");
+  EXPECT_EQ(egress_addresses(16383).run, "10.213.255.254");
+  EXPECT_EQ(egress_addresses(16383).interface, "msc16383");
 }
 
 // The same where the machine allows nothing.

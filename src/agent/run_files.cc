@@ -1,11 +1,8 @@
 #include "agent/run_files.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 
@@ -26,6 +23,7 @@ Error system_error(std::string_view what) {
   ErrorCode code = ErrorCode::Unavailable;
   if (error == ENOENT || error == ESRCH) code = ErrorCode::NotFound;
   if (error == ENOSPC || error == EDQUOT) code = ErrorCode::ResourceExhausted;
+  if (error == EEXIST) code = ErrorCode::AlreadyExists;
   if (error == EACCES || error == EPERM) code = ErrorCode::PermissionDenied;
   return Error{code, fmt::format("{}: {}", what, std::strerror(error))};
 }
@@ -84,72 +82,6 @@ bool remove_tree(const std::string& path, const std::atomic<bool>* stop) {
     remove_tree(fmt::format("{}/{}", path, name), stop);
   }
   return ::rmdir(path.c_str()) == 0;
-}
-
-namespace {
-
-// The 22nd field of /proc/<pid>/stat; the second one, the name, may hold blanks and brackets.
-std::optional<int64_t> start_ticks_of(std::string_view stat) {
-  const size_t name_end = stat.rfind(')');
-  if (name_end == std::string_view::npos) return std::nullopt;
-  size_t at = name_end;
-  for (int field = 2; field < 22; ++field) {
-    at = stat.find(' ', at + 1);
-    if (at == std::string_view::npos) return std::nullopt;
-  }
-  int64_t ticks = 0;
-  const char* begin = stat.data() + at + 1;
-  const auto [end, error] = std::from_chars(begin, stat.data() + stat.size(), ticks);
-  if (error != std::errc()) return std::nullopt;
-  return ticks;
-}
-
-const std::string& boot_id() {
-  static const std::string id = [] {
-    std::string text = read_file("/proc/sys/kernel/random/boot_id").value_or("unknown");
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    return text;
-  }();
-  return id;
-}
-
-int open_pidfd(pid_t pid) {
-  return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-}
-
-}  // namespace
-
-Result<ProcessRef> process_ref(pid_t pid) {
-  TRY(const std::string stat, read_file(fmt::format("/proc/{}/stat", pid)));
-  const std::optional<int64_t> ticks = start_ticks_of(stat);
-  if (!ticks) return Error::internal(fmt::format("/proc/{}/stat is not understood", pid));
-  return ProcessRef{.pid = pid, .start_ticks = *ticks, .boot_id = boot_id()};
-}
-
-bool is_alive(const ProcessRef& process) {
-  if (process.pid <= 0 || process.boot_id != boot_id()) return false;
-  const Result<std::string> stat = read_file(fmt::format("/proc/{}/stat", process.pid));
-  if (!stat || start_ticks_of(*stat) != process.start_ticks) return false;
-  // A zombie has ended; only its parent has not looked yet.
-  const size_t name_end = stat->rfind(')');
-  return name_end + 2 < stat->size() && (*stat)[name_end + 2] != 'Z' &&
-         (*stat)[name_end + 2] != 'X';
-}
-
-Result<Descriptor> open_process(const ProcessRef& process) {
-  Descriptor pidfd(open_pidfd(process.pid));
-  if (!pidfd) return system_error(fmt::format("cannot watch process {}", process.pid));
-  // Only now: from here on the number cannot be given to another process unnoticed.
-  if (!is_alive(process)) return Error::not_found("the process has ended");
-  return pidfd;
-}
-
-void signal_process(const ProcessRef& process, int signal, bool group) {
-  const Result<Descriptor> pidfd = open_process(process);
-  if (!pidfd) return;
-  // The group keeps its number while its leader lives, or is a zombie.
-  if (group) ::kill(-process.pid, signal);
-  ::syscall(SYS_pidfd_send_signal, pidfd->get(), signal, nullptr, 0);
 }
 
 }  // namespace mesclun::agent

@@ -15,14 +15,12 @@
 //   <data>/trash/                         being deleted
 #pragma once
 
-#include <sys/types.h>
-
 #include <atomic>
 #include <string>
 #include <vector>
 
 #include "agent/driver.h"
-#include "agent/shim_descriptor.h"
+#include "agent/run_files_process.h"
 
 namespace mesclun::agent {
 
@@ -45,21 +43,15 @@ struct RunRecord {
   std::string folder;                // the same as a path
   std::vector<std::string> cgroups;  // the folders that its processes join
   Isolation isolation;
-  int64_t log_bytes_max = 0;  // of one log file of two
-  int64_t memory_bytes = 0;   // for the message when it was exceeded
+  int64_t log_bytes_max = 0;           // of one log file of two
+  int64_t memory_bytes = 0;            // for the message when it was exceeded
+  int64_t shm_bytes = 0;               // of its /dev/shm
+  std::vector<int32_t> service_ports;  // where it reaches services of the machine, on its loopback
   json::object label;
 };
 BOOST_DESCRIBE_STRUCT(RunRecord, (),
                       (instance_id, image, command, environment, port, files, folder, cgroups,
-                       isolation, log_bytes_max, memory_bytes, label))
-
-// A process that cannot be taken for a later one with the same number.
-struct ProcessRef {
-  int32_t pid = 0;
-  int64_t start_ticks = 0;  // field 22 of /proc/<pid>/stat
-  std::string boot_id;
-};
-BOOST_DESCRIBE_STRUCT(ProcessRef, (), (pid, start_ticks, boot_id))
+                       isolation, log_bytes_max, memory_bytes, shm_bytes, service_ports, label))
 
 // shim.json
 struct ShimRecord {
@@ -116,13 +108,5 @@ template <class T>
 Result<> write_record(const std::string& path, const T& record) {
   return write_file(path, to_json_text(record));
 }
-
-// NotFound if there is no such process.
-Result<ProcessRef> process_ref(pid_t pid);
-bool is_alive(const ProcessRef& process);
-// A descriptor that becomes readable when the process ends; NotFound if it has ended already.
-Result<Descriptor> open_process(const ProcessRef& process);
-// Never hits another process. `group`: its process group with it, which the process must lead.
-void signal_process(const ProcessRef& process, int signal, bool group = false);
 
 }  // namespace mesclun::agent

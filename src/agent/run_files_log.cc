@@ -127,7 +127,10 @@ std::vector<LogChunk> LogReader::read(size_t lines_max) {
 }
 
 void LogReader::read_lines(int file, size_t lines_max, std::vector<LogChunk>& out) {
-  std::string buffer(kReadBytes, '\0');
+  struct stat status{};
+  if (::fstat(file, &status) != 0 || status.st_size <= at_.offset) return;
+  std::string buffer(std::min<size_t>(kReadBytes, static_cast<size_t>(status.st_size - at_.offset)),
+                     '\0');
   const ssize_t n = ::pread(file, buffer.data(), buffer.size(), at_.offset);
   std::string_view rest(buffer.data(), n > 0 ? static_cast<size_t>(n) : 0);
   while (out.size() < lines_max) {

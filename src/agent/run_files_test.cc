@@ -76,6 +76,20 @@ TEST(RunFiles, ProcessIsKnownByItsStart) {
   EXPECT_FALSE(is_alive(other_boot));
 }
 
+TEST(RunFiles, ProcessNamesDoNotConfuse) {
+  const std::optional<ProcessStat> stat =
+      parse_process_stat("77 (a) b) R 5 6 7 0 -1 4194308 1 2 3 4 5 6 7 8 20 0 1 0 123456 1 2\n");
+  ASSERT_TRUE(stat);
+  EXPECT_EQ(stat->pid, 77);
+  EXPECT_EQ(stat->state, 'R');
+  EXPECT_EQ(stat->parent, 5);
+  EXPECT_EQ(stat->session, 7);
+  EXPECT_EQ(stat->flags, 4194308u);
+  EXPECT_EQ(stat->start_ticks, 123456);
+  EXPECT_FALSE(parse_process_stat("77 (a"));
+  EXPECT_FALSE(parse_process_stat("77 (a) R 5"));
+}
+
 TEST(RunFiles, ZombieIsNotAlive) {
   const pid_t pid = ::fork();
   if (pid == 0) ::_exit(0);

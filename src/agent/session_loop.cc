@@ -105,7 +105,7 @@ Task<Result<>> SessionLoop::converse(link::Session& session) {
 }
 
 Task<Result<>> SessionLoop::talk(link::Session& session) {
-  CO_TRY(const link::Message first, co_await within(clock_, kHelloLimit, session.receive()));
+  CO_TRY(const link::Message first, co_await session.receive_within(kHelloLimit));
   if (const auto* goodbye = std::get_if<link::Goodbye>(&first)) co_return goodbye_error(*goodbye);
   const auto* welcome = std::get_if<link::Welcome>(&first);
   if (welcome == nullptr) {
@@ -118,37 +118,25 @@ Task<Result<>> SessionLoop::talk(link::Session& session) {
                                  ? Duration(std::chrono::milliseconds(welcome->heartbeat_ms))
                                  : settings_.heartbeat;
   user_.connected(session, *welcome);
-  heard_ = clock_.now();
-  silent_.reset();
-  const Result<> ended = co_await with_helper(
-      with_helper(listen(session), watch(session, kSilentHeartbeats * heartbeat)),
-      user_.speak(session));
+  const Result<> ended =
+      co_await with_helper(listen(session, kSilentHeartbeats * heartbeat), user_.speak(session));
   user_.disconnected();
   co_return ended;
 }
 
-Task<Result<>> SessionLoop::listen(link::Session& session) {
+Task<Result<>> SessionLoop::listen(link::Session& session, Duration silence) {
   while (true) {
-    Result<link::Message> message = co_await session.receive();
-    if (!message) co_return silent_ ? *silent_ : message.error();
-    heard_ = clock_.now();
+    Result<link::Message> message = co_await session.receive_within(silence);
+    if (!message) {
+      if (message.code() != ErrorCode::DeadlineExceeded) co_return message.error();
+      co_return Error::unavailable(
+          fmt::format("the cloud said nothing for {:.0f} s", to_seconds(silence)));
+    }
     if (const auto* goodbye = std::get_if<link::Goodbye>(&*message)) {
       co_return goodbye_error(*goodbye);
     }
     user_.received(std::move(*message));
   }
-}
-
-// Apart from listen(), because a timer for each message would cost a simulated fleet more than the
-// messages do.
-Task<Result<>> SessionLoop::watch(link::Session& session, Duration silence) {
-  while (clock_.now() < heard_ + silence) {
-    CO_TRY_DO(co_await clock_.sleep_until(heard_ + silence));
-  }
-  silent_ =
-      Error::unavailable(fmt::format("the cloud said nothing for {:.0f} s", to_seconds(silence)));
-  session.close();
-  co_return *silent_;
 }
 
 }  // namespace mesclun::agent

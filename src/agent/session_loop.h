@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 
 #include "agent/agent_settings.h"
 #include "agent/back_off.h"
@@ -40,8 +39,7 @@ class SessionLoop {
  private:
   Task<Result<>> converse(link::Session& session);
   Task<Result<>> talk(link::Session& session);
-  Task<Result<>> listen(link::Session& session);
-  Task<Result<>> watch(link::Session& session, Duration silence);
+  Task<Result<>> listen(link::Session& session, Duration silence);
   Duration after(const Error& error);
 
   const asio::any_io_executor executor_;
@@ -51,8 +49,6 @@ class SessionLoop {
   SessionUser& user_;
   const AgentSettings& settings_;
   BackOff back_off_;
-  TimePoint heard_{};            // when this session brought something last
-  std::optional<Error> silent_;  // why watch() closed it
   std::string state_ = "not connected yet";
 };
 

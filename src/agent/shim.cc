@@ -95,7 +95,7 @@ Result<ShimLoop::Setup> set_up(const std::string& folder) {
   TRY(setup.control, listen_control());
   TRY(setup.exit_file, reserve_exit_file());
   const Isolation isolation = setup.record.isolation;
-  TRY_DO(enter_isolation(isolation, setup.record.instance_id));
+  TRY_DO(enter_isolation(isolation, setup.record.instance_id, setup.record.shm_bytes));
   if (isolation.processes) {
     TRY(Init init, start_init());
     setup.init = init.pid;
@@ -104,6 +104,10 @@ Result<ShimLoop::Setup> set_up(const std::string& folder) {
   }
   if (isolation.network) {
     TRY(setup.metadata, listen_tcp(kMetadataAddress, kMetadataPort));
+    for (const int32_t port : setup.record.service_ports) {
+      TRY(Descriptor service, listen_tcp("127.0.0.1", static_cast<uint16_t>(port)));
+      setup.services.push_back(std::move(service));
+    }
   } else {
     TRY(setup.metadata, listen_tcp("127.0.0.1", 0));
     setup.record.environment.try_emplace(
@@ -156,7 +160,7 @@ std::string try_apart(const std::function<Result<>()>& attempt) {
 }
 
 Result<> try_isolation(Isolation isolation) {
-  TRY_DO(enter_isolation(isolation, "mesclun-probe"));
+  TRY_DO(enter_isolation(isolation, "mesclun-probe", 1 << 20));
   if (isolation.processes) {
     TRY(const Init init, start_init());
     ::kill(init.pid, SIGKILL);

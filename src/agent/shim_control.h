@@ -11,6 +11,8 @@ enum class ShimVerb {
   Stop,      // SIGTERM, after `limit_ms` SIGKILL; answered at once
   Sockets,   // `count` TCP sockets of the run's network, of `family`, as descriptors
   Metadata,  // the socket that listens for the metadata service, as a descriptor
+  Services,  // those that listen at the service ports, in their order
+  Egress,    // sets up eth0 with `address` and the route over `gateway`
   Exec,      // runs `command`; answered when it ended; ends with the connection
 };
 
@@ -20,8 +22,10 @@ struct ShimRequest {
   int64_t limit_ms = 0;
   int32_t family = 0;
   int32_t count = 0;
+  std::string address;
+  std::string gateway;
 };
-BOOST_DESCRIBE_STRUCT(ShimRequest, (), (verb, command, limit_ms, family, count))
+BOOST_DESCRIBE_STRUCT(ShimRequest, (), (verb, command, limit_ms, family, count, address, gateway))
 
 struct ShimReply {
   std::string error;       // empty: done
@@ -57,9 +61,6 @@ template <>
 struct mesclun::JsonEnum<mesclun::agent::ShimVerb> {
   using enum mesclun::agent::ShimVerb;
   static constexpr std::pair<mesclun::agent::ShimVerb, std::string_view> kNames[] = {
-      {Start, "start"},
-      {Stop, "stop"},
-      {Sockets, "sockets"},
-      {Metadata, "metadata"},
-      {Exec, "exec"}};
+      {Start, "start"},       {Stop, "stop"},     {Sockets, "sockets"}, {Metadata, "metadata"},
+      {Services, "services"}, {Egress, "egress"}, {Exec, "exec"}};
 };

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "agent/cgroup.h"
+#include "agent/netns_egress.h"
 
 namespace mesclun::agent {
 
@@ -185,10 +186,18 @@ ShimReply ShimLoop::answer(const ShimRequest& request, Connection& connection,
     case ShimVerb::Sockets:
       return make_sockets(request, descriptors);
     case ShimVerb::Metadata:
-      if (run_.metadata) {
-        descriptors.emplace_back(::fcntl(run_.metadata.get(), F_DUPFD_CLOEXEC, 0));
+      descriptors.emplace_back(::fcntl(run_.metadata.get(), F_DUPFD_CLOEXEC, 0));
+      return {};
+    case ShimVerb::Services:
+      for (const Descriptor& service : run_.services) {
+        descriptors.emplace_back(::fcntl(service.get(), F_DUPFD_CLOEXEC, 0));
       }
       return {};
+    case ShimVerb::Egress: {
+      const Result<> entered =
+          enter_egress(request.address, request.gateway, run_.record.isolation.processes);
+      return entered ? ShimReply{} : failure(entered.error());
+    }
     case ShimVerb::Exec:
       return exec(request, connection);
   }

@@ -26,8 +26,9 @@ class ShimLoop {
     Descriptor lifeline;
     Descriptor control;
     Descriptor metadata;
-    Descriptor signals;    // signalfd of SIGCHLD and SIGTERM
-    Descriptor exit_file;  // exit.json to be; has its blocks on the disk already
+    std::vector<Descriptor> services;  // listen at record.service_ports
+    Descriptor signals;                // signalfd of SIGCHLD and SIGTERM
+    Descriptor exit_file;              // exit.json to be; has its blocks on the disk already
   };
   explicit ShimLoop(Setup setup);
   // Until nothing of the run is left and its exit is on disk.

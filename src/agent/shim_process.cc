@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <charconv>
 #include <cstring>
 
 #include "agent/cgroup.h"
@@ -112,34 +111,6 @@ Result<pid_t> spawn_child(const ChildSpec& spec) {
   ::waitpid(pid, nullptr, 0);
   errno = failure.error;
   return system_error(failure.what);
-}
-
-std::vector<pid_t> descendants(pid_t ancestor) {
-  std::multimap<pid_t, pid_t> children;
-  for (const std::string& name : list_folder("/proc")) {
-    pid_t pid = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error != std::errc() || end != name.data() + name.size()) continue;
-    const Result<std::string> stat = read_file(fmt::format("/proc/{}/stat", pid));
-    if (!stat) continue;
-    // "pid (name) S parent ..."
-    const size_t name_end = stat->rfind(')');
-    if (name_end == std::string::npos || name_end + 4 >= stat->size()) continue;
-    pid_t parent = 0;
-    std::from_chars(stat->data() + name_end + 4, stat->data() + stat->size(), parent);
-    children.emplace(parent, pid);
-  }
-  std::vector<pid_t> found;
-  std::vector<pid_t> todo{ancestor};
-  while (!todo.empty()) {
-    const auto [begin, end] = children.equal_range(todo.back());
-    todo.pop_back();
-    for (auto it = begin; it != end; ++it) {
-      found.push_back(it->second);
-      todo.push_back(it->second);
-    }
-  }
-  return found;
 }
 
 RunExit describe_status(int status) {

@@ -20,9 +20,6 @@ struct ChildSpec {
 // come.
 Result<pid_t> spawn_child(const ChildSpec& spec);
 
-// All that descend from `ancestor`, as far as they were not adopted by others.
-std::vector<pid_t> descendants(pid_t ancestor);
-
 // "killed by signal 11 (Segmentation fault)", or nothing.
 RunExit describe_status(int status);
 

@@ -9,7 +9,9 @@
 namespace mesclun::api {
 namespace {
 
-json::value document(std::string_view text) { return parse_json(text).value(); }
+json::value document(std::string_view text) {
+  return parse_json(text).value();
+}
 
 constexpr std::string_view kSmallest = R"({
   "name": "ocr", "replicas": 3, "autostart_policy": true, "restart_policy": "always",
@@ -99,9 +101,8 @@ TEST(GroupPatch, ReplicasAloneMakeNoNewVersion) {
 }
 
 TEST(GroupPatch, EnvironmentMergesByKeyAndRestartsAll) {
-  const auto change =
-      patch(R"({"container": {"environment_variables": {"A": "1", "B": "2"}}})",
-            R"({"container": {"environment_variables": {"A": null, "C": "3"}}})");
+  const auto change = patch(R"({"container": {"environment_variables": {"A": "1", "B": "2"}}})",
+                            R"({"container": {"environment_variables": {"A": null, "C": "3"}}})");
   ASSERT_TRUE(change) << change.error().message;
   EXPECT_EQ(change->spec.container.environment_variables,
             (std::map<std::string, std::string>{{"B", "2"}, {"C", "3"}}));

@@ -82,8 +82,8 @@ void check_countries(std::vector<std::string>& codes, const JsonPath& path,
     codes[i] = lower_case(codes[i]);
     if (is_country_code(codes[i])) continue;
     const JsonPath item{.parent = &path, .index = static_cast<int64_t>(i)};
-    problems.add(item, fmt::format("'{}' is no ISO 3166-1 alpha-2 country code",
-                                   codes[i].substr(0, 16)));
+    problems.add(item,
+                 fmt::format("'{}' is no ISO 3166-1 alpha-2 country code", codes[i].substr(0, 16)));
   }
   std::ranges::sort(codes);
   const auto twice = std::ranges::unique(codes);
@@ -179,7 +179,8 @@ void drop_nulls(json::object& object, std::initializer_list<std::string_view> na
   }
 }
 
-// §6 gives null its own meaning for some members: "no change" there, where a plain merge would remove a required one.
+// §6 gives null its own meaning for some members: "no change" there, where a plain merge would
+// remove a required one.
 void drop_nulls_that_change_nothing(json::object& patch) {
   drop_nulls(patch, {"replicas", "container", "networking", "scheduled-scaling-enabled"});
   if (json::object* container = object_member(patch, "container")) {
@@ -289,8 +290,8 @@ Result<GroupChange> patch_group_spec(const GroupSpec& old, const json::value& pa
   GroupChange result;
   result.image_changed = old.container.image != now.container.image;
   result.replicas_changed = old.replicas != now.replicas;
-  result.placement_changed = old.country_codes != now.country_codes ||
-                             old.container.resources != now.container.resources;
+  result.placement_changed =
+      old.country_codes != now.country_codes || old.container.resources != now.container.resources;
   result.restart_all =
       result.image_changed || old.container.command != now.container.command ||
       old.container.environment_variables != now.container.environment_variables ||

@@ -14,8 +14,8 @@ enum class GroupStatus { Pending, Running, Stopped, Succeeded, Failed, Deploying
 
 struct Resources {
   int32_t cpu = 0;
-  int32_t memory = 0;                    // MB
-  std::vector<std::string> gpu_classes;  // ids; any of them will do
+  int32_t memory = 0;                     // MB
+  std::vector<std::string> gpu_classes;   // ids; any of them will do
   std::optional<int64_t> storage_amount;  // bytes
   std::optional<int32_t> shm_size;        // MB
   bool operator==(const Resources&) const = default;
@@ -33,8 +33,9 @@ struct Container {
   std::optional<Priority> priority;                     // set once completed
   bool operator==(const Container&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Container, (), (image, command, resources, environment_variables,
-                                      image_caching, logging, registry_authentication, priority))
+BOOST_DESCRIBE_STRUCT(Container, (),
+                      (image, command, resources, environment_variables, image_caching, logging,
+                       registry_authentication, priority))
 
 struct Networking {
   bool auth = false;
@@ -46,8 +47,9 @@ struct Networking {
   int32_t server_response_timeout = 100'000;  // ms
   bool operator==(const Networking&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Networking, (), (auth, port, protocol, load_balancer, single_connection_limit,
-                                       client_request_timeout, server_response_timeout))
+BOOST_DESCRIBE_STRUCT(Networking, (),
+                      (auth, port, protocol, load_balancer, single_connection_limit,
+                       client_request_timeout, server_response_timeout))
 constexpr bool json_has_default(const Networking*, std::string_view member) {
   return member != "auth" && member != "port" && member != "protocol";
 }
@@ -69,9 +71,9 @@ struct QueueAutoscaler {
   std::optional<int32_t> max_downscale_per_minute;
   bool operator==(const QueueAutoscaler&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(QueueAutoscaler, (), (min_replicas, max_replicas, desired_queue_length,
-                                            polling_period, max_upscale_per_minute,
-                                            max_downscale_per_minute))
+BOOST_DESCRIBE_STRUCT(QueueAutoscaler, (),
+                      (min_replicas, max_replicas, desired_queue_length, polling_period,
+                       max_upscale_per_minute, max_downscale_per_minute))
 
 struct ScalingAction {
   std::string schedule;  // five-field cron, UTC
@@ -99,11 +101,11 @@ struct GroupSpec {
   bool scheduled_scaling_enabled = false;
   bool operator==(const GroupSpec&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(GroupSpec, (), (name, display_name, container, autostart_policy,
-                                      restart_policy, replicas, country_codes, networking,
-                                      liveness_probe, readiness_probe, startup_probe,
-                                      queue_connection, queue_autoscaler, scaling_actions,
-                                      scheduled_scaling_enabled))
+BOOST_DESCRIBE_STRUCT(GroupSpec, (),
+                      (name, display_name, container, autostart_policy, restart_policy, replicas,
+                       country_codes, networking, liveness_probe, readiness_probe, startup_probe,
+                       queue_connection, queue_autoscaler, scaling_actions,
+                       scheduled_scaling_enabled))
 constexpr std::string_view json_member_name(const GroupSpec*, std::string_view member) {
   if (member == "scaling_actions") return "scaling-actions";
   if (member == "scheduled_scaling_enabled") return "scheduled-scaling-enabled";
@@ -126,10 +128,12 @@ struct GroupChange {
   bool restart_all = false;  // every instance must be started anew with the new spec
   bool image_changed = false;
   bool replicas_changed = false;
-  bool placement_changed = false;  // countries or resources: instances whose node no longer fits must move
+  bool placement_changed =
+      false;  // countries or resources: instances whose node no longer fits must move
 };
 
-// Applies a merge patch to a spec. Null means what §6 says for the field; an immutable member that differs is refused.
+// Applies a merge patch to a spec. Null means what §6 says for the field; an immutable member that
+// differs is refused.
 Result<GroupChange> patch_group_spec(const GroupSpec& old, const json::value& patch,
                                      std::span<const GpuClass> classes);
 
@@ -142,8 +146,8 @@ struct InstanceStatusCounts {
   int32_t running_count = 0;
   int32_t stopping_count = 0;
 };
-BOOST_DESCRIBE_STRUCT(InstanceStatusCounts, (), (allocating_count, creating_count, running_count,
-                                                 stopping_count))
+BOOST_DESCRIBE_STRUCT(InstanceStatusCounts, (),
+                      (allocating_count, creating_count, running_count, stopping_count))
 
 // Everything that an answer shows beside the spec.
 struct GroupFacts {
@@ -166,7 +170,8 @@ struct GroupFacts {
 
 json::object group_json(const GroupSpec& spec, const GroupFacts& facts);
 
-// The Go client of the virtual kubelet refuses members newer than 0.9.0-alpha.11 (api.md §12, fact 4).
+// The Go client of the virtual kubelet refuses members newer than 0.9.0-alpha.11 (api.md §12, fact
+// 4).
 bool is_strict_go_client(std::string_view user_agent);
 void drop_members_unknown_to_go(json::object& group);
 

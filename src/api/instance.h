@@ -20,10 +20,11 @@ struct Instance {
   bool started = false;
   int32_t deletion_cost = 0;  // clamped to 0..kDeletionCostMax
 };
-BOOST_DESCRIBE_STRUCT(Instance, (), (id, machine_id, state, update_time, version, ready, started,
-                                     deletion_cost))
+BOOST_DESCRIBE_STRUCT(Instance, (),
+                      (id, machine_id, state, update_time, version, ready, started, deletion_cost))
 
-// The new deletion cost of a patch, null being 0; nothing if the patch is empty. Any other member is refused.
+// The new deletion cost of a patch, null being 0; nothing if the patch is empty. Any other member
+// is refused.
 Result<std::optional<int32_t>> read_instance_patch(const json::value& document);
 
 struct GroupQuotas {
@@ -33,10 +34,11 @@ struct GroupQuotas {
   int32_t max_container_group_recreates_per_minute = 10;
   int32_t max_container_group_restarts_per_minute = 10;
 };
-BOOST_DESCRIBE_STRUCT(GroupQuotas, (), (container_replicas_quota, container_replicas_used,
-                                        max_container_group_reallocations_per_minute,
-                                        max_container_group_recreates_per_minute,
-                                        max_container_group_restarts_per_minute))
+BOOST_DESCRIBE_STRUCT(GroupQuotas, (),
+                      (container_replicas_quota, container_replicas_used,
+                       max_container_group_reallocations_per_minute,
+                       max_container_group_recreates_per_minute,
+                       max_container_group_restarts_per_minute))
 
 struct Quotas {
   GroupQuotas container_groups_quotas;
@@ -56,9 +58,9 @@ struct SystemLog {
   std::optional<std::string> instance_id;
   std::optional<std::string> machine_id;
 };
-BOOST_DESCRIBE_STRUCT(SystemLog, (), (event_name, event_time, version, resource_gpu_class,
-                                      resource_cpu, resource_memory, resource_storage_amount,
-                                      instance_id, machine_id))
+BOOST_DESCRIBE_STRUCT(SystemLog, (),
+                      (event_name, event_time, version, resource_gpu_class, resource_cpu,
+                       resource_memory, resource_storage_amount, instance_id, machine_id))
 
 // Sizes outside the ranges that published clients check become null.
 void set_system_log_resources(SystemLog& log, const Resources& resources);
@@ -69,6 +71,9 @@ template <>
 struct mesclun::JsonEnum<mesclun::api::InstanceState> {
   using enum mesclun::api::InstanceState;
   static constexpr std::pair<mesclun::api::InstanceState, std::string_view> kNames[] = {
-      {Allocating, "allocating"}, {Downloading, "downloading"}, {Creating, "creating"},
-      {Running, "running"},       {Stopping, "stopping"}};
+      {Allocating, "allocating"},
+      {Downloading, "downloading"},
+      {Creating, "creating"},
+      {Running, "running"},
+      {Stopping, "stopping"}};
 };

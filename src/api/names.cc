@@ -15,9 +15,15 @@ constexpr std::string_view kCountryCodes =
     "sx sy sz tc td tf tg th tj tk tl tm tn to tr tt tv tw tz ua ug um us uy uz va vc ve vg vi "
     "vn vu wf ws ye yt za zm zw";
 
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+bool is_lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
 
 }  // namespace
 
@@ -34,7 +40,8 @@ bool is_name(std::string_view text) {
 bool is_display_name(std::string_view text) {
   if (text.size() < 2 || text.size() > 63) return false;
   for (char c : text) {
-    // In the contract's pattern "[ ,-.0-9A-Za-z]" the part ",-." is a range: comma, hyphen, full stop.
+    // In the contract's pattern "[ ,-.0-9A-Za-z]" the part ",-." is a range: comma, hyphen, full
+    // stop.
     if (!is_lower(c) && !is_upper(c) && !is_digit(c) && c != ' ' && !(c >= ',' && c <= '.')) {
       return false;
     }

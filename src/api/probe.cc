@@ -16,9 +16,12 @@ struct ProbeDefaults {
 
 ProbeDefaults defaults_of(ProbeKind kind) {
   switch (kind) {
-    case ProbeKind::Liveness: return {0, 10, 30, 1, 3};
-    case ProbeKind::Readiness: return {0, 1, 1, 1, 3};
-    case ProbeKind::Startup: return {0, 3, 10, 2, 15};
+    case ProbeKind::Liveness:
+      return {0, 10, 30, 1, 3};
+    case ProbeKind::Readiness:
+      return {0, 1, 1, 1, 3};
+    case ProbeKind::Startup:
+      return {0, 3, 10, 2, 15};
   }
   return {};
 }

@@ -57,11 +57,12 @@ struct Probe {
   std::optional<ProbeGrpc> grpc;
   bool operator==(const Probe&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Probe, (), (initial_delay_seconds, period_seconds, timeout_seconds,
-                                  success_threshold, failure_threshold, exec, http, tcp, grpc))
+BOOST_DESCRIBE_STRUCT(Probe, (),
+                      (initial_delay_seconds, period_seconds, timeout_seconds, success_threshold,
+                       failure_threshold, exec, http, tcp, grpc))
 
-// Checks ranges and fills the defaults of the kind; an http probe gets one harmless header if it has none, because
-// published clients refuse an empty list in our answers.
+// Checks ranges and fills the defaults of the kind; an http probe gets one harmless header if it
+// has none, because published clients refuse an empty list in our answers.
 void complete_probe(Probe& probe, ProbeKind kind, const JsonPath& path, JsonProblems& problems);
 
 }  // namespace mesclun::api

@@ -11,17 +11,28 @@ namespace {
 
 ErrorCode code_of_status(int status) {
   switch (status) {
-    case 400: return ErrorCode::InvalidArgument;
-    case 401: return ErrorCode::Unauthenticated;
-    case 403: return ErrorCode::PermissionDenied;
-    case 404: return ErrorCode::NotFound;
-    case 408: return ErrorCode::DeadlineExceeded;
-    case 413: return ErrorCode::OutOfRange;
-    case 429: return ErrorCode::ResourceExhausted;
-    case 501: return ErrorCode::Unimplemented;
-    case 503: return ErrorCode::Unavailable;
-    case 504: return ErrorCode::DeadlineExceeded;
-    default: return ErrorCode::Internal;
+    case 400:
+      return ErrorCode::InvalidArgument;
+    case 401:
+      return ErrorCode::Unauthenticated;
+    case 403:
+      return ErrorCode::PermissionDenied;
+    case 404:
+      return ErrorCode::NotFound;
+    case 408:
+      return ErrorCode::DeadlineExceeded;
+    case 413:
+      return ErrorCode::OutOfRange;
+    case 429:
+      return ErrorCode::ResourceExhausted;
+    case 501:
+      return ErrorCode::Unimplemented;
+    case 503:
+      return ErrorCode::Unavailable;
+    case 504:
+      return ErrorCode::DeadlineExceeded;
+    default:
+      return ErrorCode::Internal;
   }
 }
 

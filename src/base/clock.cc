@@ -7,6 +7,13 @@
 
 namespace mesclun {
 
+Task<Result<>> Clock::sleep_until(TimePoint when) {
+  if (co_await cancel_requested()) co_return Error::cancelled();
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  if (!co_await wait_on(timer, when)) co_return Error::cancelled();
+  co_return Result<>();
+}
+
 std::string format_rfc3339(WallTime time) {
   const auto day = std::chrono::floor<std::chrono::days>(time);
   const std::chrono::year_month_day date{day};

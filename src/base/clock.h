@@ -2,6 +2,7 @@
 // moves.
 #pragma once
 
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -32,8 +33,11 @@ class Clock {
   virtual TimePoint now() const = 0;
   virtual WallTime wall_now() const = 0;
   // Cancelled is the only error.
-  virtual Task<Result<>> sleep_until(TimePoint when) = 0;
+  Task<Result<>> sleep_until(TimePoint when);
   Task<Result<>> sleep_for(Duration length) { return sleep_until(now() + length); }
+  // The building block of all waits: true when `when` has come, false when somebody cancelled
+  // `timer` or the task before. `timer` is the caller's, for this wait only.
+  virtual Task<bool> wait_on(asio::steady_timer& timer, TimePoint when) = 0;
 };
 
 // RFC 3339 in UTC with seven decimals, as the contract's examples have it:

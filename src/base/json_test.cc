@@ -46,7 +46,7 @@ TEST(Json, ReadsAndWritesNestedStructs) {
   const Outer outer = from_json_text<Outer>(text).value();
   EXPECT_EQ(outer.inner.cpu, 2);
   EXPECT_EQ(outer.list.at(0).note, "n");
-  EXPECT_EQ(outer.color, Color::Green);
+  EXPECT_EQ(*outer.color, Color::Green);
   EXPECT_TRUE(outer.replicas.has_value());
   EXPECT_EQ(to_json_text(outer), text);
 }

@@ -18,11 +18,10 @@ class Notify {
   explicit Notify(const asio::any_io_executor& executor) : timer_(executor) {
     timer_.expires_at(asio::steady_timer::time_point::max());
   }
+  Notify(const Notify&) = delete;
+  Notify& operator=(const Notify&) = delete;
 
-  void notify_all() {
-    ++generation_;
-    timer_.cancel();
-  }
+  void notify_all();
   // Fails with Cancelled only. Wakes for notifications after the call, not for earlier ones.
   Task<Result<>> wait();
   // Also ends, without error, at `when`.
@@ -30,7 +29,17 @@ class Notify {
   const asio::any_io_executor executor() { return timer_.get_executor(); }
 
  private:
+  // A wait with an end has a timer of its own, in the frame of its task.
+  struct TimedWait {
+    explicit TimedWait(const asio::any_io_executor& executor) : timer(executor) {}
+    asio::steady_timer timer;
+    TimedWait* next = nullptr;
+    TimedWait* previous = nullptr;
+  };
+  void unlink(TimedWait& wait);
+
   asio::steady_timer timer_;
+  TimedWait* timed_ = nullptr;
   uint64_t generation_ = 0;
 };
 

@@ -11,7 +11,7 @@ class RealClock final : public Clock {
  public:
   TimePoint now() const override;
   WallTime wall_now() const override;
-  Task<Result<>> sleep_until(TimePoint when) override;
+  Task<bool> wait_on(asio::steady_timer& timer, TimePoint when) override;
 };
 
 }  // namespace mesclun

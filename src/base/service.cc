@@ -30,13 +30,14 @@ int run_service(std::function<Task<Result<>>(asio::io_context&)> body) {
   Result<> result;
   {
     Scope scope(io.get_executor(), "main");
-    asio::signal_set signals(io, SIGINT, SIGTERM);
+    asio::signal_set signals(io, SIGINT, SIGTERM, SIGHUP);
     bool ended = false;
     bool asked = false;
     std::function<void()> listen = [&] {
       signals.async_wait([&](boost::system::error_code error, int number) {
         if (error) return;
-        if (asked) ::_exit(128 + number);
+        // A parent or terminal that went away asks once; only a person insists.
+        if (asked && number != SIGHUP) ::_exit(128 + number);
         asked = true;
         scope.cancel();
         listen();

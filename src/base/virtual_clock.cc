@@ -5,19 +5,20 @@
 
 namespace mesclun {
 
-Task<Result<>> VirtualClock::sleep_until(TimePoint when) {
-  if (co_await cancel_requested()) co_return Error::cancelled();
-  auto sleeper = std::make_shared<Sleeper>(co_await asio::this_coro::executor);
+Task<bool> VirtualClock::wait_on(asio::steady_timer& timer, TimePoint when) {
   // A timer that never fires is Asio's cheapest thing to wait for that also obeys cancellation.
-  sleeper->timer.expires_at(asio::steady_timer::time_point::max());
+  timer.expires_at(asio::steady_timer::time_point::max());
+  bool woken = false;
   const auto key = std::pair(std::max(when, now_), sequence_++);
-  sleepers_.emplace(key, sleeper);
-  co_await sleeper->timer.async_wait(asio::as_tuple(asio::use_awaitable));
-  if (!sleeper->woken) {
-    sleepers_.erase(key);
-    co_return Error::cancelled();
-  }
-  co_return Result<>();
+  // The guard also covers a frame that is destroyed while it waits.
+  struct Entry {
+    VirtualClock& clock;
+    std::pair<TimePoint, uint64_t> at;
+    ~Entry() { clock.sleepers_.erase(at); }
+  } const entry{*this, key};
+  sleepers_.emplace(key, Sleeper{&timer, &woken});
+  co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  co_return woken;
 }
 
 void VirtualClock::run_ready() {
@@ -34,10 +35,10 @@ bool VirtualClock::step(TimePoint end) {
   }
   auto first = sleepers_.begin();
   now_ = first->first.first;
-  const std::shared_ptr<Sleeper> sleeper = first->second;
+  const Sleeper sleeper = first->second;
   sleepers_.erase(first);
-  sleeper->woken = true;
-  sleeper->timer.cancel();
+  *sleeper.woken = true;
+  sleeper.timer->cancel();
   run_ready();
   return true;
 }

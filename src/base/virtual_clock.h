@@ -3,9 +3,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <map>
-#include <memory>
 
 #include "base/clock.h"
 
@@ -24,7 +22,7 @@ class VirtualClock final : public Clock {
     return WallTime(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)) +
            (now_ - TimePoint(std::chrono::hours(1)));
   }
-  Task<Result<>> sleep_until(TimePoint when) override;
+  Task<bool> wait_on(asio::steady_timer& timer, TimePoint when) override;
 
   // Runs handlers and moves time until nothing sleeps before `end` and nothing is ready; then it is
   // `end`.
@@ -44,17 +42,17 @@ class VirtualClock final : public Clock {
   }
 
  private:
+  // Both live in the frame of the waiting task, which takes the entry away if it ends early.
   struct Sleeper {
-    explicit Sleeper(const asio::any_io_executor& executor) : timer(executor) {}
-    asio::steady_timer timer;
-    bool woken = false;
+    asio::steady_timer* timer;
+    bool* woken;
   };
   bool step(TimePoint end);
 
   asio::io_context& io_;
   TimePoint now_ = TimePoint(std::chrono::hours(1));
   uint64_t sequence_ = 0;
-  std::map<std::pair<TimePoint, uint64_t>, std::shared_ptr<Sleeper>> sleepers_;
+  std::map<std::pair<TimePoint, uint64_t>, Sleeper> sleepers_;
 };
 
 }  // namespace mesclun

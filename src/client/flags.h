@@ -22,10 +22,14 @@ inline CLI::Option* add_context_flag(CLI::App& app, const std::string& flag, std
 }
 
 inline void add_output_flag(CLI::App& app, OutputFormat& format) {
-  static const std::map<std::string, OutputFormat> kFormats{{"table", OutputFormat::Table},
-                                                            {"json", OutputFormat::Json}};
-  app.add_option("-o,--output", format, "What to print: for people, or the API's own JSON")
-      ->transform(CLI::CheckedTransformer(kFormats).description(""))
+  const auto set = [&format](const std::string& text) {
+    if (text != "table" && text != "json") {
+      throw CLI::ValidationError("--output", "must be table or json, not '" + text + "'");
+    }
+    format = text == "json" ? OutputFormat::Json : OutputFormat::Table;
+  };
+  app.add_option_function<std::string>("-o,--output", set,
+                                       "What to print: for people, or the API's own JSON")
       ->type_name("table|json")
       ->default_str("table");
 }

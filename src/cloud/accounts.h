@@ -38,7 +38,8 @@ struct ApiKey {
   bool is_operator = false;
   int64_t create_time = 0;
 };
-BOOST_DESCRIBE_STRUCT(ApiKey, (), (id, user, key_sha256, organization_ids, is_operator, create_time))
+BOOST_DESCRIBE_STRUCT(ApiKey, (),
+                      (id, user, key_sha256, organization_ids, is_operator, create_time))
 
 // Runs on: the cloud's loop.
 // Errors:  AlreadyExists (name_conflict), NotFound, InvalidArgument with the field, Unavailable.
@@ -76,11 +77,11 @@ class Accounts {
   Clock& clock_;
   Random& random_;
   store::Database& database_;
-  std::map<std::string, Organization> organizations_;  // by name
-  std::map<std::string, std::string> organization_names_;  // id -> name
+  std::map<std::string, Organization> organizations_;                // by name
+  std::map<std::string, std::string> organization_names_;            // id -> name
   std::map<std::pair<std::string, std::string>, Project> projects_;  // (organization id, name)
-  std::map<std::string, ApiKey> keys_;              // by id
-  std::map<std::string, std::string> key_ids_;  // hash -> id
+  std::map<std::string, ApiKey> keys_;                               // by id
+  std::map<std::string, std::string> key_ids_;                       // hash -> id
 };
 
 }  // namespace mesclun::cloud

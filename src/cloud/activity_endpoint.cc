@@ -1,5 +1,5 @@
-// Events with their reasons and the output of containers: what the public contract has no place for,
-// beside it under /api/mesclun.
+// Events with their reasons and the output of containers: what the public contract has no place
+// for, beside it under /api/mesclun.
 #include "cloud/fleet_table.h"
 #include "cloud/public_api.h"
 

@@ -9,7 +9,9 @@ constexpr std::string_view kMesclun = "/api/mesclun/";
 constexpr std::string_view kOperator = "/api/operator/";
 constexpr std::string_view kKeySet = "/.well-known/workload-jwks.json";
 
-HttpResponse refuse(const Error& error) { return problem_answer(error); }
+HttpResponse refuse(const Error& error) {
+  return problem_answer(error);
+}
 
 std::string after(std::string_view path, std::string_view prefix) {
   return std::string(path.substr(prefix.size()));
@@ -33,10 +35,12 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
                  }),
       public_api_(executor, clock, database, accounts_, fleet_loop_, logs_, settings.api),
       operator_api_(accounts_, fleet_loop_, [this] { route_hub_.publish_keys(); }),
-      api_server_(executor, clock, "api", settings.http,
-                  [this](HttpRequest request) { return handle_api(std::move(request)); }, refuse),
-      node_server_(executor, clock, "nodes", settings.http,
-                   [this](HttpRequest request) { return handle_node(std::move(request)); }, refuse),
+      api_server_(
+          executor, clock, "api", settings.http,
+          [this](HttpRequest request) { return handle_api(std::move(request)); }, refuse),
+      node_server_(
+          executor, clock, "nodes", settings.http,
+          [this](HttpRequest request) { return handle_node(std::move(request)); }, refuse),
       loops_(executor, "cloud") {}
 
 Task<Result<>> Cloud::start() {
@@ -86,8 +90,7 @@ Task<HttpResponse> Cloud::handle_node(HttpRequest request) {
   }
   const std::string_view protocol = session ? link::kSessionProtocol : link::kTunnelProtocol;
   if (!request.head.headers.has_token("Upgrade", protocol)) {
-    co_return problem_answer(
-        Error::invalid(fmt::format("ask for an upgrade to {}", protocol)));
+    co_return problem_answer(Error::invalid(fmt::format("ask for an upgrade to {}", protocol)));
   }
   HttpResponse response{.status = 101};
   response.headers.add("Connection", "Upgrade");
@@ -114,7 +117,11 @@ void Cloud::send_desired(const std::string& node_id, int64_t session,
 void Cloud::acknowledge(const std::string& node_id, int64_t session, int64_t sequence) {
   node_hub_.acknowledge(node_id, session, sequence);
 }
-void Cloud::publish(const std::vector<link::Route>& routes) { route_hub_.publish(routes); }
-void Cloud::events_added(const std::set<std::string>&) { public_api_.events_added(); }
+void Cloud::publish(const std::vector<link::Route>& routes) {
+  route_hub_.publish(routes);
+}
+void Cloud::events_added(const std::set<std::string>&) {
+  public_api_.events_added();
+}
 
 }  // namespace mesclun::cloud

@@ -7,7 +7,8 @@
 namespace mesclun::cloud {
 
 void add_cloud_settings(CLI::App& app, CloudHostSettings& settings) {
-  add_setting(app, "--data", settings.data, "Folder of the databases and secrets; one process each");
+  add_setting(app, "--data", settings.data,
+              "Folder of the databases and secrets; one process each");
   add_setting(app, "--api", settings.api, "Where the HTTP API listens (paths under /api/public)");
   add_setting(app, "--nodes-listen", settings.nodes,
               "Where agents and gateways dial in, for sessions and tunnels");

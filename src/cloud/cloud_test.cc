@@ -255,7 +255,8 @@ TEST_F(CloudWithNode, InstancesAreListedChangedAndMoved) {
   const std::string path = "acme/projects/web/containers/ocr/instances/";
   const std::string id(instance.at("id").as_string());
   EXPECT_EQ(call("GET", path + machine_id_).status, 200) << "a machine id will do";
-  EXPECT_EQ(read(call("PATCH", path + id, R"({"deletion_cost": 9})"))["deletion_cost"].as_int64(), 9);
+  EXPECT_EQ(read(call("PATCH", path + id, R"({"deletion_cost": 9})"))["deletion_cost"].as_int64(),
+            9);
   EXPECT_EQ(call("PATCH", path + id, R"({"ready": true})").status, 400);
   EXPECT_EQ(call("POST", path + id + "/reallocate").status, 202);
   EXPECT_EQ(call("POST", path + std::string(kNilUuid) + "/restart").status, 404);
@@ -285,7 +286,8 @@ TEST_F(CloudTest, AStrangerIsToldWhyAndSentAway) {
   struct Stranger {
     static Task<Result<>> knock(link::Session& session) {
       link::Hello hello{.machine_id = "11111111-1111-4111-8111-111111111111",
-                        .node_secret = "sixteen letters or more", .join_token = "guess"};
+                        .node_secret = "sixteen letters or more",
+                        .join_token = "guess"};
       hello.facts.cpu = 1;
       hello.facts.memory_mb = 1;
       const link::Message first = hello;

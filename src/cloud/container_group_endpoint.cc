@@ -77,14 +77,14 @@ PublicApi::Answer PublicApi::groups(HttpRequest request, Target target) {
 
 PublicApi::Answer PublicApi::list_groups(ProjectIdentity project, std::string user_agent) {
   CO_TRY(json::object list, co_await ask<json::object>([=](Fleet& fleet, Moment) {
-    json::array items;
-    for (const Group* group : fleet.groups_of(project.project_id)) {
-      items.push_back(group_document(fleet, *group, user_agent));
-    }
-    json::object out;
-    out["items"] = std::move(items);
-    return Result<json::object>(std::move(out));
-  }));
+           json::array items;
+           for (const Group* group : fleet.groups_of(project.project_id)) {
+             items.push_back(group_document(fleet, *group, user_agent));
+           }
+           json::object out;
+           out["items"] = std::move(items);
+           return Result<json::object>(std::move(out));
+         }));
   co_return json_answer(200, std::move(list));
 }
 
@@ -102,11 +102,12 @@ PublicApi::Answer PublicApi::create_group(HttpRequest request, ProjectIdentity p
     return {};
   };
   CO_TRY_DO(co_await loop_.submit(std::move(create)));
-  CO_TRY(json::object made, co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
-    const Group* group = fleet.find_group(project.project_id, name);
-    if (group == nullptr) return no_such_group(name);
-    return group_document(fleet, *group, user_agent);
-  }));
+  CO_TRY(json::object made,
+         co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
+           const Group* group = fleet.find_group(project.project_id, name);
+           if (group == nullptr) return no_such_group(name);
+           return group_document(fleet, *group, user_agent);
+         }));
   HttpResponse response = json_answer(201, std::move(made));
   response.headers.add("Location",
                        fmt::format("/organizations/{}/projects/{}/containers/{}",
@@ -129,11 +130,12 @@ PublicApi::Answer PublicApi::one_group(HttpRequest request, ProjectIdentity proj
     co_return empty_answer(202);
   }
   const std::string user_agent = user_agent_of(request);
-  CO_TRY(json::object found, co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
-    const Group* group = fleet.find_group(project.project_id, name);
-    if (group == nullptr) return no_such_group(name);
-    return group_document(fleet, *group, user_agent);
-  }));
+  CO_TRY(json::object found,
+         co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
+           const Group* group = fleet.find_group(project.project_id, name);
+           if (group == nullptr) return no_such_group(name);
+           return group_document(fleet, *group, user_agent);
+         }));
   co_return json_answer(200, std::move(found));
 }
 
@@ -152,11 +154,12 @@ PublicApi::Answer PublicApi::patch_group(HttpRequest request, ProjectIdentity pr
   };
   CO_TRY_DO(co_await loop_.submit(std::move(patch)));
   const std::string user_agent = user_agent_of(request);
-  CO_TRY(json::object changed, co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
-    const Group* group = fleet.find_group(project.project_id, name);
-    if (group == nullptr) return no_such_group(name);
-    return group_document(fleet, *group, user_agent);
-  }));
+  CO_TRY(json::object changed,
+         co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
+           const Group* group = fleet.find_group(project.project_id, name);
+           if (group == nullptr) return no_such_group(name);
+           return group_document(fleet, *group, user_agent);
+         }));
   HttpResponse response = json_answer(200, std::move(changed));
   const auto accept = request.head.headers.find("Accept");
   const bool named = accept && (accept->find(kMergePatch) != std::string_view::npos ||
@@ -175,8 +178,7 @@ PublicApi::Answer PublicApi::group_action(HttpRequest request, ProjectIdentity p
       return Error{ErrorCode::FailedPrecondition, "the container group is being deleted",
                    "invalid_state"};
     }
-    return action == "start" ? fleet.start_group(group->id, now)
-                             : fleet.stop_group(group->id, now);
+    return action == "start" ? fleet.start_group(group->id, now) : fleet.stop_group(group->id, now);
   };
   CO_TRY_DO(co_await loop_.submit(std::move(act)));
   co_return empty_answer(202);
@@ -184,10 +186,10 @@ PublicApi::Answer PublicApi::group_action(HttpRequest request, ProjectIdentity p
 
 PublicApi::Answer PublicApi::system_logs(ProjectIdentity project, std::string name) {
   CO_TRY(const Group group, co_await ask<Group>([=](Fleet& fleet, Moment) -> Result<Group> {
-    const Group* found = fleet.find_group(project.project_id, name);
-    if (found == nullptr) return no_such_group(name);
-    return *found;
-  }));
+           const Group* found = fleet.find_group(project.project_id, name);
+           if (found == nullptr) return no_such_group(name);
+           return *found;
+         }));
   auto loaded = std::make_shared<std::vector<Event>>();
   const std::string id = group.id;
   store::Body body = [loaded, id](store::Transaction& tx) -> Result<> {

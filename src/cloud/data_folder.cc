@@ -39,9 +39,10 @@ Result<FolderLock> FolderLock::take(const std::string& folder) {
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
   if (failure) {
-    return Error::unavailable(fmt::format("cannot make the data folder {}: {}; choose another one "
-                                          "with --data",
-                                          folder, failure.message()));
+    return Error::unavailable(
+        fmt::format("cannot make the data folder {}: {}; choose another one "
+                    "with --data",
+                    folder, failure.message()));
   }
   const std::string path = folder + "/lock";
   const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -73,9 +74,9 @@ Result<> write_private_file(const std::string& path, const std::string& text) {
   const std::string temporary = path + ".new";
   const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (descriptor < 0) return system_error("write", temporary);
-  const bool written = write(descriptor, text.data(), text.size()) ==
-                           static_cast<ssize_t>(text.size()) &&
-                       fsync(descriptor) == 0;
+  const bool written =
+      write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+      fsync(descriptor) == 0;
   const Error failed = written ? Error{} : system_error("write", temporary);
   close(descriptor);
   if (!written) return failed;

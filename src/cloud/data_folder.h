@@ -1,4 +1,5 @@
-// The cloud's folder: one process at a time, its databases, and the secrets made at its first start.
+// The cloud's folder: one process at a time, its databases, and the secrets made at its first
+// start.
 #pragma once
 
 #include <memory>

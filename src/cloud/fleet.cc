@@ -90,7 +90,9 @@ void Fleet::changed(Group& group) {
   dirty_groups_.insert(group.id);
 }
 
-void Fleet::changed(Node& node) { changes_.nodes[node.id] = node; }
+void Fleet::changed(Node& node) {
+  changes_.nodes[node.id] = node;
+}
 
 void Fleet::erase(const std::string& allocation_id) {
   const auto found = allocations_.find(allocation_id);
@@ -167,6 +169,8 @@ void Fleet::add_event(const Allocation& allocation, std::string name, std::strin
   event.detail = std::move(detail);
 }
 
-FleetChanges Fleet::take_changes() { return std::exchange(changes_, {}); }
+FleetChanges Fleet::take_changes() {
+  return std::exchange(changes_, {});
+}
 
 }  // namespace mesclun::cloud

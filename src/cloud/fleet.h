@@ -12,10 +12,10 @@
 namespace mesclun::cloud {
 
 struct FleetSettings {
-  Duration node_grace = 20s;               // from the last sign of life to the replacement
+  Duration node_grace = 20s;                    // from the last sign of life to the replacement
   Duration exclusion = std::chrono::hours(48);  // after a reallocation or a bad end
-  Duration retry_elsewhere = 60s;          // after an end without blame, so that another node is tried
-  std::string zone = "localhost";          // groups are reached at NAME.zone
+  Duration retry_elsewhere = 60s;  // after an end without blame, so that another node is tried
+  std::string zone = "localhost";  // groups are reached at NAME.zone
 };
 
 // Everything that is stored, for a start or a reload.
@@ -60,7 +60,8 @@ class Fleet {
   // Forgets all but live sessions, and takes over the snapshot. Nodes count as heard at `now`.
   void restore(FleetSnapshot snapshot, Moment now);
 
-  // ---- what people ask for (fleet_groups.cc). They check first and change nothing on an error. ----
+  // ---- what people ask for (fleet_groups.cc). They check first and change nothing on an error.
+  // ----
   Result<std::string> create_group(const ProjectIdentity& project, api::GroupSpec spec,
                                    int32_t replicas_quota, Moment now);
   Result<> patch_group(const std::string& group_id, const api::GroupChange& change,
@@ -124,7 +125,8 @@ class Fleet {
   void release(Allocation& allocation, Moment now);
   void changed(Group& group);
   void changed(Node& node);
-  void exclude(const std::string& group_id, const std::string& node_id, Duration length, Moment now);
+  void exclude(const std::string& group_id, const std::string& node_id, Duration length,
+               Moment now);
   void add_event(const Group& group, std::string name, std::string detail, Moment now);
   void add_event(const Allocation& allocation, std::string name, std::string detail, Moment now);
 

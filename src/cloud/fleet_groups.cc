@@ -59,7 +59,8 @@ Result<std::string> Fleet::create_group(const ProjectIdentity& project, api::Gro
   if (spec.networking) made.dns = new_dns(spec.name);
   made.spec = std::move(spec);
   made.create_time = made.update_time = to_unix_nanos(now.wall);
-  // The process runtime pulls nothing, so the preparation of an image (state pending) takes no time.
+  // The process runtime pulls nothing, so the preparation of an image (state pending) takes no
+  // time.
   made.status = api::GroupStatus::Stopped;
   const std::string id = made.id;
   group_ids_[key] = id;

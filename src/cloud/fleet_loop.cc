@@ -44,13 +44,8 @@ Task<Result<>> FleetLoop::run() {
   for (;;) CO_TRY_DO(co_await turn());
 }
 
-Task<Result<>> FleetLoop::turn() {
-  const TimePoint deadline = fleet_.next_deadline(now());
-  while (waiting_.empty() && clock_.now() < deadline) {
-    CO_TRY_DO(co_await arrived_.wait_until(clock_, deadline));
-  }
+std::vector<std::shared_ptr<FleetLoop::Pending>> FleetLoop::decide(Moment moment) noexcept {
   std::vector<std::shared_ptr<Pending>> taken;
-  const Moment moment = now();
   while (!waiting_.empty() && taken.size() < kCommandsOfTurnMax) {
     const std::shared_ptr<Pending> pending = std::move(waiting_.front());
     waiting_.pop_front();
@@ -58,6 +53,15 @@ Task<Result<>> FleetLoop::turn() {
     taken.push_back(pending);
   }
   fleet_.reconcile(moment);
+  return taken;
+}
+
+Task<Result<>> FleetLoop::turn() {
+  const TimePoint deadline = fleet_.next_deadline(now());
+  while (waiting_.empty() && clock_.now() < deadline) {
+    CO_TRY_DO(co_await arrived_.wait_until(clock_, deadline));
+  }
+  const std::vector<std::shared_ptr<Pending>> taken = decide(now());
   const auto changes = std::make_shared<const FleetChanges>(fleet_.take_changes());
   const Result<> stored = co_await commit(changes);
   if (!stored && stored.code() == ErrorCode::Cancelled) co_return stored;

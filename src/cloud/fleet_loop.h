@@ -22,7 +22,8 @@ class FleetListener {
 };
 
 // Runs on:  the cloud's loop.
-// Promise:  what submit() answered without error is stored. Commands run one after the other, in the
+// Promise:  what submit() answered without error is stored. Commands run one after the other, in
+// the
 //           order of the calls.
 // Errors:   the command's own; Unavailable when the commit failed: nothing of the command remains
 //           then; ResourceExhausted when 10,000 commands wait.
@@ -56,6 +57,9 @@ class FleetLoop {
   };
 
   Task<Result<>> turn();
+  // Runs commands and rules. An exception out of them is a broken invariant and ends the process:
+  // the store has the truth, and a restart reads it.
+  std::vector<std::shared_ptr<Pending>> decide(Moment moment) noexcept;
   Task<Result<>> commit(std::shared_ptr<const FleetChanges> changes);
   void tell(const FleetChanges& changes);
 

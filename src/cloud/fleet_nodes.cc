@@ -8,10 +8,13 @@ namespace {
 
 api::InstanceState public_state(link::RunState state) {
   switch (state) {
-    case link::RunState::Creating: return api::InstanceState::Creating;
-    case link::RunState::Running: return api::InstanceState::Running;
+    case link::RunState::Creating:
+      return api::InstanceState::Creating;
+    case link::RunState::Running:
+      return api::InstanceState::Running;
     case link::RunState::Stopping:
-    case link::RunState::Ended: return api::InstanceState::Stopping;
+    case link::RunState::Ended:
+      return api::InstanceState::Stopping;
   }
   return api::InstanceState::Creating;
 }
@@ -75,9 +78,12 @@ void Fleet::node_reported(const std::string& node_id, int64_t session, const lin
   if (first) {
     changes_.desired.insert(node_id);
     place_again_ = true;
+    // The first report begins after what was acknowledged, perhaps by a cloud of before.
+    from.acknowledged = std::max(from.acknowledged, report.events_after);
   }
 
   for (const link::InstanceEvent& told : report.events) {
+    if (report.events_after > from.acknowledged) break;
     if (told.sequence <= from.acknowledged) continue;
     from.acknowledged = told.sequence;
     changed(from);
@@ -127,8 +133,7 @@ void Fleet::apply_report(Node& node, Allocation& allocation, const link::Instanc
   if (report.deletion_cost_change >= allocation.deletion_cost_change) {
     allocation.deletion_cost = report.deletion_cost;
   }
-  allocation.state =
-      allocation.stop ? api::InstanceState::Stopping : public_state(report.state);
+  allocation.state = allocation.stop ? api::InstanceState::Stopping : public_state(report.state);
   allocation.started = report.started;
   allocation.ready = report.ready && !allocation.stop;
   allocation.update_time = report.update_time;
@@ -174,7 +179,8 @@ void Fleet::end_run(Allocation& allocation, const link::InstanceReport& report, 
               report.exclude_node ? settings_.exclusion : settings_.retry_elsewhere, now);
       break;
     case link::RunOutcome::Stopped:
-    case link::RunOutcome::None: break;
+    case link::RunOutcome::None:
+      break;
   }
   erase(allocation.id);
 }

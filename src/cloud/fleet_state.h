@@ -34,12 +34,13 @@ struct Group {
   int64_t delete_time = 0;  // deleted: shown until its last instance is gone, then a tombstone
   bool gone = false;        // a tombstone: only keeps name and dns taken
 };
-BOOST_DESCRIBE_STRUCT(Group, (), (id, organization_id, organization_name, project_id, project_name,
-                                  spec, dns, version, started, status, description, create_time,
-                                  update_time, start_time, finish_time, delete_time, gone))
+BOOST_DESCRIBE_STRUCT(Group, (),
+                      (id, organization_id, organization_name, project_id, project_name, spec, dns,
+                       version, started, status, description, create_time, update_time, start_time,
+                       finish_time, delete_time, gone))
 
-// One replica, placed on a node or waiting for one. Its public face is an instance, whose id changes
-// with every run.
+// One replica, placed on a node or waiting for one. Its public face is an instance, whose id
+// changes with every run.
 //
 //   waiting (no node) -> Creating -> Running -> Stopping -> row erased
 //                          any placed state -> lost (its node went silent) -> taken back, or erased
@@ -49,18 +50,18 @@ struct Allocation {
   std::string group_id;
   std::string node_id;  // empty: waiting
   std::string instance_id;
-  int32_t version = 1;         // wanted
-  int32_t run = 1;             // wanted
+  int32_t version = 1;  // wanted
+  int32_t run = 1;      // wanted
   link::RunAction run_action = link::RunAction::Recreate;
   bool run_by_user = false;
   bool stop = false;  // to be ended; no longer counts as a replica
   bool lost = false;  // its node is silent beyond the grace and its slot has another allocation
   api::InstanceState state = api::InstanceState::Allocating;
   link::RunOutcome outcome = link::RunOutcome::None;  // Succeeded or Failed: the replica is done
-  int32_t actual_version = 0;  // reported
-  int32_t actual_run = 0;      // reported
-  bool started = false;        // reported
-  bool ready = false;          // reported
+  int32_t actual_version = 0;                         // reported
+  int32_t actual_run = 0;                             // reported
+  bool started = false;                               // reported
+  bool ready = false;                                 // reported
   int32_t deletion_cost = 0;
   int32_t deletion_cost_change = 0;  // grows when REST sets it
   int64_t create_time = 0;
@@ -80,11 +81,11 @@ struct Allocation {
            actual_run >= run;
   }
 };
-BOOST_DESCRIBE_STRUCT(Allocation, (), (id, slot, group_id, node_id, instance_id, version, run,
-                                       run_action, run_by_user, stop, lost, state, outcome,
-                                       actual_version, actual_run, started, ready, deletion_cost,
-                                       deletion_cost_change, create_time, update_time,
-                                       running_since))
+BOOST_DESCRIBE_STRUCT(Allocation, (),
+                      (id, slot, group_id, node_id, instance_id, version, run, run_action,
+                       run_by_user, stop, lost, state, outcome, actual_version, actual_run, started,
+                       ready, deletion_cost, deletion_cost_change, create_time, update_time,
+                       running_since))
 
 // A machine. What is live of it (its session) is learned anew after a restart of the cloud.
 struct Node {
@@ -97,17 +98,17 @@ struct Node {
   int64_t last_heard_time = 0;  // wall time, as of the last change of its session
 
   // Not stored.
-  int64_t session = 0;        // 0: none
-  bool reported = false;      // in this session
+  int64_t session = 0;    // 0: none
+  bool reported = false;  // in this session
   bool silent_beyond_grace = false;
   TimePoint last_heard{};
-  int64_t revision = 0;       // of the Desired that was sent last
+  int64_t revision = 0;  // of the Desired that was sent last
   int64_t revision_applied = 0;
 
   bool online() const { return session != 0 && reported; }
 };
-BOOST_DESCRIBE_STRUCT(Node, (), (id, secret_sha256, facts, mode, acknowledged, join_time,
-                                 last_heard_time))
+BOOST_DESCRIBE_STRUCT(Node, (),
+                      (id, secret_sha256, facts, mode, acknowledged, join_time, last_heard_time))
 
 // The node is not offered to the group before `until`.
 struct Exclusion {
@@ -128,14 +129,19 @@ struct Event {
   std::string event_name;
   std::string detail;
 };
-BOOST_DESCRIBE_STRUCT(Event, (), (sequence, group_id, resource_type, instance_id, machine_id,
-                                  version, time, event_name, detail))
+BOOST_DESCRIBE_STRUCT(Event, (),
+                      (sequence, group_id, resource_type, instance_id, machine_id, version, time,
+                       event_name, detail))
 
 // Members that are new in a version are absent from older documents.
-constexpr bool json_has_default(const Group*, std::string_view member) { return member != "id"; }
+constexpr bool json_has_default(const Group*, std::string_view member) {
+  return member != "id";
+}
 constexpr bool json_has_default(const Allocation*, std::string_view member) {
   return member != "id";
 }
-constexpr bool json_has_default(const Node*, std::string_view member) { return member != "id"; }
+constexpr bool json_has_default(const Node*, std::string_view member) {
+  return member != "id";
+}
 
 }  // namespace mesclun::cloud

@@ -25,10 +25,11 @@ Result<> save_allocation(store::Transaction& tx, const std::string& id,
     TRY_DO(tx.execute("DELETE FROM allocation WHERE id = $1", {id}));
     return {};
   }
-  TRY_DO(tx.execute("INSERT INTO allocation (id, group_id, node_id, document) VALUES ($1, $2, $3, $4) "
-                    "ON CONFLICT (id) DO UPDATE SET node_id = excluded.node_id, "
-                    "document = excluded.document",
-                    {id, allocation->group_id, allocation->node_id, to_json_text(*allocation)}));
+  TRY_DO(
+      tx.execute("INSERT INTO allocation (id, group_id, node_id, document) VALUES ($1, $2, $3, $4) "
+                 "ON CONFLICT (id) DO UPDATE SET node_id = excluded.node_id, "
+                 "document = excluded.document",
+                 {id, allocation->group_id, allocation->node_id, to_json_text(*allocation)}));
   return {};
 }
 
@@ -51,28 +52,32 @@ Result<FleetSnapshot> load_fleet(store::Transaction& tx, int64_t now_unix_ns) {
 
 Result<> save_fleet(store::Transaction& tx, const FleetChanges& changes) {
   for (const auto& [id, group] : changes.groups) {
-    TRY_DO(tx.execute("INSERT INTO container_group (id, project_id, name, document) "
-                      "VALUES ($1, $2, $3, $4) "
-                      "ON CONFLICT (id) DO UPDATE SET document = excluded.document",
-                      {id, group.project_id, group.spec.name, to_json_text(group)}));
+    TRY_DO(
+        tx.execute("INSERT INTO container_group (id, project_id, name, document) "
+                   "VALUES ($1, $2, $3, $4) "
+                   "ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+                   {id, group.project_id, group.spec.name, to_json_text(group)}));
   }
   for (const auto& [id, allocation] : changes.allocations) {
     TRY_DO(save_allocation(tx, id, allocation));
   }
   for (const auto& [id, node] : changes.nodes) {
-    TRY_DO(tx.execute("INSERT INTO node (id, document) VALUES ($1, $2) "
-                      "ON CONFLICT (id) DO UPDATE SET document = excluded.document",
-                      {id, to_json_text(node)}));
+    TRY_DO(
+        tx.execute("INSERT INTO node (id, document) VALUES ($1, $2) "
+                   "ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+                   {id, to_json_text(node)}));
   }
   for (const Exclusion& exclusion : changes.exclusions) {
-    TRY_DO(tx.execute("INSERT INTO exclusion (group_id, node_id, until) VALUES ($1, $2, $3) "
-                      "ON CONFLICT (group_id, node_id) DO UPDATE SET until = excluded.until",
-                      {exclusion.group_id, exclusion.node_id, exclusion.until}));
+    TRY_DO(
+        tx.execute("INSERT INTO exclusion (group_id, node_id, until) VALUES ($1, $2, $3) "
+                   "ON CONFLICT (group_id, node_id) DO UPDATE SET until = excluded.until",
+                   {exclusion.group_id, exclusion.node_id, exclusion.until}));
   }
   for (const Event& event : changes.events) {
-    TRY_DO(tx.execute("INSERT INTO event (sequence, group_id, document) VALUES ($1, $2, $3) "
-                      "ON CONFLICT (sequence) DO NOTHING",
-                      {event.sequence, event.group_id, to_json_text(event)}));
+    TRY_DO(
+        tx.execute("INSERT INTO event (sequence, group_id, document) VALUES ($1, $2, $3) "
+                   "ON CONFLICT (sequence) DO NOTHING",
+                   {event.sequence, event.group_id, to_json_text(event)}));
   }
   return {};
 }

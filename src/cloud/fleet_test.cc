@@ -13,7 +13,8 @@ class FleetTest : public testing::Test {
   FleetTest() : fleet_(FleetSettings{}, random_) {}
 
   Moment now() const {
-    return {TimePoint(std::chrono::hours(1)) + passed_, from_unix_nanos(1'800'000'000'000'000'000) + passed_};
+    return {TimePoint(std::chrono::hours(1)) + passed_,
+            from_unix_nanos(1'800'000'000'000'000'000) + passed_};
   }
   void wait(Duration length) { passed_ += length; }
 
@@ -69,12 +70,14 @@ class FleetTest : public testing::Test {
     const FleetChanges changes = fleet_.take_changes();
     for (const Event& event : changes.events) events_.push_back(event.event_name);
     for (const std::string& id : changes.desired) {
-      if (Node* node = fleet_.node(id); node != nullptr && node->online()) node->revision = ++revision_;
+      if (Node* node = fleet_.node(id); node != nullptr && node->online())
+        node->revision = ++revision_;
     }
   }
   std::string create(int32_t replicas, std::string_view extra = "{}") {
     json::value document = merge_patch(parse_json(R"({"name": "ocr", "autostart_policy": true,
-        "container": {"image": "i", "resources": {"cpu": 1, "memory": 1024}}})").value(),
+        "container": {"image": "i", "resources": {"cpu": 1, "memory": 1024}}})")
+                                           .value(),
                                        parse_json(extra).value());
     document.as_object()["replicas"] = replicas;
     const auto spec = api::read_group_spec(document, api::known_gpu_classes());
@@ -200,8 +203,11 @@ TEST_F(LateReturn, AfterTheReplacementServesTheReturnedOneIsStopped) {
   EXPECT_FALSE(fleet_.allocations().contains(first_.id)) << "forgotten once its slot is served";
   join(first_.node_id);
   link::Report late;
-  late.instances.push_back({.allocation_id = first_.id, .instance_id = first_.instance_id,
-                            .state = link::RunState::Running, .started = true, .ready = true});
+  late.instances.push_back({.allocation_id = first_.id,
+                            .instance_id = first_.instance_id,
+                            .state = link::RunState::Running,
+                            .started = true,
+                            .ready = true});
   fleet_.node_reported(first_.node_id, sessions_[first_.node_id], late, now());
   EXPECT_TRUE(fleet_.desired(first_.node_id, 1).assignments.empty()) << "so the node stops it";
   turn();
@@ -262,9 +268,8 @@ TEST_F(FleetTest, ScaleInTakesTheNotRunningThenTheCheapest) {
     ASSERT_TRUE(fleet_.set_deletion_cost(group, running[i], i == 2 ? 1 : 10, now()));
   }
   const auto patch = [&](int32_t replicas) {
-    const auto change = api::patch_group_spec(fleet_.group(group)->spec,
-                                              json::object{{"replicas", replicas}},
-                                              api::known_gpu_classes());
+    const auto change = api::patch_group_spec(
+        fleet_.group(group)->spec, json::object{{"replicas", replicas}}, api::known_gpu_classes());
     ASSERT_TRUE(change);
     ASSERT_TRUE(fleet_.patch_group(group, *change, 500, now()));
     turn();
@@ -348,7 +353,9 @@ TEST_F(FleetTest, ADrainedNodeGivesItsInstancesAway) {
   link::Report report{.revision = fleet_.node(node)->revision, .mode = link::NodeMode::Draining};
   report.instances.push_back({.allocation_id = serving(group)[0]->id,
                               .instance_id = serving(group)[0]->instance_id,
-                              .state = link::RunState::Running, .started = true, .ready = true});
+                              .state = link::RunState::Running,
+                              .started = true,
+                              .ready = true});
   fleet_.node_reported(node, sessions_[node], report, now());
   turn();
   for (const auto& [id, other] : fleet_.nodes()) {

@@ -45,11 +45,19 @@ api::GroupFacts Fleet::facts(const Group& group) const {
     const Allocation& allocation = allocations_.at(id);
     if (allocation.lost || allocation.done()) continue;
     switch (allocation.state) {
-      case api::InstanceState::Allocating: ++facts.counts.allocating_count; break;
+      case api::InstanceState::Allocating:
+        ++facts.counts.allocating_count;
+        break;
       case api::InstanceState::Downloading:
-      case api::InstanceState::Creating: ++facts.counts.creating_count; break;
-      case api::InstanceState::Running: ++facts.counts.running_count; break;
-      case api::InstanceState::Stopping: ++facts.counts.stopping_count; break;
+      case api::InstanceState::Creating:
+        ++facts.counts.creating_count;
+        break;
+      case api::InstanceState::Running:
+        ++facts.counts.running_count;
+        break;
+      case api::InstanceState::Stopping:
+        ++facts.counts.stopping_count;
+        break;
     }
     const bool carries_old = allocation.placed() && !allocation.stop &&
                              allocation.actual_version != 0 &&
@@ -130,8 +138,7 @@ link::Route Fleet::route(const Group& group) const {
   if (!group.spec.networking) return route;
   const api::Networking& networking = *group.spec.networking;
   route.auth = networking.auth;
-  route.least_connections =
-      networking.load_balancer == api::LoadBalancer::LeastNumberOfConnections;
+  route.least_connections = networking.load_balancer == api::LoadBalancer::LeastNumberOfConnections;
   route.single_connection_limit = networking.single_connection_limit;
   route.port = networking.port;
   route.client_request_timeout_ms = networking.client_request_timeout;

@@ -11,7 +11,9 @@ HttpResponse json_answer(int status, const json::value& body) {
   return response;
 }
 
-HttpResponse empty_answer(int status) { return {.status = status}; }
+HttpResponse empty_answer(int status) {
+  return {.status = status};
+}
 
 HttpResponse problem_answer(const Error& error, std::optional<Duration> retry_after) {
   const int status = http_status(error.code);

@@ -10,8 +10,8 @@ Error no_such_group(std::string_view name) {
   return Error::not_found(fmt::format("no container group '{}'", name.substr(0, 100)));
 }
 Error no_such_instance(std::string_view id) {
-  return Error::not_found(fmt::format("no instance '{}'; its id changes with every start",
-                                      id.substr(0, 100)));
+  return Error::not_found(
+      fmt::format("no instance '{}'; its id changes with every start", id.substr(0, 100)));
 }
 
 }  // namespace
@@ -23,17 +23,18 @@ PublicApi::Answer PublicApi::instances(HttpRequest request, Target target) {
   if (path.size() == 3) {
     if (method != "GET") co_return method_not_allowed("GET");
     const std::string name = path[1];
-    CO_TRY(json::object list, co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
-      const Group* group = fleet.find_group(project.project_id, name);
-      if (group == nullptr) return no_such_group(name);
-      json::array items;
-      for (const Allocation* allocation : fleet.instances_of(group->id)) {
-        items.push_back(write_json(fleet.instance_view(*allocation)));
-      }
-      json::object out;
-      out["instances"] = std::move(items);
-      return out;
-    }));
+    CO_TRY(json::object list,
+           co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
+             const Group* group = fleet.find_group(project.project_id, name);
+             if (group == nullptr) return no_such_group(name);
+             json::array items;
+             for (const Allocation* allocation : fleet.instances_of(group->id)) {
+               items.push_back(write_json(fleet.instance_view(*allocation)));
+             }
+             json::object out;
+             out["instances"] = std::move(items);
+             return out;
+           }));
     co_return json_answer(200, std::move(list));
   }
   if (path.size() == 4) {
@@ -45,23 +46,23 @@ PublicApi::Answer PublicApi::instances(HttpRequest request, Target target) {
     }
     co_return method_not_allowed("GET, PATCH");
   }
-  const bool known_action =
-      path.size() == 5 &&
-      (path[4] == "reallocate" || path[4] == "recreate" || path[4] == "restart");
+  const bool known_action = path.size() == 5 && (path[4] == "reallocate" || path[4] == "recreate" ||
+                                                 path[4] == "restart");
   if (!known_action) co_return Error::not_found("there is nothing at this path");
   if (method != "POST") co_return method_not_allowed("POST");
   co_return co_await instance_action(std::move(request), project, path[1], path[3], path[4]);
 }
 
-PublicApi::Answer PublicApi::one_instance(HttpRequest, ProjectIdentity project, std::string group_name,
-                                          std::string instance) {
-  CO_TRY(json::value view, co_await ask<json::value>([=](Fleet& fleet, Moment) -> Result<json::value> {
-    const Group* group = fleet.find_group(project.project_id, group_name);
-    if (group == nullptr) return no_such_group(group_name);
-    const Allocation* found = fleet.find_instance(group->id, instance);
-    if (found == nullptr) return no_such_instance(instance);
-    return write_json(fleet.instance_view(*found));
-  }));
+PublicApi::Answer PublicApi::one_instance(HttpRequest, ProjectIdentity project,
+                                          std::string group_name, std::string instance) {
+  CO_TRY(json::value view,
+         co_await ask<json::value>([=](Fleet& fleet, Moment) -> Result<json::value> {
+           const Group* group = fleet.find_group(project.project_id, group_name);
+           if (group == nullptr) return no_such_group(group_name);
+           const Allocation* found = fleet.find_instance(group->id, instance);
+           if (found == nullptr) return no_such_instance(instance);
+           return write_json(fleet.instance_view(*found));
+         }));
   co_return json_answer(200, view);
 }
 
@@ -86,18 +87,18 @@ PublicApi::Answer PublicApi::instance_action(HttpRequest request, ProjectIdentit
   CO_TRY_DO(read_no_document(request));
   const Organization* organization = accounts_.organization(project.organization_id);
   const api::GroupQuotas& quotas = organization->quotas;
-  const int32_t per_minute = action == "reallocate"
-                                 ? quotas.max_container_group_reallocations_per_minute
-                             : action == "recreate"
-                                 ? quotas.max_container_group_recreates_per_minute
-                                 : quotas.max_container_group_restarts_per_minute;
+  const int32_t per_minute =
+      action == "reallocate" ? quotas.max_container_group_reallocations_per_minute
+      : action == "recreate" ? quotas.max_container_group_recreates_per_minute
+                             : quotas.max_container_group_restarts_per_minute;
   // An instance that does not exist costs nothing of the quota.
   CO_TRY(const bool exists, co_await ask<bool>([=](Fleet& fleet, Moment) -> Result<bool> {
-    const Group* group = fleet.find_group(project.project_id, group_name);
-    if (group == nullptr) return no_such_group(group_name);
-    if (fleet.find_instance(group->id, instance) == nullptr) return no_such_instance(instance);
-    return true;
-  }));
+           const Group* group = fleet.find_group(project.project_id, group_name);
+           if (group == nullptr) return no_such_group(group_name);
+           if (fleet.find_instance(group->id, instance) == nullptr)
+             return no_such_instance(instance);
+           return true;
+         }));
   const std::string bucket = project.organization_id + " " + action;
   if (const auto wait = actions_.take(bucket, clock_.now(), std::max(per_minute, 1));
       exists && (wait || per_minute == 0)) {

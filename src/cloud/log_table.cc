@@ -37,9 +37,10 @@ Task<Result<>> LogTable::run() {
     }
     stored_.notify_all();
     if (dropped_ > 0) {
-      log_warning("logs", "lines of containers were lost",
-                  {{"lines", std::exchange(dropped_, 0)},
-                   {"error", written ? std::string("too many at once") : to_string(written.error())}});
+      log_warning(
+          "logs", "lines of containers were lost",
+          {{"lines", std::exchange(dropped_, 0)},
+           {"error", written ? std::string("too many at once") : to_string(written.error())}});
     }
     CO_TRY_DO(co_await clock_.sleep_for(50ms));
   }
@@ -55,26 +56,26 @@ Task<Result<>> LogTable::write(std::deque<std::pair<std::string, link::LogBatch>
   store::Body body = [shared, prune, now, oldest, lines_max](store::Transaction& tx) -> Result<> {
     for (const auto& [machine_id, batch] : *shared) {
       for (const link::LogLine& line : batch.lines) {
-        TRY_DO(tx.execute("INSERT INTO log_line (group_id, instance_id, machine_id, version, time, "
-                          "receive_time, stream, text) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                          {batch.group_id, batch.instance_id, machine_id, int64_t{batch.version},
-                           line.time, now, line.stream, line.text.substr(0, kTextBytesMax)}));
+        TRY_DO(
+            tx.execute("INSERT INTO log_line (group_id, instance_id, machine_id, version, time, "
+                       "receive_time, stream, text) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                       {batch.group_id, batch.instance_id, machine_id, int64_t{batch.version},
+                        line.time, now, line.stream, line.text.substr(0, kTextBytesMax)}));
       }
     }
     if (!prune) return {};
-    TRY_DO(tx.execute(
-        "DELETE FROM log_line WHERE sequence <= (SELECT COALESCE(MAX(sequence), 0) FROM log_line) - "
-        "$1 OR receive_time < $2",
-        {lines_max, oldest}));
+    TRY_DO(
+        tx.execute("DELETE FROM log_line WHERE sequence <= (SELECT COALESCE(MAX(sequence), 0) FROM "
+                   "log_line) - "
+                   "$1 OR receive_time < $2",
+                   {lines_max, oldest}));
     return {};
   };
   co_return co_await database_.write(std::move(body));
 }
 
-Task<Result<std::vector<LogRow>>> LogTable::read_once(std::string group_id,
-                                                      std::string instance_id,
-                                                      std::optional<int64_t> after,
-                                                      int64_t limit) {
+Task<Result<std::vector<LogRow>>> LogTable::read_once(std::string group_id, std::string instance_id,
+                                                      std::optional<int64_t> after, int64_t limit) {
   auto rows = std::make_shared<std::vector<LogRow>>();
   store::Body body = [=](store::Transaction& tx) -> Result<> {
     TRY(const auto found,

@@ -21,8 +21,8 @@ struct LogRow {
 };
 
 struct LogTableSettings {
-  int64_t lines_max = 2'000'000;        // of all groups; the oldest go first
-  size_t waiting_lines_max = 50'000;    // not written yet; more are dropped and counted
+  int64_t lines_max = 2'000'000;      // of all groups; the oldest go first
+  size_t waiting_lines_max = 50'000;  // not written yet; more are dropped and counted
   Duration retention = std::chrono::hours(24 * 90);
 };
 
@@ -31,14 +31,18 @@ class LogTable {
  public:
   LogTable(const asio::any_io_executor& executor, Clock& clock, store::Database& database,
            LogTableSettings settings)
-      : clock_(clock), database_(database), settings_(settings), arrived_(executor), stored_(executor) {}
+      : clock_(clock),
+        database_(database),
+        settings_(settings),
+        arrived_(executor),
+        stored_(executor) {}
 
   void append(const std::string& machine_id, link::LogBatch batch);
   // Writes what was appended, many lines a commit; until cancelled.
   Task<Result<>> run();
 
-  // With `after`: the oldest lines beyond that sequence; without: the newest. Oldest first. An empty
-  // `instance_id` means all. Waits up to `wait` for a line if there is none.
+  // With `after`: the oldest lines beyond that sequence; without: the newest. Oldest first. An
+  // empty `instance_id` means all. Waits up to `wait` for a line if there is none.
   Task<Result<std::vector<LogRow>>> read(std::string group_id, std::string instance_id,
                                          std::optional<int64_t> after, int64_t limit,
                                          Duration wait);

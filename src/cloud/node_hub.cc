@@ -27,7 +27,9 @@ void resolve_gpus(link::NodeFacts& facts) {
   }
 }
 
-Task<void> drop_result(Task<Result<>> task) { (void)co_await std::move(task); }
+Task<void> drop_result(Task<Result<>> task) {
+  (void)co_await std::move(task);
+}
 
 }  // namespace
 
@@ -57,8 +59,9 @@ Task<Result<>> NodeHub::run_session(std::shared_ptr<link::Session> session) {
     static Task<Result<>> run(NodeHub& hub, std::shared_ptr<link::Session> with, int64_t id) {
       const auto node_id = co_await hub.welcome(*with, id);
       if (!node_id) {
-        const link::Message goodbye = link::Goodbye{
-            .code = std::string(to_string(node_id.error().code)), .reason = node_id.error().message};
+        const link::Message goodbye =
+            link::Goodbye{.code = std::string(to_string(node_id.error().code)),
+                          .reason = node_id.error().message};
         (void)with->send(goodbye);
         // Time for the pump to carry it.
         CO_TRY_DO(co_await hub.clock_.sleep_for(200ms));
@@ -94,7 +97,8 @@ Result<> NodeHub::check(const link::Hello& hello) const {
   if (!is_uuid(hello.machine_id)) return Error::invalid("the machine id is no uuid");
   if (hello.node_secret.size() < 16) return Error::invalid("the machine's secret is too short");
   if (!hello.facts.country.empty() && !api::is_country_code(hello.facts.country)) {
-    return Error::invalid(fmt::format("'{}' is no country code", hello.facts.country.substr(0, 16)));
+    return Error::invalid(
+        fmt::format("'{}' is no country code", hello.facts.country.substr(0, 16)));
   }
   if (hello.facts.cpu < 1 || hello.facts.memory_mb < 1) {
     return Error::invalid("a node offers at least one core and 1 MB of memory");
@@ -109,7 +113,7 @@ Result<> NodeHub::check(const link::Hello& hello) const {
 }
 
 Task<Result<std::string>> NodeHub::welcome(link::Session& session, int64_t number) {
-  CO_TRY(const link::Message first, co_await within(clock_, kHelloTimeout, session.receive()));
+  CO_TRY(const link::Message first, co_await session.receive_within(kHelloTimeout));
   const auto* sent = std::get_if<link::Hello>(&first);
   if (sent == nullptr) co_return Error::invalid("a session begins with hello");
   link::Hello hello = *sent;
@@ -145,8 +149,7 @@ Task<Result<>> NodeHub::receive_loop(std::shared_ptr<link::Session> session, std
   TimePoint renew = clock_.now() + settings_.ticket_life / 3;
   for (;;) {
     // An agent speaks every heartbeat; four missed ones and the connection is half-open.
-    CO_TRY(link::Message message,
-           co_await within(clock_, settings_.heartbeat * 4, session->receive()));
+    CO_TRY(link::Message message, co_await session->receive_within(settings_.heartbeat * 4));
     const auto node = fleet_.nodes().find(node_id);
     if (node == fleet_.nodes().end() || node->second.session != number) {
       // Silent for longer than the grace, or replaced by a newer session: begin anew.

@@ -33,10 +33,10 @@ struct QuotaPatch {
   std::optional<int32_t> max_container_group_recreates_per_minute;
   std::optional<int32_t> max_container_group_restarts_per_minute;
 };
-BOOST_DESCRIBE_STRUCT(QuotaPatch, (), (container_replicas_quota,
-                                       max_container_group_reallocations_per_minute,
-                                       max_container_group_recreates_per_minute,
-                                       max_container_group_restarts_per_minute))
+BOOST_DESCRIBE_STRUCT(QuotaPatch, (),
+                      (container_replicas_quota, max_container_group_reallocations_per_minute,
+                       max_container_group_recreates_per_minute,
+                       max_container_group_restarts_per_minute))
 
 template <class T>
 Result<T> read_body(const HttpRequest& request) {
@@ -152,8 +152,7 @@ OperatorApi::Answer OperatorApi::route(HttpRequest request, std::vector<std::str
   co_return Error::not_found("there is nothing at this path");
 }
 
-OperatorApi::Answer OperatorApi::organizations(HttpRequest request,
-                                               std::vector<std::string> path) {
+OperatorApi::Answer OperatorApi::organizations(HttpRequest request, std::vector<std::string> path) {
   const std::string method = request.head.method;
   if (path.size() == 1) {
     if (method == "POST") co_return co_await create_organization(std::move(request));

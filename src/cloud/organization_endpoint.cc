@@ -8,8 +8,8 @@ PublicApi::Answer PublicApi::quotas(HttpRequest request, Target target) {
   if (request.head.method != "GET") co_return method_not_allowed("GET");
   const Organization organization = *accounts_.organization(target.organization_id);
   CO_TRY(const int32_t used, co_await ask<int32_t>([id = organization.id](Fleet& fleet, Moment) {
-    return Result<int32_t>(fleet.replicas_used(id));
-  }));
+           return Result<int32_t>(fleet.replicas_used(id));
+         }));
   api::Quotas quotas{.container_groups_quotas = organization.quotas};
   quotas.container_groups_quotas.container_replicas_used = used;
   quotas.create_time = format_rfc3339(from_unix_nanos(organization.create_time));

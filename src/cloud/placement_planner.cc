@@ -45,13 +45,26 @@ Fit fit_of(const PlacementRequest& request, const NodeOffer& offer) {
 void count(Misfit& misfit, Fit fit) {
   ++misfit.nodes;
   switch (fit) {
-    case Fit::Yes: break;
-    case Fit::Country: ++misfit.country; break;
-    case Fit::Gpu: ++misfit.gpu; break;
-    case Fit::TooSmall: ++misfit.too_small; break;
-    case Fit::Busy: ++misfit.busy; break;
-    case Fit::Taken: ++misfit.taken; break;
-    case Fit::Excluded: ++misfit.excluded; break;
+    case Fit::Yes:
+      break;
+    case Fit::Country:
+      ++misfit.country;
+      break;
+    case Fit::Gpu:
+      ++misfit.gpu;
+      break;
+    case Fit::TooSmall:
+      ++misfit.too_small;
+      break;
+    case Fit::Busy:
+      ++misfit.busy;
+      break;
+    case Fit::Taken:
+      ++misfit.taken;
+      break;
+    case Fit::Excluded:
+      ++misfit.excluded;
+      break;
   }
 }
 
@@ -68,8 +81,8 @@ uint64_t spread_hash(std::string_view group, std::string_view node) {
 auto cost_of(const PlacementRequest& request, const NodeOffer& offer) {
   const bool wastes_gpu = request.resources.gpu_classes.empty() && offer.has_gpu;
   const double cpu_share = static_cast<double>(offer.cpu_free) / std::max(offer.cpu, 1);
-  const double memory_share =
-      static_cast<double>(offer.memory_free_mb) / static_cast<double>(std::max<int64_t>(offer.memory_mb, 1));
+  const double memory_share = static_cast<double>(offer.memory_free_mb) /
+                              static_cast<double>(std::max<int64_t>(offer.memory_mb, 1));
   return std::tuple(wastes_gpu, -std::min(cpu_share, memory_share), offer.instances,
                     spread_hash(request.group_id, offer.node_id));
 }
@@ -116,8 +129,8 @@ PlacementPlan plan_placements(std::vector<PlacementRequest> requests,
 
 bool could_carry(const NodeOffer& offer, const api::Resources& resources,
                  const std::vector<std::string>& country_codes) {
-  const bool gpu = resources.gpu_classes.empty() ||
-                   find_gpu(offer, resources) != offer.gpu_classes_free.end();
+  const bool gpu =
+      resources.gpu_classes.empty() || find_gpu(offer, resources) != offer.gpu_classes_free.end();
   return country_fits(offer, country_codes) && gpu && resources.cpu <= offer.cpu &&
          resources.memory <= offer.memory_mb;
 }

@@ -58,8 +58,10 @@ struct PlacementPlan {
 // Hard rules (lifecycle.md §6 and §7): country, GPU class, cpu, memory, storage, one instance of a
 // group per node, exclusions. Requests go by priority, then by age. Among the nodes that fit: those
 // without a GPU first if none is asked for, then the one with the largest share free, then the one
-// with the fewest instances; a hash of group and node breaks ties, so that groups spread differently.
-PlacementPlan plan_placements(std::vector<PlacementRequest> requests, std::vector<NodeOffer> offers);
+// with the fewest instances; a hash of group and node breaks ties, so that groups spread
+// differently.
+PlacementPlan plan_placements(std::vector<PlacementRequest> requests,
+                              std::vector<NodeOffer> offers);
 
 // Whether the node could carry the group if it were empty.
 bool could_carry(const NodeOffer& offer, const api::Resources& resources,

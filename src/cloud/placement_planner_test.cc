@@ -15,7 +15,8 @@ NodeOffer node(std::string id, std::string country = "us", int32_t cpu = 4, int6
   return offer;
 }
 
-PlacementRequest request(std::string id, std::string group, int32_t cpu = 1, int32_t memory = 1024) {
+PlacementRequest request(std::string id, std::string group, int32_t cpu = 1,
+                         int32_t memory = 1024) {
   PlacementRequest out{.allocation_id = std::move(id), .group_id = std::move(group)};
   out.resources.cpu = cpu;
   out.resources.memory = memory;
@@ -78,7 +79,8 @@ TEST(Planner, BetterPriorityThenOlderGetsTheRoom) {
 
 TEST(Planner, SpreadsOverEqualNodes) {
   std::vector<PlacementRequest> requests;
-  for (int i = 0; i < 8; ++i) requests.push_back(request("a" + std::to_string(i), "g" + std::to_string(i)));
+  for (int i = 0; i < 8; ++i)
+    requests.push_back(request("a" + std::to_string(i), "g" + std::to_string(i)));
   const auto plan = plan_placements(requests, {node("n1"), node("n2"), node("n3"), node("n4")});
   std::map<std::string, int> count;
   for (const Placement& placement : plan.placements) ++count[placement.node_id];
@@ -94,9 +96,10 @@ TEST(Planner, RandomFleetsNeverBreakARule) {
     const char* classes[] = {"x", "y"};
     std::vector<NodeOffer> offers;
     for (uint64_t i = 0, n = random.below(30); i < n; ++i) {
-      NodeOffer& offer = offers.emplace_back(node("n" + std::to_string(i), countries[random.below(3)],
-                                                  static_cast<int32_t>(1 + random.below(8)),
-                                                  1024 * static_cast<int64_t>(1 + random.below(16))));
+      NodeOffer& offer =
+          offers.emplace_back(node("n" + std::to_string(i), countries[random.below(3)],
+                                   static_cast<int32_t>(1 + random.below(8)),
+                                   1024 * static_cast<int64_t>(1 + random.below(16))));
       if (random.chance(0.3)) offer.gpu_classes_free = {classes[random.below(2)]};
       offer.has_gpu = !offer.gpu_classes_free.empty();
       if (random.chance(0.2)) offer.excluded.insert("g" + std::to_string(random.below(5)));
@@ -105,8 +108,9 @@ TEST(Planner, RandomFleetsNeverBreakARule) {
     std::vector<PlacementRequest> requests;
     std::map<std::string, PlacementRequest> groups;
     for (int g = 0; g < 5; ++g) {
-      PlacementRequest wish = request("", "g" + std::to_string(g), static_cast<int32_t>(1 + random.below(4)),
-                                      static_cast<int32_t>(1024 * (1 + random.below(8))));
+      PlacementRequest wish =
+          request("", "g" + std::to_string(g), static_cast<int32_t>(1 + random.below(4)),
+                  static_cast<int32_t>(1024 * (1 + random.below(8))));
       if (random.chance(0.3)) wish.country_codes = {countries[random.below(3)]};
       if (random.chance(0.3)) wish.resources.gpu_classes = {classes[random.below(2)]};
       wish.priority = static_cast<api::Priority>(random.below(4));
@@ -137,21 +141,24 @@ TEST(Planner, RandomFleetsNeverBreakARule) {
       on.gpu_classes_free.erase(gpu);
     }
     // Whoever was left out fits nowhere in what remains.
-    EXPECT_EQ(plan.placements.size() + [&] {
-      size_t missing = 0;
-      for (const PlacementRequest& wish : requests) {
-        if (std::ranges::none_of(plan.placements, [&](const Placement& p) {
-              return p.allocation_id == wish.allocation_id;
-            })) {
-          ++missing;
-          EXPECT_TRUE(plan.misfits.contains(wish.group_id)) << "seed " << seed;
-          std::vector<NodeOffer> rest;
-          for (const auto& [id, offer] : left) rest.push_back(offer);
-          EXPECT_TRUE(plan_placements({wish}, rest).placements.empty()) << "seed " << seed;
-        }
-      }
-      return missing;
-    }(), requests.size());
+    EXPECT_EQ(
+        plan.placements.size() +
+            [&] {
+              size_t missing = 0;
+              for (const PlacementRequest& wish : requests) {
+                if (std::ranges::none_of(plan.placements, [&](const Placement& p) {
+                      return p.allocation_id == wish.allocation_id;
+                    })) {
+                  ++missing;
+                  EXPECT_TRUE(plan.misfits.contains(wish.group_id)) << "seed " << seed;
+                  std::vector<NodeOffer> rest;
+                  for (const auto& [id, offer] : left) rest.push_back(offer);
+                  EXPECT_TRUE(plan_placements({wish}, rest).placements.empty()) << "seed " << seed;
+                }
+              }
+              return missing;
+            }(),
+        requests.size());
   }
 }
 

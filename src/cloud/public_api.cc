@@ -21,7 +21,9 @@ std::optional<std::vector<std::string>> split_path(std::string_view path) {
   return out;
 }
 
-Error no_such_path() { return Error::not_found("there is nothing at this path"); }
+Error no_such_path() {
+  return Error::not_found("there is nothing at this path");
+}
 
 }  // namespace
 
@@ -41,9 +43,9 @@ Result<PublicApi::Target> PublicApi::authorize(const HttpRequest& request,
     return no_such_path();
   }
   const Organization* organization = accounts_.find_organization((*segments)[1]);
-  const bool member = organization != nullptr &&
-                      std::ranges::find(key->organization_ids, organization->id) !=
-                          key->organization_ids.end();
+  const bool member =
+      organization != nullptr &&
+      std::ranges::find(key->organization_ids, organization->id) != key->organization_ids.end();
   if (organization != nullptr && !member) {
     return Error{ErrorCode::PermissionDenied,
                  fmt::format("this key's user is no member of organization '{}'", (*segments)[1])};
@@ -60,8 +62,8 @@ Result<PublicApi::Target> PublicApi::authorize(const HttpRequest& request,
     if (project == nullptr) {
       return Error::not_found(fmt::format("no project '{}'", (*segments)[3].substr(0, 100)));
     }
-    target.project = ProjectIdentity{organization->id, organization->name, project->id,
-                                     project->name};
+    target.project =
+        ProjectIdentity{organization->id, organization->name, project->id, project->name};
     used = 4;
   }
   target.rest.assign(segments->begin() + static_cast<std::ptrdiff_t>(used), segments->end());
@@ -75,8 +77,7 @@ Task<HttpResponse> PublicApi::handle_public(HttpRequest request, std::string res
     if (const ApiKey* known = accounts_.find_key(*key)) {
       if (const auto wait = requests_.take(known->id, clock_.now())) {
         const Error limited{ErrorCode::ResourceExhausted,
-                            "this key made more requests in a minute than it may",
-                            "rate_limited"};
+                            "this key made more requests in a minute than it may", "rate_limited"};
         co_return problem_answer(limited, wait);
       }
     }

@@ -9,8 +9,8 @@
 
 namespace mesclun::cloud {
 
-// A token bucket a key: `per_minute` at once, then one each minute / per_minute. Buckets that are full
-// again are forgotten, so memory is bound by the keys of the last minute.
+// A token bucket a key: `per_minute` at once, then one each minute / per_minute. Buckets that are
+// full again are forgotten, so memory is bound by the keys of the last minute.
 //
 // Runs on: one loop.
 class RateLimiter {

@@ -10,10 +10,28 @@ namespace mesclun::cloud {
 namespace {
 
 constexpr Duration kHelloTimeout = 10s;
-constexpr size_t kRoutesOfUpdateMax = 200;  // keeps a frame far below its limit
+// A route takes about 400 bytes and an instance 120: this keeps a frame far below its 4 MiB.
+constexpr size_t kWeightOfUpdateMax = 8'000;
 constexpr std::string_view kGatewaysSetting = "gateways";
 
-Task<void> drop_result(Task<Result<>> task) { (void)co_await std::move(task); }
+Task<void> drop_result(Task<Result<>> task) {
+  (void)co_await std::move(task);
+}
+
+std::vector<link::RouteUpdate> in_parts(const std::vector<link::Route>& routes) {
+  std::vector<link::RouteUpdate> parts;
+  size_t weight = kWeightOfUpdateMax;
+  for (const link::Route& route : routes) {
+    const size_t more = 4 + route.instances.size();
+    if (weight + more > kWeightOfUpdateMax) {
+      parts.emplace_back();
+      weight = 0;
+    }
+    parts.back().routes.push_back(route);
+    weight += more;
+  }
+  return parts;
+}
 
 }  // namespace
 
@@ -31,8 +49,8 @@ RouteHub::RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHub
 Task<Result<>> RouteHub::load() {
   auto text = std::make_shared<std::string>();
   store::Body body = [text](store::Transaction& tx) -> Result<> {
-    TRY(const auto rows, tx.query("SELECT value FROM setting WHERE name = $1",
-                                  {std::string(kGatewaysSetting)}));
+    TRY(const auto rows,
+        tx.query("SELECT value FROM setting WHERE name = $1", {std::string(kGatewaysSetting)}));
     if (!rows.empty()) *text = rows[0].text(0);
     return {};
   };
@@ -62,9 +80,10 @@ Task<Result<>> RouteHub::remember(std::string name, std::string endpoint) {
   changed[name] = endpoint;
   const std::string text = to_json_text(changed);
   store::Body body = [text](store::Transaction& tx) -> Result<> {
-    TRY_DO(tx.execute("INSERT INTO setting (name, value) VALUES ($1, $2) "
-                      "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                      {std::string(kGatewaysSetting), text}));
+    TRY_DO(
+        tx.execute("INSERT INTO setting (name, value) VALUES ($1, $2) "
+                   "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                   {std::string(kGatewaysSetting), text}));
     return {};
   };
   CO_TRY_DO(co_await database_.write(std::move(body)));
@@ -86,8 +105,8 @@ Task<Result<>> RouteHub::run_session(std::shared_ptr<link::Session> session) {
     static Task<Result<>> run(RouteHub& hub, std::shared_ptr<link::Session> with) {
       const Result<> ended = co_await hub.talk(with);
       if (ended || ended.code() == ErrorCode::Cancelled) co_return ended;
-      const link::Message goodbye = link::Goodbye{
-          .code = std::string(to_string(ended.code())), .reason = ended.error().message};
+      const link::Message goodbye = link::Goodbye{.code = std::string(to_string(ended.code())),
+                                                  .reason = ended.error().message};
       if (with->send(goodbye)) CO_TRY_DO(co_await hub.clock_.sleep_for(200ms));
       log_info("gateways", "session ended", {{"reason", ended.error().message}});
       co_return Result<>();
@@ -100,7 +119,7 @@ Task<Result<>> RouteHub::run_session(std::shared_ptr<link::Session> session) {
 }
 
 Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
-  CO_TRY(const link::Message first, co_await within(clock_, kHelloTimeout, session->receive()));
+  CO_TRY(const link::Message first, co_await session->receive_within(kHelloTimeout));
   const auto* hello = std::get_if<link::GatewayHello>(&first);
   if (hello == nullptr) co_return Error::invalid("a gateway's session begins with gateway_hello");
   if (hello->protocol != link::kProtocolVersion) {
@@ -116,27 +135,11 @@ Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
   CO_TRY_DO(co_await remember(hello->name, hello->tunnel_endpoint));
   log_info("gateways", "session began", {{"name", hello->name}, {"peer", session->peer_address()}});
 
-  // Complete first, then live: nothing can change in between, because this does not wait.
-  link::RouteUpdate all = complete();
-  std::vector<link::Route> rest;
-  if (all.routes.size() > kRoutesOfUpdateMax) {
-    rest.assign(all.routes.begin() + kRoutesOfUpdateMax, all.routes.end());
-    all.routes.resize(kRoutesOfUpdateMax);
-  }
-  const link::Message message = std::move(all);
-  CO_TRY_DO(session->send(message));
-  for (size_t at = 0; at < rest.size(); at += kRoutesOfUpdateMax) {
-    link::RouteUpdate more;
-    const size_t end = std::min(rest.size(), at + kRoutesOfUpdateMax);
-    more.routes.assign(rest.begin() + static_cast<std::ptrdiff_t>(at),
-                       rest.begin() + static_cast<std::ptrdiff_t>(end));
-    const link::Message part = std::move(more);
-    CO_TRY_DO(session->send(part));
-  }
+  // All of it, then live: nothing can change in between, because this does not wait.
+  CO_TRY_DO(send_all(*session));
   live_.insert(session.get());
   for (;;) {
-    CO_TRY(const link::Message said,
-           co_await within(clock_, settings_.heartbeat * 4, session->receive()));
+    CO_TRY(const link::Message said, co_await session->receive_within(settings_.heartbeat * 4));
     if (!std::holds_alternative<link::Heartbeat>(said)) {
       co_return Error::invalid("a gateway does not say that");
     }
@@ -145,25 +148,29 @@ Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
   }
 }
 
-link::RouteUpdate RouteHub::complete() const {
-  link::RouteUpdate update{.complete = true};
+// The complete one comes last, so that a gateway which knew everything before never forgets a route
+// in between.
+Result<> RouteHub::send_all(link::Session& session) const {
+  std::vector<link::Route> routes;
+  link::RouteUpdate last{.complete = true};
   for (const auto& [id, group] : fleet_.groups()) {
-    if (!group.dns.empty()) update.routes.push_back(fleet_.route(group));
+    if (group.dns.empty()) continue;
+    routes.push_back(fleet_.route(group));
+    last.hosts.push_back(group.dns);
   }
-  update.keys = accounts_.route_keys();
-  update.keys_changed = true;
-  update.tunnel_secret = settings_.tunnel_secret;
-  return update;
+  last.keys = accounts_.route_keys();
+  last.keys_changed = true;
+  last.tunnel_secret = settings_.tunnel_secret;
+  for (link::RouteUpdate& part : in_parts(routes)) {
+    const link::Message message = std::move(part);
+    TRY_DO(session.send(message));
+  }
+  const link::Message message = std::move(last);
+  return session.send(message);
 }
 
 void RouteHub::publish(const std::vector<link::Route>& routes) {
-  for (size_t at = 0; at < routes.size(); at += kRoutesOfUpdateMax) {
-    const size_t end = std::min(routes.size(), at + kRoutesOfUpdateMax);
-    link::RouteUpdate update;
-    update.routes.assign(routes.begin() + static_cast<std::ptrdiff_t>(at),
-                         routes.begin() + static_cast<std::ptrdiff_t>(end));
-    broadcast(update);
-  }
+  for (const link::RouteUpdate& part : in_parts(routes)) broadcast(part);
 }
 
 void RouteHub::publish_keys() {

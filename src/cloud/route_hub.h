@@ -35,7 +35,7 @@ class RouteHub {
   Task<Result<>> run_session(std::shared_ptr<link::Session> session);
   Task<Result<>> talk(std::shared_ptr<link::Session> session);
   Task<Result<>> remember(std::string name, std::string endpoint);
-  link::RouteUpdate complete() const;
+  Result<> send_all(link::Session& session) const;
   void broadcast(const link::RouteUpdate& update);
   void tell_gateways();
 

@@ -32,7 +32,11 @@ CREATE INDEX log_line_by_group ON log_line (group_id, sequence)
 
 }  // namespace
 
-std::span<const store::Migration> cloud_migrations() { return kCloud; }
-std::span<const store::Migration> log_migrations() { return kLogs; }
+std::span<const store::Migration> cloud_migrations() {
+  return kCloud;
+}
+std::span<const store::Migration> log_migrations() {
+  return kLogs;
+}
 
 }  // namespace mesclun::cloud

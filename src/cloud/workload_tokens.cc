@@ -98,9 +98,8 @@ Result<WorkloadKey> new_key(WallTime created) {
 }  // namespace
 
 Result<std::vector<WorkloadKey>> rotate_keys(std::vector<WorkloadKey> keys, WallTime now) {
-  std::erase_if(keys, [&](const WorkloadKey& key) {
-    return now >= key.created + 2 * kWorkloadKeyRotation;
-  });
+  std::erase_if(
+      keys, [&](const WorkloadKey& key) { return now >= key.created + 2 * kWorkloadKeyRotation; });
   // A first pair counts as a week old: it signs at once.
   if (keys.empty()) {
     TRY(keys.emplace_back(), new_key(now - kWorkloadKeyRotation + std::chrono::seconds(1)));

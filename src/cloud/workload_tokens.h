@@ -18,9 +18,9 @@ struct WorkloadKey {
   std::string private_pem;
 };
 
-// Two pairs, a week apart, each living two weeks; the older one signs, so that verifiers have a week
-// to learn the younger. `keys` sorted by creation; the result is what should exist at `now`, new
-// pairs made where one is missing.
+// Two pairs, a week apart, each living two weeks; the older one signs, so that verifiers have a
+// week to learn the younger. `keys` sorted by creation; the result is what should exist at `now`,
+// new pairs made where one is missing.
 inline constexpr Duration kWorkloadKeyRotation = std::chrono::hours(24 * 7);
 Result<std::vector<WorkloadKey>> rotate_keys(std::vector<WorkloadKey> keys, WallTime now);
 

@@ -98,8 +98,15 @@ Task<Result<>> ClientConnection::turn_away(std::shared_ptr<ClientConnection> sel
   const Refusal refusal{503, "too_many_connections",
                         "the gateway has all the connections it takes"};
   const std::string text = render(refusal, {});
-  const Result<> written = co_await conn_->write(text);
-  static_cast<void>(written);
+  if (co_await conn_->write(text)) {
+    // Until the client has read it, or the moment is over.
+    conn_->shutdown_write();
+    char sink[1024];
+    while (true) {
+      const Result<size_t> n = co_await conn_->read_some(asio::buffer(sink));
+      if (!n || *n == 0) break;
+    }
+  }
   self->close();
   co_return Result<>();
 }

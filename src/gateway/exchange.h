@@ -111,6 +111,7 @@ class Exchange {
   std::string request_bytes_;  // the head, and what of the body came with it
   BodyState body_ = BodyState::Sending;
   uint64_t body_bytes_ = 0;
+  size_t body_unusable_ = 0;  // of what was read ahead: the beginning of a chunk's frame
   TimePoint body_started_;
   Duration body_held_up_{};  // by the instance, not by the client
 

@@ -9,6 +9,8 @@ namespace mesclun::gateway {
 namespace {
 
 constexpr Duration kTidyEvery = 500ms;
+// Clients that are being told that there is no room; beyond, they are only cut off.
+constexpr size_t kTurnedAwayMax = 1000;
 
 }  // namespace
 
@@ -37,7 +39,9 @@ void Proxy::serve(ConnPtr conn) {
   if (stopping_) return;
   const auto client = std::make_shared<ClientConnection>(scope_.executor(), *this, std::move(conn));
   if (clients_.size() >= limits_.connections_max) {
-    scope_.spawn(client->turn_away(client));
+    if (scope_.running() < 2 * limits_.connections_max + kTurnedAwayMax) {
+      scope_.spawn(client->turn_away(client));
+    }
     return;
   }
   scope_.spawn(keep(client));

@@ -49,20 +49,18 @@ Task<Result<>> Exchange::send_body(std::shared_ptr<Exchange> self) {
 
 Task<Exchange::BodyState> Exchange::send_rest_of_body() {
   ClientInput& input = client_->input();
-  size_t unusable = 0;  // the beginning of a chunk's frame
   while (!request_.body_done()) {
-    if (input.bytes().size() <= unusable) {
+    if (input.bytes().size() <= body_unusable_) {
       // While the client is waited for, the instance owes nothing.
       if (!head_arrived_) stream_->set_deadline(TimePoint::max());
       client_->conn().set_deadline(body_deadline());
-      const Result<bool> more = co_await input.more(unusable);
+      const Result<bool> more = co_await input.more(body_unusable_);
       if (body_ != BodyState::Sending) co_return BodyState::Stopped;
       if (!more && more.code() == ErrorCode::DeadlineExceeded) co_return BodyState::ClientSlow;
       if (!more || !*more) co_return BodyState::ClientGone;
     }
     const BodyState state = co_await send_piece(input.take());
     if (state != BodyState::Sending) co_return state;
-    unusable = input.bytes().size();
   }
   co_return BodyState::Sent;
 }
@@ -95,7 +93,9 @@ Task<Exchange::BodyState> Exchange::send_piece(std::string bytes) {
   body_held_up_ += now() - before;
   if (body_ != BodyState::Sending) co_return BodyState::Stopped;
   if (!written) co_return BodyState::UpstreamFailed;
-  client_->input().put_back(std::string_view(bytes).substr(step->consumed));
+  const std::string_view rest = std::string_view(bytes).substr(step->consumed);
+  client_->input().put_back(rest);
+  body_unusable_ = rest.size();
   co_return BodyState::Sending;
 }
 

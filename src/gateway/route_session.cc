@@ -45,7 +45,7 @@ Task<Result<>> RouteSession::run_once() {
   Result<> end;
   while (end) {
     Result<link::Message> message =
-        co_await within(clock_, settings_.silence_max, session->receive());
+        co_await session->receive_within(settings_.silence_max);
     if (!message) {
       end = message.error();
     } else if (auto* update = std::get_if<link::RouteUpdate>(&*message)) {

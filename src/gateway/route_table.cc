@@ -16,6 +16,7 @@ std::string host_name(std::string_view host) {
 void RouteTable::apply(link::RouteUpdate update) {
   if (update.complete) {
     std::set<std::string> named;
+    for (const std::string& host : update.hosts) named.insert(host_name(host));
     for (const link::Route& route : update.routes) named.insert(host_name(route.dns));
     for (auto it = groups_.begin(); it != groups_.end();) {
       if (named.contains(it->first)) {

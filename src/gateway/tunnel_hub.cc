@@ -82,7 +82,10 @@ void TunnelHub::add(std::string machine_id, ConnPtr conn) {
   std::shared_ptr<link::Tunnel> tunnel =
       link::Tunnel::opening(executor(), std::move(conn), clock_, limits_);
   // The oldest goes: an agent that dials again and again has given up on it.
-  if (machine->tunnels.size() >= kTunnelsOfMachineMax) machine->tunnels.front()->close();
+  size_t up = 0;
+  for (auto it = machine->tunnels.rbegin(); it != machine->tunnels.rend(); ++it) {
+    if ((*it)->up() && ++up >= kTunnelsOfMachineMax) (*it)->close();
+  }
   machine->tunnels.push_back(tunnel);
   ++tunnels_;
   scope_.spawn(keep(machine, std::move(tunnel)));

@@ -1,9 +1,9 @@
 // What an agent, a gateway and the cloud say to each other, as values. JSON on the wire (frames.h).
 //
 // The session of an agent is level-triggered: the cloud sends everything that should be on the node
-// (Desired), the agent everything that is (Report). Each side repeats itself after a reconnect, so no
-// message must arrive for the two to agree in the end. Only events and log lines are a stream; they
-// carry a sequence and are kept by the agent until acknowledged.
+// (Desired), the agent everything that is (Report). Each side repeats itself after a reconnect, so
+// no message must arrive for the two to agree in the end. Only events and log lines are a stream;
+// they carry a sequence and are kept by the agent until acknowledged.
 #pragma once
 
 #include <variant>
@@ -35,8 +35,9 @@ struct NodeFacts {
   std::string runtime;              // "process"
   std::vector<std::string> warnings;
 };
-BOOST_DESCRIBE_STRUCT(NodeFacts, (), (hostname, agent_version, country, cpu, memory_mb, storage_mb,
-                                      gpus, cpu_share_percent, runtime, warnings))
+BOOST_DESCRIBE_STRUCT(NodeFacts, (),
+                      (hostname, agent_version, country, cpu, memory_mb, storage_mb, gpus,
+                       cpu_share_percent, runtime, warnings))
 
 // What the machine's owner wants: Paused takes nothing new, Draining also lets go of what runs.
 enum class NodeMode { Active, Paused, Draining };
@@ -53,7 +54,7 @@ BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, machine_id, node_secret, join_token,
 
 // Cloud to agent, answer to Hello. A refused session gets Goodbye instead.
 struct Welcome {
-  int32_t heartbeat_ms = 0;  // the agent speaks at least this often
+  int32_t heartbeat_ms = 0;           // the agent speaks at least this often
   std::vector<std::string> gateways;  // endpoints where tunnels are dialled
   std::string tunnel_ticket;          // shown to them; renewed by later Welcomes
   int64_t acknowledged = 0;           // the highest event sequence that is durable
@@ -74,8 +75,9 @@ struct GroupIdentity {
   std::string organization_id;
   std::string organization_name;
 };
-BOOST_DESCRIBE_STRUCT(GroupIdentity, (), (group_id, group_name, project_id, project_name,
-                                          organization_id, organization_name))
+BOOST_DESCRIBE_STRUCT(GroupIdentity, (),
+                      (group_id, group_name, project_id, project_name, organization_id,
+                       organization_name))
 
 enum class RunAction { Restart, Recreate };
 
@@ -93,14 +95,14 @@ struct Assignment {
   bool run_by_user = false;
   // Stop it, then report Ended. An assignment that is missing from Desired is stopped too.
   bool stop = false;
-  // Set by the REST API: taken over when `deletion_cost_change` is higher than what was seen of this
-  // allocation before. The metadata service may set it again later.
+  // Set by the REST API: taken over when `deletion_cost_change` is higher than what was seen of
+  // this allocation before. The metadata service may set it again later.
   int32_t deletion_cost = 0;
   int32_t deletion_cost_change = 0;
 };
-BOOST_DESCRIBE_STRUCT(Assignment, (), (allocation_id, instance_id, group, spec, version, run,
-                                       run_action, run_by_user, stop, deletion_cost,
-                                       deletion_cost_change))
+BOOST_DESCRIBE_STRUCT(Assignment, (),
+                      (allocation_id, instance_id, group, spec, version, run, run_action,
+                       run_by_user, stop, deletion_cost, deletion_cost_change))
 
 // Cloud to agent: all that should be on the node.
 struct Desired {
@@ -130,14 +132,15 @@ struct InstanceReport {
   bool ready = false;
   int32_t deletion_cost = 0;
   int32_t deletion_cost_change = 0;  // the highest of the assignment that was taken over
-  int64_t update_time = 0;  // unix ns, last change of state, ready or started
+  int64_t update_time = 0;           // unix ns, last change of state, ready or started
   RunOutcome outcome = RunOutcome::None;
   bool exclude_node = false;  // Replace: keep the group away from this node for 48 h
   std::string reason;         // for people; why it ended
 };
-BOOST_DESCRIBE_STRUCT(InstanceReport, (), (allocation_id, instance_id, version, run, state, started,
-                                           ready, deletion_cost, update_time, outcome, exclude_node,
-                                           reason))
+BOOST_DESCRIBE_STRUCT(InstanceReport, (),
+                      (allocation_id, instance_id, version, run, state, started, ready,
+                       deletion_cost, deletion_cost_change, update_time, outcome, exclude_node,
+                       reason))
 
 // One system event of lifecycle.md §3.
 struct InstanceEvent {
@@ -145,21 +148,25 @@ struct InstanceEvent {
   std::string group_id;
   std::string instance_id;
   int32_t version = 1;
-  int64_t time = 0;  // unix ns, the node's clock
+  int64_t time = 0;    // unix ns, the node's clock
   std::string name;    // exact contract string
   std::string detail;  // for people: reason, measured value, exit status
 };
-BOOST_DESCRIBE_STRUCT(InstanceEvent, (), (sequence, group_id, instance_id, version, time, name,
-                                          detail))
+BOOST_DESCRIBE_STRUCT(InstanceEvent, (),
+                      (sequence, group_id, instance_id, version, time, name, detail))
 
-// Agent to cloud: all that is on the node, and the events that are not acknowledged yet (at most 1,000).
+// Agent to cloud: all that is on the node, and the events that are not acknowledged yet (at most
+// 1,000).
 struct Report {
   int64_t revision = 0;  // of the Desired that was applied last; 0: none yet in this session
   NodeMode mode = NodeMode::Active;
   std::vector<InstanceReport> instances;
+  // The node has no events between this sequence and the first of `events`. A cloud that has not
+  // stored up to here (a commit failed) waits until they are said again.
+  int64_t events_after = 0;
   std::vector<InstanceEvent> events;
 };
-BOOST_DESCRIBE_STRUCT(Report, (), (revision, mode, instances, events))
+BOOST_DESCRIBE_STRUCT(Report, (), (revision, mode, instances, events_after, events))
 
 // Cloud to agent: events up to this sequence are durable.
 struct Acknowledge {
@@ -180,7 +187,8 @@ struct LogLine {
 };
 BOOST_DESCRIBE_STRUCT(LogLine, (), (time, stream, text))
 
-// Agent to cloud. Best effort: what is lost with a broken session is counted in `dropped` of the next.
+// Agent to cloud. Best effort: what is lost with a broken session is counted in `dropped` of the
+// next.
 struct LogBatch {
   std::string group_id;
   std::string instance_id;
@@ -198,8 +206,8 @@ BOOST_DESCRIBE_STRUCT(TokenRequest, (), (group_id))
 
 struct TokenReply {
   std::string group_id;
-  std::string jwt;         // empty: refused, the group does not run there
-  int64_t expires = 0;     // unix seconds
+  std::string jwt;      // empty: refused, the group does not run there
+  int64_t expires = 0;  // unix seconds
 };
 BOOST_DESCRIBE_STRUCT(TokenReply, (), (group_id, jwt, expires))
 
@@ -235,9 +243,10 @@ struct Route {
   int32_t server_response_timeout_ms = 100'000;
   std::vector<RouteInstance> instances;
 };
-BOOST_DESCRIBE_STRUCT(Route, (), (dns, group_id, organization_id, deleted, auth, least_connections,
-                                  single_connection_limit, port, client_request_timeout_ms,
-                                  server_response_timeout_ms, instances))
+BOOST_DESCRIBE_STRUCT(Route, (),
+                      (dns, group_id, organization_id, deleted, auth, least_connections,
+                       single_connection_limit, port, client_request_timeout_ms,
+                       server_response_timeout_ms, instances))
 
 // An API key that may pass `auth` routes of these organizations.
 struct RouteKey {
@@ -246,15 +255,17 @@ struct RouteKey {
 };
 BOOST_DESCRIBE_STRUCT(RouteKey, (), (key_sha256, organization_ids))
 
-// Cloud to gateway. The first one of a session is complete and replaces what the gateway knew.
+// Cloud to gateway. A session begins with as many updates as all routes need, the last of which is
+// complete: what it does not name, and what was not named before it, is gone. From then on changes.
 struct RouteUpdate {
   bool complete = false;
+  std::vector<std::string> hosts;    // in a complete update: of all routes, wherever they were sent
   std::vector<Route> routes;  // new or changed
   std::vector<RouteKey> keys;
   bool keys_changed = false;  // `keys` replaces all keys
   std::string tunnel_secret;  // in a complete update: verifies tunnel tickets
 };
-BOOST_DESCRIBE_STRUCT(RouteUpdate, (), (complete, routes, keys, keys_changed, tunnel_secret))
+BOOST_DESCRIBE_STRUCT(RouteUpdate, (), (complete, hosts, routes, keys, keys_changed, tunnel_secret))
 
 using Message = std::variant<Hello, Welcome, Goodbye, Desired, Report, Acknowledge, Heartbeat,
                              LogBatch, TokenRequest, TokenReply, GatewayHello, RouteUpdate>;
@@ -289,6 +300,9 @@ template <>
 struct mesclun::JsonEnum<mesclun::link::RunOutcome> {
   using enum mesclun::link::RunOutcome;
   static constexpr std::pair<mesclun::link::RunOutcome, std::string_view> kNames[] = {
-      {None, "none"},           {Stopped, "stopped"}, {Succeeded, "succeeded"},
-      {Failed, "failed"},       {Replace, "replace"}};
+      {None, "none"},
+      {Stopped, "stopped"},
+      {Succeeded, "succeeded"},
+      {Failed, "failed"},
+      {Replace, "replace"}};
 };

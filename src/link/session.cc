@@ -5,6 +5,7 @@
 
 #include "base/crypto.h"
 #include "base/notify.h"
+#include "base/race.h"
 
 namespace mesclun::link {
 
@@ -21,8 +22,8 @@ class ConnSession final : public Session {
   Task<Result<Message>> receive() override {
     unsigned char head[4];
     CO_TRY_DO(co_await read_exactly(*conn_, asio::buffer(head)));
-    const size_t size = (size_t{head[0]} << 24) | (size_t{head[1]} << 16) |
-                        (size_t{head[2]} << 8) | size_t{head[3]};
+    const size_t size = (size_t{head[0]} << 24) | (size_t{head[1]} << 16) | (size_t{head[2]} << 8) |
+                        size_t{head[3]};
     if (size > kFrameBytesMax) {
       close();
       co_return Error::invalid(fmt::format("a frame of {} bytes is over the limit", size));
@@ -32,6 +33,10 @@ class ConnSession final : public Session {
     auto message = decode(text);
     if (!message) close();
     co_return message;
+  }
+
+  Task<Result<Message>> receive_within(Duration limit) override {
+    co_return co_await within(clock_, limit, receive());
   }
 
   Result<> send(const Message& message) override {
@@ -101,21 +106,29 @@ class MemorySession final : public Session {
       : in_(std::move(in)), out_(std::move(out)), clock_(clock), fate_(std::move(fate)) {}
   ~MemorySession() override { close_both(); }
 
-  Task<Result<Message>> receive() override {
+  Task<Result<Message>> receive() override { return receive_until(TimePoint::max()); }
+  Task<Result<Message>> receive_within(Duration limit) override {
+    return receive_until(clock_.now() + limit);
+  }
+
+  // Without a race against a timer: the simulator has millions of these.
+  Task<Result<Message>> receive_until(TimePoint end) {
     const auto in = in_;
     for (;;) {
-      if (!in->messages.empty()) {
-        if (in->messages.front().first <= clock_.now()) {
-          Message message = std::move(in->messages.front().second);
-          in->messages.pop_front();
-          co_return message;
-        }
-        if (in->closed) co_return Error::unavailable("the session is closed");
-        CO_TRY_DO(co_await in->changed.wait_until(clock_, in->messages.front().first));
-        continue;
+      const bool arrived = !in->messages.empty() && in->messages.front().first <= clock_.now();
+      if (arrived) {
+        Message message = std::move(in->messages.front().second);
+        in->messages.pop_front();
+        co_return message;
       }
       if (in->closed) co_return Error::unavailable("the session is closed");
-      CO_TRY_DO(co_await in->changed.wait());
+      if (clock_.now() >= end) co_return Error::deadline("timed out");
+      const TimePoint next = in->messages.empty() ? end : std::min(end, in->messages.front().first);
+      if (next == TimePoint::max()) {
+        CO_TRY_DO(co_await in->changed.wait());
+      } else {
+        CO_TRY_DO(co_await in->changed.wait_until(clock_, next));
+      }
     }
   }
 
@@ -198,7 +211,8 @@ Result<std::string> check_tunnel_ticket(std::string_view secret, std::string_vie
   if (middle == std::string_view::npos) return bad;
   const std::string_view expiry = signed_part.substr(middle + 1);
   int64_t expires = 0;
-  const auto [end, failure] = std::from_chars(expiry.data(), expiry.data() + expiry.size(), expires);
+  const auto [end, failure] =
+      std::from_chars(expiry.data(), expiry.data() + expiry.size(), expires);
   if (failure != std::errc() || end != expiry.data() + expiry.size()) return bad;
   if (expires <= now_unix_s) {
     return Error{ErrorCode::Unauthenticated, "the tunnel ticket has expired"};

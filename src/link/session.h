@@ -10,11 +10,14 @@ namespace mesclun::link {
 
 // Runs on: one loop; one receive at a time, sends from any number of tasks.
 // Errors:  Unavailable once either side closed or the network broke it; InvalidArgument for a frame
-//          that is no message (the session is closed then); DeadlineExceeded when a send makes no progress.
+//          that is no message (the session is closed then); DeadlineExceeded when a send makes no
+//          progress.
 class Session {
  public:
   virtual ~Session() = default;
   virtual Task<Result<Message>> receive() = 0;
+  // DeadlineExceeded when nothing came for so long; the session is of no use then.
+  virtual Task<Result<Message>> receive_within(Duration limit) = 0;
   // Queues the message; ResourceExhausted, and the session ends, when 256 are waiting already.
   virtual Result<> send(const Message& message) = 0;
   // Carries queued messages to the peer until the session ends; runs beside receive().
@@ -50,7 +53,8 @@ inline constexpr std::string_view kTunnelPath = "/v1/tunnel";
 inline constexpr std::string_view kSessionProtocol = "mesclun-session/1";
 inline constexpr std::string_view kTunnelProtocol = "mesclun-tunnel/1";
 
-// What an agent shows a gateway: "<machine_id>|<expiry, unix s>|<HMAC-SHA-256 by the tunnel secret, hex>".
+// What an agent shows a gateway: "<machine_id>|<expiry, unix s>|<HMAC-SHA-256 by the tunnel secret,
+// hex>".
 std::string make_tunnel_ticket(std::string_view secret, std::string_view machine_id,
                                int64_t expires_unix_s);
 // The machine id; Unauthenticated if it is forged or has expired.

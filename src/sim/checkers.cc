@@ -11,6 +11,8 @@ constexpr size_t kViolationsKept = 100;
 // cannot hear the cloud is not counted. The rest is for a session that must first be found broken
 // (20 s) and dialled anew (10 s), and for a slow store.
 constexpr Duration kDoubledMax = 120s;
+// Applications end by themselves in the healing phase too; a start takes up to an hour.
+constexpr Duration kStartMax = 75min;
 
 std::string allocation_of(const agent::RunSpec& spec) {
   const json::value* id = spec.label.if_contains("allocation_id");
@@ -58,7 +60,8 @@ void Checkers::check_fleet(const cloud::Fleet& fleet) {
         violated(fmt::format("two instances of one group on node {}", node_id));
       }
     }
-    if (cpu > node.facts.cpu) violated(fmt::format("node {} carries {} of {} cores", node_id, cpu, node.facts.cpu));
+    if (cpu > node.facts.cpu)
+      violated(fmt::format("node {} carries {} of {} cores", node_id, cpu, node.facts.cpu));
   }
 }
 
@@ -96,6 +99,11 @@ void Checkers::check_copies(const cloud::Fleet& fleet,
   doubled_since_ = std::move(doubled);
 }
 
+bool Checkers::starts_now(const cloud::Allocation& allocation) const {
+  return allocation.counts() && allocation.state == api::InstanceState::Creating &&
+         clock_.wall_now() - from_unix_nanos(allocation.update_time) < kStartMax;
+}
+
 void Checkers::check_healed(const cloud::Fleet& fleet,
                             const std::vector<std::unique_ptr<SimNode>>& nodes) {
   ++checks_;
@@ -104,6 +112,7 @@ void Checkers::check_healed(const cloud::Fleet& fleet,
     const cloud::Group& group = *fleet.group(allocation.group_id);
     if (allocation.done()) continue;
     wanted.insert(id);
+    if (starts_now(allocation)) continue;
     if (allocation.stop || allocation.lost) {
       violated(fmt::format("allocation {} of {} never ended", id, group.spec.name));
     } else if (!allocation.placed() && group.description.empty()) {
@@ -127,7 +136,8 @@ void Checkers::check_healed(const cloud::Fleet& fleet,
     }
   }
   for (const auto& [id, allocation] : fleet.allocations()) {
-    if (allocation.placed() && !allocation.done() && !running.contains(id)) {
+    const bool settled = allocation.placed() && !allocation.done() && !starts_now(allocation);
+    if (settled && !running.contains(id)) {
       violated(fmt::format("allocation {} is said to run and does not", id));
     }
   }

@@ -29,9 +29,10 @@ class Checkers {
 
  private:
   void violated(std::string text);
+  bool starts_now(const cloud::Allocation& allocation) const;
 
   Clock& clock_;
-  std::map<std::string, std::string> slot_of_;       // allocation -> slot, also of past ones
+  std::map<std::string, std::string> slot_of_;      // allocation -> slot, also of past ones
   std::map<std::string, TimePoint> doubled_since_;  // slot
   std::vector<std::string> violations_;
   uint64_t checks_ = 0;

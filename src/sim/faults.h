@@ -30,8 +30,8 @@ inline Duration from_seconds(double seconds) {
 }
 // By Box and Muller.
 inline double log_normal(Random& random, double median, double sigma) {
-  const double normal = std::sqrt(-2 * std::log(1 - random.unit())) *
-                        std::cos(6.283185307179586 * random.unit());
+  const double normal =
+      std::sqrt(-2 * std::log(1 - random.unit())) * std::cos(6.283185307179586 * random.unit());
   return median * std::exp(sigma * normal);
 }
 

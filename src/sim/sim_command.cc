@@ -49,8 +49,10 @@ int run_sim_command(int argc, char** argv) {
   std::string output = "table";
   CLI::App app(
       "The real planner, fleet loop, sessions and agents over a simulated fleet, in virtual time:\n"
-      "machines that vanish, lost and late messages, partitions, restarts of the cloud, a slow and\n"
-      "failing store, and users. Invariants are checked throughout; at the end, after the faults have\n"
+      "machines that vanish, lost and late messages, partitions, restarts of the cloud, a slow "
+      "and\n"
+      "failing store, and users. Invariants are checked throughout; at the end, after the faults "
+      "have\n"
       "stopped, everything must have healed. The same seed gives the same trace.\n"
       "Example: mesclun sim --nodes 1000 --hours 24 --seed 7",
       "mesclun sim");

@@ -13,7 +13,8 @@ class SimDatabase final : public store::Database {
 
   Task<Result<>> write(store::Body body) override {
     Duration length = from_seconds(0.0005 + 0.002 * random_.unit());
-    if (random_.chance(faults_.store_slow_chance)) length = from_seconds(0.2 + 4.8 * random_.unit());
+    if (random_.chance(faults_.store_slow_chance))
+      length = from_seconds(0.2 + 4.8 * random_.unit());
     const bool fails = random_.chance(faults_.store_failure_chance);
     // A caller that stops waiting still gets its write done, as with the real one.
     (void)co_await clock_.sleep_for(length);

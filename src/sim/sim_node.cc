@@ -58,14 +58,13 @@ Task<Result<>> SimNode::boot() {
   agent::AgentSettings settings;
   // Simulated applications print nothing; looking for it would be most of the work.
   settings.logs.interval = 1h;
-  agent_ = std::make_unique<agent::NodeAgent>(
-      agent::NodeAgent::Parts{.executor = executor_,
-                              .clock = clock_,
-                              .random = random_,
-                              .driver = driver_,
-                              .store = store_,
-                              .dialer = dialer_},
-      settings, facts_, join_token_);
+  agent_ = std::make_unique<agent::NodeAgent>(agent::NodeAgent::Parts{.executor = executor_,
+                                                                      .clock = clock_,
+                                                                      .random = random_,
+                                                                      .driver = driver_,
+                                                                      .store = store_,
+                                                                      .dialer = dialer_},
+                                              settings, facts_, join_token_);
   CO_TRY_DO(co_await agent_->start());
   machine_id_ = agent_->machine_id();
   co_return Result<>();

@@ -86,7 +86,8 @@ Task<Result<>> Simulation::boot_node(SimNode& node, Duration after) {
   co_return co_await node.boot();
 }
 
-// What happens to home machines: switched off, connection lost for seconds or minutes, agent killed.
+// What happens to home machines: switched off, connection lost for seconds or minutes, agent
+// killed.
 Task<Result<>> Simulation::trouble_node(SimNode& node) {
   const double per_hour = faults_.interruptions_per_node_hour * faults_.churn_factor;
   if (per_hour <= 0) co_return Result<>();

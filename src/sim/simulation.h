@@ -21,12 +21,12 @@ struct SimResult {
   uint64_t trace_hash = 0;
   uint64_t events = 0;
   uint64_t checks = 0;
-  uint64_t commands = 0;        // of simulated users
+  uint64_t commands = 0;  // of simulated users
   uint64_t node_faults = 0;
   uint64_t cloud_restarts = 0;
-  uint64_t starts = 0;          // of containers
-  size_t serving = 0;           // at the end
-  size_t waiting = 0;           // at the end: no node is left for them
+  uint64_t starts = 0;  // of containers
+  size_t serving = 0;   // at the end
+  size_t waiting = 0;   // at the end: no node is left for them
   std::vector<std::string> violations;
 };
 
@@ -54,7 +54,8 @@ class Simulation {
   Task<Result<>> heal();
   Task<Result<>> shut_down();
   void digest();
-  void run_until(TimePoint end, const std::function<void(double)>& progress, double from, double to);
+  void run_until(TimePoint end, const std::function<void(double)>& progress, double from,
+                 double to);
   void run_to_end(Task<Result<>> task);
 
   const SimSettings settings_;

@@ -47,8 +47,10 @@ bool is_expected(const Result<>& result) {
     case ErrorCode::NotFound:
     case ErrorCode::AlreadyExists:
     case ErrorCode::PermissionDenied:
-    case ErrorCode::Unavailable: return true;
-    default: return false;
+    case ErrorCode::Unavailable:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -68,8 +70,8 @@ Task<Result<>> Simulation::command() {
   const uint64_t dice = random_.below(100);
   const uint64_t pick_group = random_.next();
   const uint64_t pick_instance = random_.next();
-  const auto replicas =
-      static_cast<int32_t>(random_.below(std::max<size_t>(2, std::min<size_t>(60, settings_.nodes / 10))));
+  const auto replicas = static_cast<int32_t>(
+      random_.below(std::max<size_t>(2, std::min<size_t>(60, settings_.nodes / 10))));
   cloud::FleetLoop::Command act = [=, this](cloud::Fleet& fleet, cloud::Moment now) -> Result<> {
     const auto groups = fleet.groups_of(project_.project_id);
     if (groups.empty()) return {};
@@ -82,7 +84,8 @@ Task<Result<>> Simulation::command() {
     if (dice < 25) return change(json::object{{"replicas", replicas}});
     if (dice < 35) {
       const json::object variables{{"N", std::to_string(pick_instance % 1000)}};
-      return change(json::object{{"container", json::object{{"environment_variables", variables}}}});
+      return change(
+          json::object{{"container", json::object{{"environment_variables", variables}}}});
     }
     if (dice < 40) return change(json::object{{"country_codes", {"de", "us"}}});
     if (dice < 45) return fleet.stop_group(group.id, now);
@@ -101,11 +104,9 @@ Task<Result<>> Simulation::command() {
 
 Task<Result<>> Simulation::act_as_user() {
   for (;;) {
-    CO_TRY_DO(
-        co_await clock_.sleep_for(from_seconds(exponential(random_, kCommandsEverySeconds))));
+    CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, kCommandsEverySeconds))));
     if (!cloud_up_) continue;
-    const bool few =
-        std::ssize(cloud_->fleet().groups_of(project_.project_id)) < kGroups;
+    const bool few = std::ssize(cloud_->fleet().groups_of(project_.project_id)) < kGroups;
     Result<> done;
     if (few) {
       done = co_await create_group();

@@ -76,8 +76,8 @@ struct SqliteSettings {
   bool durable = true;
   Duration busy_timeout = std::chrono::seconds(5);
   size_t waiting_max = 10'000;
-  size_t group_max = 256;    // bodies that share one commit
-  int64_t pages_max = 0;     // of 4 KiB; 0: no bound but the disk
+  size_t group_max = 256;  // bodies that share one commit
+  int64_t pages_max = 0;   // of 4 KiB; 0: no bound but the disk
 };
 
 // Opens, migrates, and starts a writer and a reader thread. In memory there are none: bodies run in

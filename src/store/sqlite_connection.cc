@@ -10,7 +10,8 @@ constexpr size_t kStatementsMax = 256;
 
 ErrorCode code_of(int sqlite_code) {
   switch (sqlite_code & 0xff) {
-    case SQLITE_CONSTRAINT: return ErrorCode::AlreadyExists;
+    case SQLITE_CONSTRAINT:
+      return ErrorCode::AlreadyExists;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_FULL:
@@ -18,18 +19,24 @@ ErrorCode code_of(int sqlite_code) {
     case SQLITE_CANTOPEN:
     case SQLITE_NOMEM:
     case SQLITE_PROTOCOL:
-    case SQLITE_READONLY: return ErrorCode::Unavailable;
+    case SQLITE_READONLY:
+      return ErrorCode::Unavailable;
     case SQLITE_NOTADB:
-    case SQLITE_CORRUPT: return ErrorCode::FailedPrecondition;
-    default: return ErrorCode::Internal;
+    case SQLITE_CORRUPT:
+      return ErrorCode::FailedPrecondition;
+    default:
+      return ErrorCode::Internal;
   }
 }
 
 Value column_value(sqlite3_stmt* statement, int column) {
   switch (sqlite3_column_type(statement, column)) {
-    case SQLITE_INTEGER: return sqlite3_column_int64(statement, column);
-    case SQLITE_FLOAT: return sqlite3_column_double(statement, column);
-    case SQLITE_NULL: return nullptr;
+    case SQLITE_INTEGER:
+      return sqlite3_column_int64(statement, column);
+    case SQLITE_FLOAT:
+      return sqlite3_column_double(statement, column);
+    case SQLITE_NULL:
+      return nullptr;
     default:
       return std::string(reinterpret_cast<const char*>(sqlite3_column_text(statement, column)),
                          static_cast<size_t>(sqlite3_column_bytes(statement, column)));
@@ -43,7 +50,8 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteSet
   auto made = std::make_unique<SqliteConnection>();
   const std::string name = settings.path.empty() ? ":memory:" : settings.path;
   int flags = SQLITE_OPEN_NOMUTEX;
-  flags |= role == Role::Writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
+  flags |=
+      role == Role::Writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
   sqlite3* raw = nullptr;
   const int opened = sqlite3_open_v2(name.c_str(), &raw, flags, nullptr);
   made->connection_.reset(raw);
@@ -159,9 +167,9 @@ Result<> SqliteConnection::migrate(std::span<const Migration> migrations) {
   }
   for (const Migration& migration : migrations) {
     if (migration.version <= current) continue;
-    const Result<> done = run_script(fmt::format(
-        "BEGIN IMMEDIATE; {}; INSERT INTO schema_version (version) VALUES ({}); COMMIT",
-        migration.sql, migration.version));
+    const Result<> done = run_script(
+        fmt::format("BEGIN IMMEDIATE; {}; INSERT INTO schema_version (version) VALUES ({}); COMMIT",
+                    migration.sql, migration.version));
     if (!done) {
       if (in_transaction()) (void)run_script("ROLLBACK");
       return done;
@@ -196,8 +204,8 @@ std::vector<Result<>> SqliteConnection::run_group(std::span<const Body> bodies) 
   for (size_t i = 0; i < bodies.size(); ++i) {
     results[i] = run_body(bodies[i]);
     if (in_transaction()) continue;
-    const Error lost = results[i] ? Error::unavailable("database: the transaction was ended")
-                                  : results[i].error();
+    const Error lost =
+        results[i] ? Error::unavailable("database: the transaction was ended") : results[i].error();
     fail_successes(i, lost);
     fail_from(i, lost);
     return results;

@@ -112,10 +112,12 @@ class ThreadedDatabase final : public Database {
                    std::unique_ptr<SqliteConnection> reader)
       : writer_connection_(std::move(writer)),
         reader_connection_(std::move(reader)),
-        writer_([this](std::span<const Body> bodies) { return writer_connection_->run_group(bodies); },
-                settings.waiting_max, settings.group_max),
-        reader_([this](std::span<const Body> bodies) { return read_each(*reader_connection_, bodies); },
-                settings.waiting_max, settings.group_max) {}
+        writer_(
+            [this](std::span<const Body> bodies) { return writer_connection_->run_group(bodies); },
+            settings.waiting_max, settings.group_max),
+        reader_(
+            [this](std::span<const Body> bodies) { return read_each(*reader_connection_, bodies); },
+            settings.waiting_max, settings.group_max) {}
 
   Task<Result<>> write(Body body) override { return writer_.call(std::move(body)); }
   Task<Result<>> read(Body body) override { return reader_.call(std::move(body)); }

@@ -160,7 +160,9 @@ TEST_F(StoreTest, ALockedDatabaseIsAClearErrorAndItRecovers) {
 }
 
 TEST_F(StoreTest, AFileOfANewerVersionIsRefused) {
-  { const auto database = open(); }
+  {
+    const auto database = open();
+  }
   const auto older = open_sqlite(settings_, {});
   ASSERT_FALSE(older);
   EXPECT_EQ(older.error().code, ErrorCode::FailedPrecondition);
@@ -185,8 +187,8 @@ TEST_F(StoreTest, AFileOfANewerVersionIsRefused) {
   _exit(1);
 }
 
-// Goal: nothing that was answered is lost. Method: a process is killed at ten arbitrary moments, and
-// what it had said is looked for in the file.
+// Goal: nothing that was answered is lost. Method: a process is killed at ten arbitrary moments,
+// and what it had said is looked for in the file.
 TEST_F(StoreTest, AKillAtAnyMomentLosesNothingThatWasAnswered) {
   std::vector<int64_t> answered;
   for (int round = 0; round < 10; ++round) {
@@ -210,8 +212,8 @@ TEST_F(StoreTest, AKillAtAnyMomentLosesNothingThatWasAnswered) {
   EXPECT_GT(answered.size(), 1000u);
   const auto reader = SqliteConnection::open(settings_, SqliteConnection::Role::Writer).value();
   for (int64_t n : answered) {
-    const auto rows = reader->query("SELECT 1 FROM item WHERE number = $1 AND name = $2",
-                                    {n, std::to_string(n)});
+    const auto rows =
+        reader->query("SELECT 1 FROM item WHERE number = $1 AND name = $2", {n, std::to_string(n)});
     ASSERT_TRUE(rows);
     EXPECT_EQ(rows->size(), 1u) << n << " was answered and is gone";
   }
