@@ -12,6 +12,7 @@
 #include "agent/agent_service.h"
 #include "agent/agent_test_kit.h"
 #include "agent/control_endpoint.h"
+#include "agent/file_state_store.h"
 #include "agent/node_dialers.h"
 #include "base/http_client.h"
 #include "link/tunnel.h"
