@@ -10,8 +10,9 @@ using link::RunOutcome;
 
 namespace {
 
-// Events that a report carried and nobody acknowledged are said again after this time.
-constexpr Duration kEventsAgain = 5s;
+// Events that a report carried and nobody acknowledged are said again at the first heartbeat after
+// this time.
+constexpr Duration kEventsAgain = 3s;
 
 }  // namespace
 
