@@ -44,6 +44,8 @@ constexpr const char* kFooter =
     "  mesclun agent status --data /srv/b\n"
     "  mesclun agent drain --data /srv/b";
 
+constexpr size_t kServicesMax = 8;  // what the process driver takes
+
 struct CommandSettings {
   AgentOptions options;
   std::string join_token_file;
@@ -51,6 +53,7 @@ struct CommandSettings {
   size_t memory_bytes = 0;
   size_t storage_bytes = 0;
   std::vector<std::string> gpu_classes;
+  std::vector<std::string> services;
   std::string runtime = "process";
   std::string verb;
   bool json = false;
@@ -105,13 +108,28 @@ void add_offer_settings(CLI::App& app, CommandSettings& s, const MachineFacts& m
                  "A GPU that is pretended, by the name or id of its class; shown as pretended "
                  "everywhere; may be repeated")
       ->type_name("NAME|UUID")
+      ->allow_extra_args(false)
       ->envname("MESCLUN_GPU_CLASS");
   add_setting(app, "--cpu-share", facts.cpu_share_percent, 1, 100,
               "Percent of each core that instances get: a slow machine for development");
-  app.add_option("--runtime", s.runtime, "What runs instances")
-      ->check(CLI::IsMember({"process"}))
+  app.add_option("--runtime", s.runtime, "What runs instances; auto is process for now")
+      ->check(CLI::IsMember({"auto", "process"}).description(""))
+      ->type_name("auto|process")
       ->capture_default_str()
       ->envname("MESCLUN_RUNTIME");
+}
+
+void add_network_settings(CLI::App& app, CommandSettings& s) {
+  app.add_option("--service", s.services,
+                 "A service on 127.0.0.1 of this machine that instances reach at the same address, "
+                 "such as the job queue's; may be repeated up to 8 times")
+      ->type_name("127.0.0.1:PORT")
+      ->allow_extra_args(false)
+      ->envname("MESCLUN_SERVICE");
+  app.add_flag("--egress,!--no-egress", s.options.egress,
+               "Let instances reach other machines (on by default); as root this adds a table "
+               "'mesclun' to the packet filter and switches on IP forwarding")
+      ->envname("MESCLUN_EGRESS");
 }
 
 void add_behaviour_settings(CLI::App& app, AgentSettings& s) {
@@ -138,7 +156,7 @@ void add_behaviour_settings(CLI::App& app, AgentSettings& s) {
   app.add_option("--metadata-header", s.metadata_header,
                  "Whether the metadata service insists on 'Metadata: true'; some published clients "
                  "leave it out of their restart, recreate and reallocate calls")
-      ->transform(CLI::CheckedTransformer(rules))
+      ->transform(CLI::CheckedTransformer(rules).description(""))
       ->type_name("strict|relaxed-for-actions|off")
       ->default_str("strict")
       ->envname("MESCLUN_METADATA_HEADER");
@@ -191,6 +209,13 @@ Result<> complete(CommandSettings& s) {
   options.facts.gpus = std::move(found.gpus);
   if (!found.problem.empty()) options.facts.warnings.push_back(std::move(found.problem));
   for (const std::string& text : s.gpu_classes) options.facts.gpus.push_back(pretended_gpu(text));
+  if (s.services.size() > kServicesMax) {
+    return Error::invalid(fmt::format("at most {} --service are possible", kServicesMax));
+  }
+  for (const std::string& text : s.services) {
+    TRY(Endpoint service, parse_endpoint(text));
+    options.services.push_back(std::move(service));
+  }
   if (!s.join_token_file.empty()) {
     TRY(options.join_token, read_token_file(s.join_token_file));
   }
@@ -213,6 +238,7 @@ int run_agent_command(int argc, char** argv) {
   app.footer(kFooter);
   add_cloud_settings(app, settings);
   add_offer_settings(app, settings, read_machine_facts(settings.data));
+  add_network_settings(app, settings);
   add_behaviour_settings(app, settings.options.settings);
   add_log_settings(app, settings.log);
   add_verbs(app, settings);

@@ -77,7 +77,9 @@ Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options)
   CO_TRY(const std::unique_ptr<FileStateStore> store, FileStateStore::open(options.data));
   RealClock clock;
   RealRandom random;
-  ProcessDriverSettings driver_settings{.data_folder = (options.data / "process").string()};
+  ProcessDriverSettings driver_settings{.data_folder = (options.data / "process").string(),
+                                        .services = options.services,
+                                        .use_egress = options.egress};
   CO_TRY(const std::unique_ptr<ProcessDriver> driver,
          co_await ProcessDriver::open(executor, clock, std::move(driver_settings)));
   CloudDialer cloud(options.cloud, executor, clock);

@@ -18,6 +18,10 @@ struct AgentOptions {
   // Instances are processes of this machine with whatever rights the agent has, so a cloud on
   // another machine could run anything here.
   bool allow_remote_cloud = false;
+  // Services on this machine's loopback that instances reach at the same address; numeric, at
+  // most 8.
+  std::vector<Endpoint> services;
+  bool egress = true;  // instances with a network of their own reach other machines
   AgentSettings settings;
 };
 

@@ -91,8 +91,11 @@ void InstanceSupervisor::stop() {
 }
 
 void InstanceSupervisor::let_go(std::string reason) {
-  if (!let_go_reason_.empty()) return;
-  let_go_reason_ = std::move(reason);
+  if (ended() || !record_.let_go_reason.empty()) return;
+  record_.let_go_reason = std::move(reason);
+  // An agent that is killed during the grace must not take the end of the run for a failure of the
+  // application.
+  save(Durability::ProcessCrash);
   wake_.notify_all();
 }
 
@@ -105,6 +108,7 @@ link::InstanceReport InstanceSupervisor::report() const {
                               .started = record_.started,
                               .ready = record_.ready,
                               .deletion_cost = record_.deletion_cost,
+                              .deletion_cost_change = record_.deletion_cost_change,
                               .update_time = record_.update_time,
                               .outcome = record_.outcome,
                               .exclude_node = record_.exclude_node,
@@ -222,7 +226,7 @@ size_t InstanceSupervisor::recent_restarts() const {
 RunFacts InstanceSupervisor::facts() const {
   RunFacts facts;
   facts.stop = record_.assignment.stop;
-  facts.let_go_reason = let_go_reason_;
+  facts.let_go_reason = record_.let_go_reason;
   facts.action = record_.action;
   facts.action_reason = record_.action_reason;
   facts.action_due = action_due_;

@@ -109,7 +109,6 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   std::unique_ptr<InstanceRun> run_;
   int32_t run_taken_ = 0;  // the highest Assignment.run that was acted upon
   TimePoint action_due_{};
-  std::string let_go_reason_;
   std::optional<std::string> held_startup_event_;  // detail
   Result<> saved_;                                 // whether the last save worked
   Notify wake_;

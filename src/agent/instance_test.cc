@@ -354,6 +354,7 @@ TEST_F(InstanceTest, TheApisDeletionCostIsTakenOverOnceAndResetWithTheRun) {
   node.cloud.say();
   node.run_for(1s);
   EXPECT_EQ(node.report().deletion_cost, 7);
+  EXPECT_EQ(node.report().deletion_cost_change, 1);
   node.instance().set_deletion_cost(3);  // the last writer wins
   node.cloud.say();
   node.run_for(1s);

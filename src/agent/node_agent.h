@@ -63,6 +63,7 @@ class NodeAgent final : private SessionUser {
   Task<Result<>> remove_unknown(std::string instance_id);
   Task<Result<>> reap();
   Task<Result<>> report_loop(link::Session& session);
+  Task<Result<>> heartbeat_loop(link::Session& session);
   Task<Result<ConnPtr>> connect_instance(std::string instance_id, uint16_t port);
 
   void apply(const link::Desired& desired);
@@ -90,6 +91,7 @@ class NodeAgent final : private SessionUser {
   link::Session* session_ = nullptr;
   int64_t revision_ = 0;     // of the Desired that was applied last in this session
   int64_t events_sent_ = 0;  // the highest sequence that this session has carried
+  TimePoint events_said_{};  // when a report carried some last
   int64_t acknowledged_ = 0;
   Duration heartbeat_{};
   bool dirty_ = false;

@@ -10,8 +10,9 @@ using link::RunOutcome;
 
 namespace {
 
-// Events that a report carried and nobody acknowledged are said again after this time.
-constexpr Duration kEventsAgain = 5s;
+// Events that a report carried and nobody acknowledged are said again at the first heartbeat after
+// this time.
+constexpr Duration kEventsAgain = 3s;
 
 }  // namespace
 
@@ -97,41 +98,35 @@ void NodeAgent::add(const link::Assignment& assignment) {
 }
 
 Task<Result<>> NodeAgent::speak(link::Session& session) {
-  std::optional<Result<>> reported;
-  std::optional<Result<>> shipped;
-  // Shipping ends at once where it is switched off; reporting goes on.
-  co_await join(detail::store_result(report_loop(session), reported),
-                detail::store_result(logs_.ship(session), shipped));
-  if (reported && !*reported) co_return reported->error();
+  // Each ends only with the session, and a session that one of them finds broken is broken for all.
+  std::optional<Result<>> ended[3];
+  co_await join(detail::store_result(report_loop(session), ended[0]),
+                join(detail::store_result(heartbeat_loop(session), ended[1]),
+                     detail::store_result(logs_.ship(session), ended[2])));
   co_return Result<>();
 }
 
+// At once when something changed, then not again before the gap.
 Task<Result<>> NodeAgent::report_loop(link::Session& session) {
-  Clock& clock = parts_.clock;
-  TimePoint beat = clock.now();
-  TimePoint reported = clock.now() - settings_.report_gap;
-  TimePoint events_said = clock.now();
-  const Duration heartbeat = heartbeat_;
   while (true) {
-    const TimePoint now = clock.now();
-    if (events_sent_ > acknowledged_ && journal_.size() > 0 && now >= events_said + kEventsAgain) {
+    while (!dirty_) CO_TRY_DO(co_await changed_.wait());
+    CO_TRY_DO(send_report(session));
+    CO_TRY_DO(co_await parts_.clock.sleep_for(settings_.report_gap));
+  }
+}
+
+// Also beside reports: the cloud's answer to it is our proof that the cloud lives.
+Task<Result<>> NodeAgent::heartbeat_loop(link::Session& session) {
+  Clock& clock = parts_.clock;
+  while (true) {
+    CO_TRY_DO(co_await clock.sleep_for(heartbeat_));
+    link::Heartbeat message{.time = to_unix_nanos(clock.wall_now())};
+    CO_TRY_DO(session.send(message));
+    const bool waiting = events_sent_ > acknowledged_ && journal_.size() > 0;
+    if (waiting && clock.now() >= events_said_ + kEventsAgain) {
       events_sent_ = acknowledged_;
-      dirty_ = true;
+      changed();
     }
-    if (dirty_ && now >= reported + settings_.report_gap) {
-      if (journal_.last_sequence() > events_sent_) events_said = now;
-      CO_TRY_DO(send_report(session));
-      reported = now;
-    }
-    // Also beside reports: the cloud's answer to it is our proof that the cloud lives.
-    if (now >= beat + heartbeat) {
-      link::Heartbeat message{.time = to_unix_nanos(clock.wall_now())};
-      CO_TRY_DO(session.send(message));
-      beat = now;
-    }
-    TimePoint next = beat + heartbeat;
-    if (dirty_) next = std::min(next, reported + settings_.report_gap);
-    CO_TRY_DO(co_await changed_.wait_until(clock, next));
   }
 }
 
@@ -146,6 +141,7 @@ Result<> NodeAgent::send_report(link::Session& session) {
   dirty_ = false;
   link::Report message = report();
   // A session keeps the order and breaks when it loses anything, so each event is said once in it.
+  if (journal_.last_sequence() > events_sent_) events_said_ = parts_.clock.now();
   message.events_after = events_sent_;
   message.events = journal_.after(events_sent_);
   events_sent_ = journal_.last_sequence();

@@ -235,6 +235,21 @@ TEST_F(NodeAgentTest, StoppingEndsEverythingAndSaysSo) {
   EXPECT_EQ(node.driver.starts(), 1u);
 }
 
+TEST_F(NodeAgentTest, AnAgentKilledWhileStoppingBlamesNobody) {
+  begin({.stop_time = 10s});
+  Scope scope(node.loop.executor(), "stop");
+  scope.spawn(node.agent->stop_instances("the agent was stopped", 40s));
+  node.run_for(5s);
+  scope.cancel();
+  node.kill();
+  node.run_for(10s);
+  node.driver.exit_now("instance-of-a", 143);
+  node.start();
+  node.run_for(1s);
+  EXPECT_EQ(node.report().outcome, RunOutcome::Replace);
+  EXPECT_FALSE(node.report().exclude_node);
+}
+
 TEST_F(NodeAgentTest, ASpecThatIsNotUnderstoodMoves) {
   node.cloud.assign("a", json::object{{"container", 7}});
   node.start();

@@ -35,6 +35,9 @@ RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
   run.environment = make_environment(assignment.group, spec, instance_id, node.machine_id);
   run.cpu_cores = spec.container.resources.cpu * node.cpu_share_percent / 100.0;
   run.memory_bytes = int64_t{spec.container.resources.memory} * 1024 * 1024;
+  if (const auto shm = spec.container.resources.shm_size) {
+    run.shm_bytes = int64_t{*shm} * 1024 * 1024;
+  }
   if (spec.networking) {
     run.port = spec.networking->port;
   } else if (spec.queue_connection) {

@@ -41,6 +41,9 @@ TEST(RunMaker, LimitsComeFromResourcesAndTheNodesShare) {
   const RunSpec run = make(R"({"container": {"resources": {"cpu": 3, "memory": 2048}}})", 25);
   EXPECT_DOUBLE_EQ(run.cpu_cores, 0.75);
   EXPECT_EQ(run.memory_bytes, int64_t{2048} * 1024 * 1024);
+  EXPECT_EQ(run.shm_bytes, int64_t{64} * 1024 * 1024);
+  EXPECT_EQ(make(R"({"container": {"resources": {"shm_size": 256}}})").shm_bytes,
+            int64_t{256} * 1024 * 1024);
 }
 
 TEST(RunMaker, ThePortIsTheGatewaysOrTheQueues) {

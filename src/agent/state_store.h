@@ -37,12 +37,13 @@ struct AllocationRecord {
   std::string reason;
   SelfAction action = SelfAction::None;  // answered, not carried out yet
   std::string action_reason;
+  std::string let_go_reason;         // this machine wants it elsewhere and is ending it
   std::vector<int64_t> quick_exits;  // unix ns of restarts in place
 };
 BOOST_DESCRIBE_STRUCT(AllocationRecord, (),
                       (assignment, instance_id, files_of, spec, run, version, state, started, ready,
                        deletion_cost, deletion_cost_change, update_time, outcome, exclude_node,
-                       reason, action, action_reason, quick_exits))
+                       reason, action, action_reason, let_go_reason, quick_exits))
 
 struct StoredState {
   NodeRecord node;

@@ -139,7 +139,8 @@ struct InstanceReport {
 };
 BOOST_DESCRIBE_STRUCT(InstanceReport, (),
                       (allocation_id, instance_id, version, run, state, started, ready,
-                       deletion_cost, update_time, outcome, exclude_node, reason))
+                       deletion_cost, deletion_cost_change, update_time, outcome, exclude_node,
+                       reason))
 
 // One system event of lifecycle.md §3.
 struct InstanceEvent {
