@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <filesystem>
@@ -171,6 +172,15 @@ Task<Result<>> run_up(cloud::CloudHost& host, LocalGateway& gateway, LocalAgents
   co_return co_await agents.watch();
 }
 
+Result<> check_listen(std::string_view flag, const Endpoint& endpoint) {
+  boost::system::error_code failure;
+  asio::ip::make_address(endpoint.host, failure);
+  if (!failure) return {};
+  return Error::invalid(
+      fmt::format("{} {}: write a numeric address and a port, such as 127.0.0.1:8800 or [::]:8800",
+                  flag, endpoint.to_string()));
+}
+
 Task<Result<>> up(asio::io_context& io, UpSettings settings) {
   CO_TRY(auto host, co_await cloud::CloudHost::start(io.get_executor(), settings.cloud));
   RealClock clock;
@@ -187,6 +197,9 @@ Task<Result<>> up(asio::io_context& io, UpSettings settings) {
 }
 
 Result<> complete(UpSettings& settings) {
+  TRY_DO(check_listen("--api", settings.cloud.api));
+  TRY_DO(check_listen("--nodes-listen", settings.cloud.nodes));
+  TRY_DO(check_listen("--gateway", settings.gateway));
   if (settings.runtime == "docker") {
     return Error::invalid("--runtime docker is not there yet; use process");
   }

@@ -1,5 +1,7 @@
 #include "agent/agent_service.h"
 
+#include <fstream>
+
 #include "agent/control_endpoint.h"
 #include "agent/file_state_store.h"
 #include "agent/node_dialers.h"
@@ -46,6 +48,8 @@ Task<Result<>> run_until_cancelled(asio::any_io_executor executor, Clock& clock,
   CO_TRY_DO(co_await agent.start());
   ControlEndpoint control(executor, clock, agent);
   Result<> result = control.open(executor, options.data);
+  // For people and scripts: which node of the cloud this folder is.
+  std::ofstream(options.data / "machine_id") << agent.machine_id() << "\n";
   if (result) {
     log_info("agent", "the agent works",
              {{"machine_id", agent.machine_id()},
