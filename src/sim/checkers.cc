@@ -13,6 +13,8 @@ constexpr size_t kViolationsKept = 100;
 constexpr Duration kDoubledMax = 120s;
 // Applications end by themselves in the healing phase too; a start takes up to an hour.
 constexpr Duration kStartMax = 75min;
+// Ready within 21 s, looked at every 60 s.
+constexpr Duration kProbedMax = 3min;
 
 std::string allocation_of(const agent::RunSpec& spec) {
   const json::value* id = spec.label.if_contains("allocation_id");
@@ -100,8 +102,10 @@ void Checkers::check_copies(const cloud::Fleet& fleet,
 }
 
 bool Checkers::starts_now(const cloud::Allocation& allocation) const {
-  return allocation.counts() && allocation.state == api::InstanceState::Creating &&
-         clock_.wall_now() - from_unix_nanos(allocation.update_time) < kStartMax;
+  const Duration age = clock_.wall_now() - from_unix_nanos(allocation.update_time);
+  const bool creating = allocation.state == api::InstanceState::Creating && age < kStartMax;
+  const bool not_probed = allocation.state == api::InstanceState::Running && age < kProbedMax;
+  return allocation.counts() && (creating || (not_probed && !allocation.ready));
 }
 
 void Checkers::check_healed(const cloud::Fleet& fleet,

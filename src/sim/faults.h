@@ -22,6 +22,14 @@ struct Faults {
   static Faults none() { return {0, 0, 0, 0, 0, 0, 0}; }
 };
 
+// How long a container takes to start, mostly its image's way to the node: the published 50, 80 and
+// 90 % points are 10, 20 and 40 minutes; cut at an hour, so that a fleet can be asked to have
+// healed.
+struct StartTimes {
+  double median_seconds = 600;
+  double max_seconds = 3600;
+};
+
 inline double exponential(Random& random, double mean) {
   return -mean * std::log(1 - random.unit());
 }

@@ -6,11 +6,10 @@ namespace mesclun::sim {
 
 namespace {
 
-// A start takes minutes: the published 50, 80 and 90 % points are 10, 20 and 40 minutes; cut at an
-// hour, so that a fleet can be asked to have healed.
-agent::FakeRun random_run(const agent::RunSpec&, Random& random) {
+agent::FakeRun random_run(const StartTimes& times, Random& random) {
   agent::FakeRun run;
-  run.create_time = from_seconds(std::min(3600.0, log_normal(random, 600, 0.9)));
+  run.create_time =
+      from_seconds(std::min(times.max_seconds, log_normal(random, times.median_seconds, 0.9)));
   run.start_time = from_seconds(0.1 + random.unit());
   run.ready_after = from_seconds(1 + 20 * random.unit());
   run.stop_time = from_seconds(40 * random.unit() * random.unit());  // a few ignore SIGTERM
@@ -41,7 +40,7 @@ link::NodeFacts random_facts(Random& random, size_t index) {
 }
 
 SimNode::SimNode(size_t index, const asio::any_io_executor& executor, Clock& clock, Random& random,
-                 Network& network, link::NodeFacts facts, std::string join_token)
+                 Network& network, link::NodeFacts facts, std::string join_token, StartTimes times)
     : index_(index),
       executor_(executor),
       clock_(clock),
@@ -49,7 +48,8 @@ SimNode::SimNode(size_t index, const asio::any_io_executor& executor, Clock& clo
       facts_(std::move(facts)),
       join_token_(std::move(join_token)),
       dialer_(network, index),
-      driver_(executor, clock, random, random_run) {}
+      driver_(executor, clock, random,
+              [times](const agent::RunSpec&, Random& dice) { return random_run(times, dice); }) {}
 
 Task<Result<>> SimNode::boot() {
   if (agent_) co_return Result<>();

@@ -12,7 +12,7 @@ namespace mesclun::sim {
 class SimNode {
  public:
   SimNode(size_t index, const asio::any_io_executor& executor, Clock& clock, Random& random,
-          Network& network, link::NodeFacts facts, std::string join_token);
+          Network& network, link::NodeFacts facts, std::string join_token, StartTimes times);
 
   // Power on, power off (every container is gone), a crash of the agent (they run on).
   Task<Result<>> boot();

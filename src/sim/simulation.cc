@@ -36,7 +36,8 @@ void Simulation::build() {
   database_ = std::make_unique<SimDatabase>(clock_, random_, faults_, *real_database_);
   for (size_t i = 0; i < settings_.nodes; ++i) {
     nodes_.push_back(std::make_unique<SimNode>(i, io_.get_executor(), clock_, random_, network_,
-                                               random_facts(random_, i), std::string(kJoinToken)));
+                                               random_facts(random_, i), std::string(kJoinToken),
+                                               settings_.starts));
   }
 }
 

@@ -15,6 +15,7 @@ struct SimSettings {
   double heal_hours = 3;  // without faults, then everything must be well
   uint64_t seed = 1;
   Faults faults;
+  StartTimes starts;
 };
 
 struct SimResult {

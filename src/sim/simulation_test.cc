@@ -37,6 +37,7 @@ TEST(Simulation, InvariantsHoldAndEverythingHeals) {
 TEST(Simulation, AThousandNodes) {
   SimSettings settings{.nodes = 1000, .hours = 0.25, .heal_hours = 0.25, .seed = 11};
   settings.faults.churn_factor = 40;
+  settings.starts = {.median_seconds = 60, .max_seconds = 300};
   Simulation simulation(settings);
   const SimResult result = simulation.run([](double) {});
   for (const std::string& violation : result.violations) ADD_FAILURE() << violation;
