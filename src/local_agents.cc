@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -121,6 +122,8 @@ Result<> LocalAgents::start(const AgentCommand& command) {
     const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0) dup2(null, STDIN_FILENO);
     signal(SIGPIPE, SIG_DFL);
+    // Our ports and the lock of our folder must not live on in a child.
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     execv(argv[0], argv.data());
     _exit(127);
   }

@@ -244,7 +244,8 @@ int run_up_command(int argc, char** argv) {
   add_log_settings(app, settings.log);
   if (const auto status = parse_command_line(app, argc, argv)) return *status;
   if (const Result<> completed = complete(settings); !completed) {
-    fmt::print(stderr, "mesclun up: {}\n", completed.error().message);
+    fmt::print(stderr, "mesclun up: {}\nRun with --help for more information.\n",
+               completed.error().message);
     return 2;
   }
   setup_logging(settings.log);
