@@ -23,6 +23,9 @@ class ReadAheadConn final : public Conn {
   Task<Result<>> write(std::span<const asio::const_buffer> buffers) override {
     return conn_->write(buffers);
   }
+  size_t write_now(std::span<const asio::const_buffer> buffers) override {
+    return conn_->write_now(buffers);
+  }
   void set_deadline(TimePoint when) override { conn_->set_deadline(when); }
   void shutdown_write() override { conn_->shutdown_write(); }
   void close() override { conn_->close(); }

@@ -29,6 +29,13 @@ class Conn {
     co_return co_await write(std::span(&buffer, 1));
   }
 
+  // Writes what the stream takes without waiting, and returns how many bytes that was; 0 as well
+  // when it takes none or has failed, which write() then tells. Not beside a write().
+  virtual size_t write_now(std::span<const asio::const_buffer> buffers) {
+    static_cast<void>(buffers);
+    return 0;
+  }
+
   // From then on reads and writes fail, the pending ones too. Precise to 100 ms on real
   // connections.
   virtual void set_deadline(TimePoint when) = 0;

@@ -6,7 +6,7 @@
 namespace mesclun {
 
 Task<Result<>> Notify::wait() {
-  if (co_await cancel_requested()) co_return Error::cancelled();
+  if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return Error::cancelled();
   const uint64_t seen = generation_;
   co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
   if (generation_ == seen) co_return Error::cancelled();
@@ -15,7 +15,7 @@ Task<Result<>> Notify::wait() {
 
 Task<Result<>> Notify::wait_until(Clock& clock, TimePoint when) {
   if (when == TimePoint::max()) co_return co_await wait();
-  if (co_await cancel_requested()) co_return Error::cancelled();
+  if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return Error::cancelled();
   const uint64_t seen = generation_;
   TimedWait waiting(timer_.get_executor());
   waiting.next = timed_;

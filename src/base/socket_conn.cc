@@ -46,24 +46,39 @@ class SocketConn final : public Conn {
   ~SocketConn() override { SocketConn::close(); }
 
   Task<Result<size_t>> read_some(asio::mutable_buffer buffer) override {
-    CO_TRY_DO(co_await take_turn());
-    while (true) {
-      if (expired_) co_return Error::deadline("connection deadline");
-      error_code error;
+    if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return Error::cancelled();
+    if (takes_turns()) co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+    if (closed_) co_return Error::unavailable("connection closed");
+    if (expired_) co_return Error::deadline("connection deadline");
+    if (!drained_) {
       // The system call first: under load there is usually something, and waiting costs a turn of
       // the loop.
+      error_code error;
       const size_t n = socket_.read_some(asio::buffer(buffer), error);
+      drained_ = n < buffer.size();
       if (!error) co_return n;
       if (error == asio::error::eof) co_return size_t{0};
       if (error != asio::error::would_block) co_return broken(error);
-      CO_TRY_DO(co_await ready(StreamSocket::wait_read));
     }
+    // Asio tries once more by itself before it waits, and asks the kernel for nothing else.
+    auto [error, n] = co_await socket_.async_read_some(asio::buffer(buffer), kAwait);
+    drained_ = n < buffer.size();
+    if (!error) co_return n;
+    if (error == asio::error::eof) co_return size_t{0};
+    co_return why_no_more(error, is_cancelled(co_await asio::this_coro::cancellation_state));
+  }
+
+  size_t write_now(std::span<const asio::const_buffer> buffers) override {
+    if (closed_ || expired_) return 0;
+    error_code error;
+    const size_t n = socket_.write_some(buffers.first(std::min(buffers.size(), kGather)), error);
+    return error ? 0 : n;
   }
 
   Task<Result<>> write(std::span<const asio::const_buffer> buffers) override {
-    CO_TRY_DO(co_await take_turn());
-    // At most kGather pieces a system call; a message of ours has two or three.
-    constexpr size_t kGather = 16;
+    if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return Error::cancelled();
+    if (takes_turns()) co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+    if (closed_) co_return Error::unavailable("connection closed");
     std::array<asio::const_buffer, kGather> gather;
     while (!buffers.empty()) {
       const size_t count = std::min(buffers.size(), kGather);
@@ -79,8 +94,9 @@ class SocketConn final : public Conn {
         error_code error;
         size_t n = socket_.write_some(rest, error);
         if (error == asio::error::would_block) {
-          CO_TRY_DO(co_await ready(StreamSocket::wait_write));
-          continue;
+          auto [failed] = co_await socket_.async_wait(StreamSocket::wait_write, kAwait);
+          if (!failed) continue;
+          co_return why_no_more(failed, is_cancelled(co_await asio::this_coro::cancellation_state));
         }
         if (error) co_return broken(error);
         while (n > 0) {
@@ -127,24 +143,19 @@ class SocketConn final : public Conn {
   }
 
  private:
+  // At most that many pieces a system call; a message of ours has two or three.
+  static constexpr size_t kGather = 16;
+
   // A stream that never blocks must not starve the others: every so often it goes to the end of the
   // line.
-  Task<Result<>> take_turn() {
-    if (co_await cancel_requested()) co_return Error::cancelled();
-    if (++turns_ % 32 == 0) co_await asio::post(socket_.get_executor(), asio::use_awaitable);
-    if (closed_) co_return Error::unavailable("connection closed");
-    co_return Result<>();
-  }
+  bool takes_turns() { return ++turns_ % 32 == 0; }
 
-  Task<Result<>> ready(StreamSocket::wait_type what) {
-    auto [error] = co_await socket_.async_wait(what, kAwait);
-    if (!error) co_return Result<>();
-    if (expired_) co_return Error::deadline("connection deadline");
-    if (closed_) co_return Error::unavailable("connection closed");
-    if (co_await cancel_requested()) co_return Error::cancelled();
-    // set_deadline() after an expiry that nobody saw: the wait was for the old deadline.
-    if (error == asio::error::operation_aborted) co_return Error::cancelled();
-    co_return broken(error);
+  Error why_no_more(const error_code& error, bool cancelled) const {
+    if (expired_) return Error::deadline("connection deadline");
+    if (closed_) return Error::unavailable("connection closed");
+    // Or set_deadline() after an expiry that nobody saw: the wait was for the old deadline.
+    if (cancelled || error == asio::error::operation_aborted) return Error::cancelled();
+    return broken(error);
   }
 
   void expire() {
@@ -158,6 +169,7 @@ class SocketConn final : public Conn {
   DeadlineWheel& wheel_;
   DeadlineWheel::Entry deadline_;
   uint32_t turns_ = 0;
+  bool drained_ = false;  // the last read took all there was
   bool expired_ = false;
   bool closed_ = false;
 };
