@@ -15,7 +15,10 @@ Refusal bad_answer(std::string detail) {
 }  // namespace
 
 Task<Result<bool>> Exchange::fill_answer() {
-  if (answer_.empty()) co_return co_await stream_->read_all(answer_);
+  if (answer_.empty()) {
+    if (stream_->read_all_now(answer_)) co_return true;
+    co_return co_await stream_->read_all(answer_);
+  }
   spare_.clear();
   CO_TRY(const bool more, co_await stream_->read_all(spare_));
   answer_ += spare_;
@@ -64,6 +67,9 @@ Task<Exchange::MaybeRefusal> Exchange::read_answer_head() {
       if (!*more) co_return broken_answer(Error::unavailable("the stream ended"));
       answer_began_ = true;
     }
+    if (response_->response_head().headers.size() > kHeadersMax) {
+      co_return bad_answer(fmt::format("more than {} headers", kHeadersMax));
+    }
     const int status = response_->response_head().status;
     if (status == 101 && !plan_.websocket) co_return bad_answer("an upgrade that nobody asked for");
     if (status >= 200 || status == 101) {
@@ -87,13 +93,12 @@ Task<Exchange::End> Exchange::relay_answer() {
   const bool has_body = !response_->body_done();
   const bool may_keep = plan_.keep_alive && body_ == BodyState::Sent && !proxy_.stopping();
   response_plan_ = plan_response(plan_, response_->framing(), has_body, may_keep);
-  std::string out;
-  append_response_head(response_->response_head(), plan_, response_plan_, out);
+  append_response_head(response_->response_head(), plan_, response_plan_, head_out_);
   group_->stats.count_answer(response_->response_head().status);
-  co_return finish(co_await relay_body(std::move(out)));
+  co_return finish(co_await relay_body());
 }
 
-Task<bool> Exchange::relay_body(std::string out) {
+Task<bool> Exchange::relay_body() {
   bool ended = response_->body_done();
   while (true) {
     pieces_.clear();
@@ -104,10 +109,12 @@ Task<bool> Exchange::relay_body(std::string out) {
       used = step->consumed;
       ended = response_->body_done();
     }
-    if (!out.empty() || !pieces_.empty() || ended) {
-      if (!co_await write_to_client(std::move(out), ended)) co_return false;
-      out.clear();
+    if (!head_out_.empty() || !pieces_.empty() || ended) {
+      frame_pieces(ended);
+      const size_t sent = client_->conn().write_now(buffers_);
+      if (sent < asio::buffer_size(buffers_) && !co_await write_rest(sent)) co_return false;
     }
+    head_out_.clear();
     answer_.erase(0, used);
     if (ended) co_return true;
     stream_->set_deadline(now() + proxy_.limits().stream_idle_timeout);
@@ -120,27 +127,37 @@ Task<bool> Exchange::relay_body(std::string out) {
   }
 }
 
-// `out` and the pieces, in chunks if the client gets chunks.
-Task<bool> Exchange::write_to_client(std::string out, bool last) {
+// Of buffers_, without the first `sent` bytes.
+Task<bool> Exchange::write_rest(size_t sent) {
+  std::span<asio::const_buffer> rest(buffers_);
+  while (sent >= rest.front().size()) {
+    sent -= rest.front().size();
+    rest = rest.subspan(1);
+  }
+  rest.front() += sent;
+  client_->conn().set_deadline(now() + proxy_.limits().stream_idle_timeout);
+  const Result<> written = co_await client_->conn().write(rest);
+  // It holds for reading too, and the client may be silent as long as the answer lasts.
+  client_->conn().set_deadline(body_ == BodyState::Sending ? body_deadline() : TimePoint::max());
+  co_return written.has_value();
+}
+
+void Exchange::frame_pieces(bool last) {
   size_t size = 0;
   for (const std::string_view piece : pieces_) size += piece.size();
   group_->stats.bytes_out += size;
-  std::string end;
+  end_out_.clear();
   if (response_plan_.framing == BodyFraming::Kind::Chunked) {
     if (size > 0) {
-      append_chunk_start(size, out);
-      end += kChunkEnd;
+      append_chunk_start(size, head_out_);
+      end_out_ += kChunkEnd;
     }
-    if (last) append_last_chunk(response_->trailers(), end);
+    if (last) append_last_chunk(response_->trailers(), end_out_);
   }
-  std::vector<asio::const_buffer> buffers;
-  buffers.reserve(pieces_.size() + 2);
-  buffers.push_back(asio::buffer(out));
-  for (const std::string_view piece : pieces_) buffers.push_back(asio::buffer(piece));
-  if (!end.empty()) buffers.push_back(asio::buffer(end));
-  client_->conn().set_deadline(now() + proxy_.limits().stream_idle_timeout);
-  const Result<> written = co_await client_->conn().write(buffers);
-  co_return written.has_value();
+  buffers_.clear();
+  if (!head_out_.empty()) buffers_.push_back(asio::buffer(head_out_));
+  for (const std::string_view piece : pieces_) buffers_.push_back(asio::buffer(piece));
+  if (!end_out_.empty()) buffers_.push_back(asio::buffer(end_out_));
 }
 
 Exchange::End Exchange::finish(bool complete) {

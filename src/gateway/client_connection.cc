@@ -30,6 +30,7 @@ Task<Result<>> ClientConnection::run(std::shared_ptr<ClientConnection> self) {
     const auto exchange = std::make_shared<Exchange>(proxy_, self, std::move(parser));
     const Exchange::End end = co_await exchange->run(exchange);
     input_.on_gone = nullptr;
+    scratch_.clear();
     if (end == Exchange::End::LeaveSlowly) {
       co_await end_slowly();
       co_return Result<>();

@@ -5,6 +5,7 @@
 #include "gateway/client_input.h"
 #include "gateway/proxy.h"
 #include "gateway/refusal.h"
+#include "gateway/scratch.h"
 
 namespace mesclun::gateway {
 
@@ -20,6 +21,8 @@ class ClientConnection {
 
   Conn& conn() { return *conn_; }
   ClientInput& input() { return input_; }
+  // For the one request under way.
+  Scratch& scratch() { return scratch_; }
   const std::string& address() const { return address_; }
   // Waits for a request.
   bool idle() const { return idle_; }
@@ -35,6 +38,7 @@ class ClientConnection {
   ConnPtr conn_;
   const std::string address_;
   ClientInput input_;
+  Scratch scratch_;
   bool idle_ = true;
 };
 

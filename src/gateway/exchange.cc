@@ -15,7 +15,13 @@ Exchange::Exchange(Proxy& proxy, std::shared_ptr<ClientConnection> client, HttpP
       client_(std::move(client)),
       request_(std::move(request)),
       arrived_(proxy.clock().now()),
-      spliced_(proxy.scope().executor()) {}
+      request_bytes_(client_->scratch().request),
+      answer_(client_->scratch().answer),
+      spare_(client_->scratch().spare),
+      head_out_(client_->scratch().head_out),
+      end_out_(client_->scratch().end_out),
+      pieces_(client_->scratch().pieces),
+      buffers_(client_->scratch().buffers) {}
 
 Task<Exchange::End> Exchange::run(std::shared_ptr<Exchange> self) {
   // The client may be silent while its answer is made.
@@ -57,7 +63,10 @@ Exchange::MaybeRefusal Exchange::find_group() {
 }
 
 Task<Exchange::MaybeRefusal> Exchange::send_until_answered(std::shared_ptr<Exchange> self) {
-  if (MaybeRefusal refusal = co_await reach_instance()) co_return refusal;
+  // Most requests find a free instance and a stream to it at once, and no step waits.
+  if (!reach_at_once()) {
+    if (MaybeRefusal refusal = co_await reach_instance()) co_return refusal;
+  }
   while (true) {
     if (client_gone()) co_return nobody();
     if (body_ == BodyState::Sent) group_->stats.bytes_in += body_bytes_;
@@ -66,7 +75,11 @@ Task<Exchange::MaybeRefusal> Exchange::send_until_answered(std::shared_ptr<Excha
     stream_->set_deadline(now() +
                           (whole ? response_timeout() : proxy_.limits().stream_idle_timeout));
     // If this fails there may be an early answer all the same, or an error that says why.
-    const Result<> sent = co_await stream_->write(request_bytes_);
+    const asio::const_buffer bytes = asio::buffer(request_bytes_);
+    Result<> sent;
+    if (!stream_->write_all_now(std::span(&bytes, 1))) {
+      sent = co_await stream_->write(request_bytes_);
+    }
     if (!whole && sent) {
       body_started_ = now();
       client_->input().bulk = true;
@@ -82,7 +95,7 @@ Task<Exchange::MaybeRefusal> Exchange::send_until_answered(std::shared_ptr<Excha
                        refusal->status == 502 && !client_gone();
     if (!again) co_return refusal;
     ++group_->stats.retries;
-    if (MaybeRefusal unreachable = co_await open_stream(false)) co_return unreachable;
+    if (MaybeRefusal unreachable = co_await open_stream()) co_return unreachable;
   }
 }
 

@@ -58,11 +58,14 @@ class Exchange {
   }
 
   // ---- reach_instance.cc ----
+  // Fills slot_ and stream_ if nothing must be waited for; leaves a slot if only that was at hand.
+  bool reach_at_once();
   // Fills slot_ and stream_.
   Task<MaybeRefusal> reach_instance();
   Task<MaybeRefusal> admit();
   Task<MaybeRefusal> wait_for_slot();
-  Task<MaybeRefusal> open_stream(bool may_reuse);
+  bool take_idle_stream();
+  Task<MaybeRefusal> open_stream();
   TimePoint send_deadline() const {
     return arrived_ + std::chrono::milliseconds(group_->route().client_request_timeout_ms);
   }
@@ -85,8 +88,12 @@ class Exchange {
   Task<Result<bool>> fill_answer();
   Refusal broken_answer(const Error& error) const;
   Task<End> relay_answer();
-  Task<bool> relay_body(std::string out);
-  Task<bool> write_to_client(std::string out, bool last);
+  // What head_out_ has already goes first.
+  Task<bool> relay_body();
+  // Puts head_out_, the pieces and what follows them into buffers_, in chunks if the client gets
+  // chunks.
+  void frame_pieces(bool last);
+  Task<bool> write_rest(size_t sent);
   End finish(bool complete);
 
   // ---- websocket.cc ----
@@ -108,7 +115,7 @@ class Exchange {
   link::TunnelStreamPtr stream_;
   bool reused_ = false;  // the stream has carried requests before
 
-  std::string request_bytes_;  // the head, and what of the body came with it
+  std::string& request_bytes_;  // the head, and what of the body came with it
   BodyState body_ = BodyState::Sending;
   uint64_t body_bytes_ = 0;
   size_t body_unusable_ = 0;  // of what was read ahead: the beginning of a chunk's frame
@@ -116,13 +123,16 @@ class Exchange {
   Duration body_held_up_{};  // by the instance, not by the client
 
   std::optional<HttpParser> response_;
-  std::string answer_;  // read from the stream, not yet used
-  std::string spare_;
-  std::vector<std::string_view> pieces_;  // of answer_
+  std::string& answer_;  // read from the stream, not yet used
+  std::string& spare_;
+  std::string& head_out_;
+  std::string& end_out_;
+  std::vector<std::string_view>& pieces_;     // of answer_
+  std::vector<asio::const_buffer>& buffers_;  // of head_out_, pieces_ and end_out_
   ResponsePlan response_plan_;
   bool answer_began_ = false;  // a byte of an answer was read
   bool head_arrived_ = false;
-  Notify spliced_;
+  std::optional<Notify> spliced_;  // the other task of a WebSocket has ended
   bool up_ended_ = false;
 };
 

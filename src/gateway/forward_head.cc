@@ -152,6 +152,9 @@ std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool
   plan.to_head = head.method == "HEAD";
   plan.repeatable = is_repeatable(head.method);
   if (const auto accept = head.headers.find("Accept")) plan.wants_html = prefers_html(*accept);
+  if (head.headers.size() > kHeadersMax) {
+    return Refusal{400, "bad_request", fmt::format("more than {} headers", kHeadersMax)};
+  }
   if (auto refusal = find_host(head, plan)) return refusal;
   if (head.method == "CONNECT") {
     return Refusal{501, "method_not_supported", "CONNECT is for proxies of another kind"};
@@ -217,6 +220,8 @@ void append_response_head(const ResponseHead& head, const RequestPlan& request,
     const auto [name, value] = head.headers[i];
     if (name.size() == 14 && iequals(name, "Content-Length")) length = value;
     if (is_hop_by_hop(name) || named.has(name)) continue;
+    // Only an answer of our own says that it is one.
+    if (name.size() == kGatewayErrorHeader.size() && iequals(name, kGatewayErrorHeader)) continue;
     append_field(name, value, out);
   }
   if (plan.framing == BodyFraming::Kind::Chunked) {

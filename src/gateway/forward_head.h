@@ -8,6 +8,10 @@
 
 namespace mesclun::gateway {
 
+// Of a head either way: names are looked up one by one, so their number is bounded apart from their
+// size.
+inline constexpr size_t kHeadersMax = 200;
+
 // What is known of a request once its head is here.
 struct RequestPlan {
   std::string host;  // as the client wrote it

@@ -119,6 +119,19 @@ TEST(ForwardHead, AnswersKeepTheirLengthOrBecomeChunked) {
             "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n");
 }
 
+TEST(ForwardHead, ApplicationsCannotSpeakForTheGateway) {
+  EXPECT_EQ(
+      respond("HTTP/1.1 503 Busy\r\nx-gateway-error: no_instance\r\nContent-Length: 0\r\n\r\n",
+              {.keep_alive = true}),
+      "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+}
+
+TEST(ForwardHead, TheNumberOfHeadersIsBounded) {
+  std::string wire = "GET / HTTP/1.1\r\nHost: g.example\r\n";
+  for (int i = 0; i < 300; ++i) wire += "a: b\r\n";
+  EXPECT_EQ(forward(wire + "\r\n").refusal->status, 400);
+}
+
 TEST(ForwardHead, OldClientsGetNoChunks) {
   const RequestPlan old{.keep_alive = true, .http_1_0 = true};
   EXPECT_EQ(respond("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", old),

@@ -26,11 +26,29 @@ Refusal connect_refusal(const Error& error) {
 
 }  // namespace
 
+bool Exchange::reach_at_once() {
+  Group::Admission admission = group_->admit();
+  if (!admission.slot) return false;
+  slot_.emplace(std::move(*admission.slot));
+  return take_idle_stream();
+}
+
+// One that may be closed by the other side at any moment, unless the request may be repeated.
+bool Exchange::take_idle_stream() {
+  const bool repeatable = plan_.repeatable && body_ == BodyState::Sent;
+  stream_ = slot_->instance().pool.take(proxy_.limits().pool, now(), repeatable);
+  reused_ = stream_ != nullptr;
+  return reused_;
+}
+
 Task<Exchange::MaybeRefusal> Exchange::reach_instance() {
   MaybeRefusal last;
   while (true) {
-    if (MaybeRefusal refusal = co_await admit()) co_return last ? last : refusal;
-    last = co_await open_stream(true);
+    if (!slot_) {
+      if (MaybeRefusal refusal = co_await admit()) co_return last ? last : refusal;
+    }
+    if (take_idle_stream()) co_return std::nullopt;
+    last = co_await open_stream();
     if (!last) co_return std::nullopt;
     // Nothing was delivered: another instance may take it, without the client hearing of this one.
     tried_.push_back(slot_->instance().id);
@@ -84,15 +102,9 @@ Task<Exchange::MaybeRefusal> Exchange::wait_for_slot() {
   co_return refusal;
 }
 
-Task<Exchange::MaybeRefusal> Exchange::open_stream(bool may_reuse) {
+Task<Exchange::MaybeRefusal> Exchange::open_stream() {
   Instance& instance = slot_->instance();
   reused_ = false;
-  if (may_reuse) {
-    const bool repeatable = plan_.repeatable && body_ == BodyState::Sent;
-    stream_ = instance.pool.take(proxy_.limits().pool, now(), repeatable);
-    reused_ = stream_ != nullptr;
-    if (reused_) co_return std::nullopt;
-  }
   // Held, because a node that dials anew may drop it meanwhile.
   const std::shared_ptr<link::Tunnel> tunnel = instance.machine->tunnel();
   if (!tunnel) co_return Refusal{502, "unreachable", "the node of the instance has gone"};

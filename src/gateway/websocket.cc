@@ -24,11 +24,12 @@ Task<Exchange::End> Exchange::splice(std::shared_ptr<Exchange> self) {
   out += answer_;  // frames that came with the head
   touch();
   if (co_await client_->conn().write(out)) {
+    spliced_.emplace(proxy_.scope().executor());
     proxy_.scope().spawn(splice_up(self));
     co_await splice_down();
     const TimePoint end = now() + kOtherDirection;
     while (!up_ended_ && now() < end) {
-      if (!co_await spliced_.wait_until(proxy_.clock(), end)) break;
+      if (!co_await spliced_->wait_until(proxy_.clock(), end)) break;
     }
   }
   stream_->abort();
@@ -74,7 +75,7 @@ Task<Result<>> Exchange::splice_up(std::shared_ptr<Exchange> self) {
     }
   }
   up_ended_ = true;
-  spliced_.notify_all();
+  spliced_->notify_all();
   co_return Result<>();
 }
 

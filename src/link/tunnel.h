@@ -37,6 +37,9 @@ class TunnelStream : public Conn {
   // Waits as read_some does, then swaps all that has arrived into `into`, which must be empty (its
   // capacity is used again). False at the peer's orderly end.
   virtual Task<Result<bool>> read_all(std::string& into) = 0;
+  // Both without waiting, all or nothing: false where read_all() or write() would wait or fail.
+  virtual bool read_all_now(std::string& into) = 0;
+  virtual bool write_all_now(std::span<const asio::const_buffer> buffers) = 0;
   // True while the stream could carry another request: nothing unread, nothing ended.
   virtual bool is_clean() const = 0;
 };

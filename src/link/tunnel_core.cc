@@ -207,6 +207,16 @@ void TunnelCore::offer(const StatePtr& state) {
   refill();
 }
 
+bool TunnelCore::send_now(StreamState& state, std::span<const asio::const_buffer> buffers) {
+  const size_t size = asio::buffer_size(buffers);
+  if (size == 0 || size > state.credit || !ready_.empty()) return false;
+  if (out_.size() + size > limits_.out_bytes_max) return false;
+  state.pending = buffers;
+  state.pending_used = 0;
+  while (!state.pending.empty()) take_piece(state);
+  return true;
+}
+
 void TunnelCore::refill() {
   while (!ready_.empty() && out_.size() < limits_.out_bytes_max) {
     const StatePtr state = std::move(ready_.front());

@@ -71,6 +71,8 @@ class TunnelCore : public std::enable_shared_from_this<TunnelCore> {
   // ---- for streams ----
   // `pending` was set: offer it.
   void offer(const StatePtr& state);
+  // Sends all of it if nobody waits; does nothing otherwise.
+  bool send_now(StreamState& state, std::span<const asio::const_buffer> buffers);
   // `bytes` were taken out of `in`.
   void consumed(StreamState& state, size_t bytes);
   void send_fin(const StatePtr& state);

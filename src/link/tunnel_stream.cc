@@ -20,29 +20,50 @@ class TunnelStreamImpl final : public TunnelStream {
   ~TunnelStreamImpl() override { core_->leave(state_); }
 
   Task<Result<size_t>> read_some(asio::mutable_buffer buffer) override {
-    CO_TRY(const bool any, co_await wait_readable());
-    if (!any) co_return size_t{0};
-    const size_t n = std::min(buffer.size(), state_->unread());
-    std::memcpy(buffer.data(), state_->in.data() + state_->in_used, n);
-    state_->in_used += n;
-    core_->consumed(*state_, n);
+    const StatePtr state = state_;
+    if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return Error::cancelled();
+    while (state->unread() == 0) {
+      if (const auto end = read_end()) {
+        if (!*end) co_return end->error();
+        co_return size_t{0};
+      }
+      CO_TRY_DO(co_await state->readable.wait());
+    }
+    const size_t n = std::min(buffer.size(), state->unread());
+    std::memcpy(buffer.data(), state->in.data() + state->in_used, n);
+    state->in_used += n;
+    core_->consumed(*state, n);
     co_return n;
   }
 
   Task<Result<bool>> read_all(std::string& into) override {
-    CO_TRY(const bool any, co_await wait_readable());
-    if (!any) co_return false;
+    const StatePtr state = state_;
+    if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return Error::cancelled();
+    while (state->unread() == 0) {
+      if (const auto end = read_end()) {
+        if (!*end) co_return end->error();
+        co_return false;
+      }
+      CO_TRY_DO(co_await state->readable.wait());
+    }
+    co_return read_all_now(into);
+  }
+  bool read_all_now(std::string& into) override {
     const size_t n = state_->unread();
+    if (n == 0) return false;
     if (state_->in_used > 0) state_->in.erase(0, state_->in_used);
     state_->in_used = 0;
     std::swap(state_->in, into);
     core_->consumed(*state_, n);
-    co_return true;
+    return true;
+  }
+  bool write_all_now(std::span<const asio::const_buffer> buffers) override {
+    return state_->pending.empty() && can_write() && core_->send_now(*state_, buffers);
   }
 
   Task<Result<>> write(std::span<const asio::const_buffer> buffers) override {
     const StatePtr state = state_;
-    if (co_await cancel_requested()) co_return Error::cancelled();
+    if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return Error::cancelled();
     CO_TRY_DO(can_write());
     state->pending = buffers;
     state->pending_used = 0;
@@ -74,18 +95,13 @@ class TunnelStreamImpl final : public TunnelStream {
   std::string peer_address() const override { return "tunnel"; }
 
  private:
-  // False at the peer's orderly end.
-  Task<Result<bool>> wait_readable() {
-    const StatePtr state = state_;
-    if (co_await cancel_requested()) co_return Error::cancelled();
-    while (state->unread() == 0) {
-      if (state->closed) co_return Error::unavailable("connection closed");
-      if (state->fin_in) co_return false;
-      if (state->over()) co_return over_error(*state);
-      if (state->expired) co_return Error::deadline("stream deadline");
-      CO_TRY_DO(co_await state->readable.wait());
-    }
-    co_return true;
+  // Why nothing more can be read, orderly or not; nothing while more may come.
+  std::optional<Result<>> read_end() const {
+    if (state_->closed) return Error::unavailable("connection closed");
+    if (state_->fin_in) return Result<>();
+    if (state_->over()) return over_error(*state_);
+    if (state_->expired) return Error::deadline("stream deadline");
+    return std::nullopt;
   }
 
   Result<> can_write() const {
@@ -102,18 +118,22 @@ Task<void> copy_to_app(TunnelStream& stream, Conn& app) {
   std::string bytes;
   while (true) {
     bytes.clear();
-    const Result<bool> more = co_await stream.read_all(bytes);
-    if (!more) {
-      app.abort();
-      co_return;
+    if (!stream.read_all_now(bytes)) {
+      const Result<bool> more = co_await stream.read_all(bytes);
+      if (!more) {
+        app.abort();
+        co_return;
+      }
+      if (!*more) {
+        app.shutdown_write();
+        co_return;
+      }
     }
-    if (!*more) {
-      app.shutdown_write();
-      co_return;
-    }
+    const asio::const_buffer whole = asio::buffer(bytes);
+    const asio::const_buffer rest = whole + app.write_now(std::span(&whole, 1));
     // An application that answers early and closes still has its answer in the other direction,
     // which decides how the stream ends.
-    if (!co_await app.write(bytes)) co_return;
+    if (rest.size() > 0 && !co_await app.write(std::span(&rest, 1))) co_return;
   }
 }
 
@@ -129,7 +149,9 @@ Task<void> copy_from_app(Conn& app, TunnelStream& stream) {
       stream.shutdown_write();
       co_return;
     }
-    if (!co_await stream.write(std::string_view(buffer.data(), *n))) {
+    const asio::const_buffer bytes = asio::buffer(buffer, *n);
+    if (stream.write_all_now(std::span(&bytes, 1))) continue;
+    if (!co_await stream.write(std::span(&bytes, 1))) {
       app.abort();
       co_return;
     }

@@ -1,0 +1,35 @@
+// Buffers that the requests of one connection use one after the other, so that most allocate
+// little.
+#pragma once
+
+#include <boost/asio/buffer.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mesclun::gateway {
+
+struct Scratch {
+  std::string request;   // the head, and what of the body came with it
+  std::string answer;    // read from the stream, not yet used
+  std::string spare;     // read next
+  std::string head_out;  // before the pieces of a body
+  std::string end_out;   // after them
+  std::vector<std::string_view> pieces;
+  std::vector<boost::asio::const_buffer> buffers;
+
+  // For the next request. A connection that rests keeps no more than kKeptMax of each.
+  void clear() {
+    for (std::string* text : {&request, &answer, &spare, &head_out, &end_out}) {
+      text->clear();
+      if (text->capacity() > kKeptMax) text->shrink_to_fit();
+    }
+    pieces.clear();
+    buffers.clear();
+  }
+
+ private:
+  static constexpr size_t kKeptMax = 4096;
+};
+
+}  // namespace mesclun::gateway
