@@ -30,6 +30,8 @@ constexpr Subcommand kSubcommands[] = {
      "Instances: list, reallocate, restart, ..."},
     {"logs", mesclun::client::run_logs_command, "What the containers of a group print"},
     {"events", mesclun::client::run_events_command, "What the cloud did to a group, and why"},
+    {"load", mesclun::client::run_load_command,
+     "Send requests to a service, as many as it can take"},
     {"node", mesclun::client::run_node_command, "Machines, what they have, what runs there"},
     {"org", mesclun::client::run_org_command, "Organizations and their quotas (operator)"},
     {"project", mesclun::client::run_project_command, "Projects (operator)"},

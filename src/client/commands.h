@@ -15,6 +15,7 @@ int run_node_command(int argc, char** argv);
 int run_org_command(int argc, char** argv);
 int run_project_command(int argc, char** argv);
 int run_key_command(int argc, char** argv);
+int run_load_command(int argc, char** argv);
 
 // The same over given streams and a given environment, for tests.
 int group_command(int argc, char** argv, const Console& console, const Environment& environment);
@@ -25,5 +26,6 @@ int node_command(int argc, char** argv, const Console& console, const Environmen
 int org_command(int argc, char** argv, const Console& console, const Environment& environment);
 int project_command(int argc, char** argv, const Console& console, const Environment& environment);
 int key_command(int argc, char** argv, const Console& console, const Environment& environment);
+int load_command(int argc, char** argv, const Console& console, const Environment& environment);
 
 }  // namespace mesclun::client

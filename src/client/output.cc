@@ -149,6 +149,15 @@ std::string printable(std::string_view text, bool keep_colours) {
   return out;
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const CodePoint point = decode(text);
+    if (point.bytes == 0) return false;
+    text.remove_prefix(point.bytes);
+  }
+  return true;
+}
+
 void Table::add(std::vector<std::string> cells) {
   cells.resize(headings_.size());
   for (std::string& cell : cells) cell = printable(cell);

@@ -1,0 +1,215 @@
+#include <cerrno>
+#include <cstring>
+
+#include "client/commands.h"
+#include "client/flags.h"
+#include "client/load_input.h"
+#include "client/load_session.h"
+
+namespace mesclun::client {
+
+namespace {
+
+constexpr const char* kAbout =
+    "Sends requests to a service without ever making an overload worse: as many at once as it "
+    "takes, retries within a budget, no request that cannot be answered in time.";
+
+constexpr const char* kExamples = R"(Examples:
+  mesclun load http://greeter.localhost:8801/ --requests 1000
+  mesclun load http://greeter.localhost:8801/ --duration 1m --rate 50      50 a second, whatever comes back
+  mesclun load http://127.0.0.1:8801/predict --host model.localhost \
+      --bodies-jsonl prompts.jsonl --keep-bodies --out answers.jsonl       each line once, answers kept
+  mesclun load http://HOST/asr --method POST --body-file a.wav --body-file b.wav --content-type audio/wav
+  mesclun load http://HOST/ --header "Salad-Api-Key: $KEY" -o json | jq -r .latency_ms
+
+Without --rate the next request is sent when there is room (closed loop). The room grows by about one per
+round trip while answers come, and shrinks to 0.7 when the server answers 429, 503 or 504, cannot be connected
+to, or does not answer in time. With --rate requests come at their times (open loop); one that cannot be
+answered within --timeout is refused here at once and never sent.
+
+Retried are 429, 5xx and broken connections, so send only what may be done twice. A request counts as failed
+when its last attempt did.
+
+JSON lines, in the order of the answers: index, status (0: no answer), attempts, hedged, latency_ms, error (null
+when it succeeded), body_bytes, node (with --label-header), body or body_base64 (with --keep-bodies). With
+-o json the table goes to standard error.
+
+Exit status: 0 every request succeeded in the end, 1 some failed, 2 wrong usage, 130 after Ctrl-C, which stops
+sending, waits up to 5 s for what is under way and prints the table; a second Ctrl-C ends at once.)";
+
+constexpr uint64_t kRequestsDefault = 100;
+
+struct Options {
+  std::string url;
+  std::string method;
+  std::vector<std::string> headers;
+  std::string host;
+  std::string content_type = "application/json";
+  std::string body;
+  std::vector<std::string> body_files;
+  std::string bodies_jsonl;
+  std::string out;
+  LoadSettings load;
+  CLI::Option* body_given = nullptr;
+  CLI::Option* concurrency_given = nullptr;
+  CLI::Option* concurrency_max_given = nullptr;
+};
+
+void add_request_flags(CLI::App& app, Options& o) {
+  app.add_option("URL", o.url, "http://HOST:PORT/PATH; names under .localhost are this machine")
+      ->required();
+  const auto group = [](CLI::Option* option) { return option->group("Requests"); };
+  group(app.add_option("--method", o.method, "GET, or POST with a body"));
+  group(app.add_option("--header", o.headers, "A header field; repeatable"))
+      ->type_name("'NAME: VALUE'")
+      ->allow_extra_args(false);
+  group(app.add_option("--host", o.host, "Host header: the access domain of a group"));
+  o.body_given = group(app.add_option("--body", o.body, "The body of every request"));
+  group(app.add_option("--body-file", o.body_files,
+                       "The body from a file, - is standard input; repeatable: requests cycle "
+                       "through them"))
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  group(app.add_option("--bodies-jsonl", o.bodies_jsonl,
+                       "One JSON value per line, each a body; - is standard input"))
+      ->type_name("FILE");
+  group(add_setting(app, "--content-type", o.content_type, "Content-Type of the bodies"));
+}
+
+void add_amount_flags(CLI::App& app, Options& o) {
+  const auto group = [](CLI::Option* option) { return option->group("How many"); };
+  group(add_setting(app, "--requests", o.load.plan.requests, uint64_t{0}, uint64_t{1'000'000'000},
+                    "How many; 0: each body once, or 100, or as many as --duration has time for"));
+  group(add_setting(app, "--duration", o.load.plan.duration, 0s, std::chrono::hours(24 * 7),
+                    "How long to send; 0: until --requests are done"));
+  group(add_setting(app, "--rate", o.load.plan.rate, 0.0, 100'000.0,
+                    "Requests a second; 0: whenever there is room"));
+  o.concurrency_given =
+      group(add_setting(app, "--concurrency", o.load.traffic.concurrency, size_t{1}, size_t{10'000},
+                        "Requests at once, at the start"));
+  o.concurrency_max_given =
+      group(add_setting(app, "--concurrency-max", o.load.traffic.concurrency_max, size_t{1},
+                        size_t{10'000}, "Requests at once, at most"));
+}
+
+void add_care_flags(CLI::App& app, Options& o) {
+  const auto group = [](CLI::Option* option) { return option->group("Care"); };
+  TrafficSettings& traffic = o.load.traffic;
+  group(add_setting(app, "--timeout", o.load.plan.timeout, 1ms, std::chrono::hours(1),
+                    "Each request's time, waiting and retries included; what is left of it goes "
+                    "along as X-Request-Timeout-Ms"));
+  group(add_setting(app, "--attempts", traffic.attempts_max, 1, 100,
+                    "Attempts of one request, the first one included"));
+  group(add_setting(app, "--retry-budget", traffic.retry_ratio, 0.0, 10.0,
+                    "Retries and hedges per request, in the long run (and 10 at once)"));
+  group(add_setting(app, "--hedge", traffic.hedge_quantile, 0.0, 0.999,
+                    "Send a second copy after this quantile of the latencies, such as 0.95; 0: "
+                    "never"));
+  group(add_setting(app, "--waiting-max", traffic.waiting_max, size_t{0}, size_t{1'000'000},
+                    "With --rate: requests that wait for room; more are refused at once"));
+  group(add_setting(app, "--seed", o.load.seed, uint64_t{0}, std::numeric_limits<uint64_t>::max(),
+                    "Of the random waits; 0: others each time"));
+}
+
+void add_result_flags(CLI::App& app, Options& o) {
+  const auto group = [](CLI::Option* option) { return option->group("Results"); };
+  const auto set = [&o](const std::string& text) {
+    if (text != "table" && text != "json") {
+      throw CLI::ValidationError("--output", "must be table or json, not '" + text + "'");
+    }
+    o.load.json = text == "json";
+  };
+  group(app.add_option_function<std::string>("-o,--output", set,
+                                             "What to print: a table, or JSON lines"))
+      ->type_name("table|json")
+      ->default_str("table");
+  group(app.add_option("--out", o.out, "Write the JSON lines to this file as well"))
+      ->type_name("FILE");
+  group(app.add_flag("--keep-bodies", o.load.lines.keep_bodies,
+                     "Put the body of each answer into its JSON line"));
+  group(add_setting(app, "--label-header", o.load.lines.label_header,
+                    "Response header that says who answered; becomes \"node\" of the JSON line"));
+}
+
+Result<> read_bodies(Options& o, const Console& console) {
+  std::vector<std::string>& bodies = o.load.plan.bodies;
+  const int kinds = (o.body_given->count() > 0 ? 1 : 0) + (o.body_files.empty() ? 0 : 1) +
+                    (o.bodies_jsonl.empty() ? 0 : 1);
+  if (kinds > 1) return Error::invalid("give one of --body, --body-file and --bodies-jsonl");
+  if (o.body_given->count() > 0) bodies.push_back(o.body);
+  for (const std::string& path : o.body_files) {
+    TRY(std::string body, read_body_file(path, console.in));
+    bodies.push_back(std::move(body));
+  }
+  if (!o.bodies_jsonl.empty()) {
+    TRY(const std::string text, read_body_file(o.bodies_jsonl, console.in));
+    TRY(bodies, split_json_lines(o.bodies_jsonl, text));
+  }
+  return {};
+}
+
+// What the flags mean together.
+Result<> complete(Options& o, const Console& console) {
+  LoadPlan& plan = o.load.plan;
+  TRY(o.load.address, parse_http_address(o.url));
+  plan.call.target = o.load.address.target;
+  TRY_DO(read_bodies(o, console));
+  plan.call.method = o.method;
+  if (o.method.empty()) plan.call.method = plan.bodies.empty() ? "GET" : "POST";
+  if (!o.host.empty()) plan.call.headers.add("Host", o.host);
+  for (const std::string& header : o.headers) TRY_DO(add_header(plan.call.headers, header));
+  if (!plan.bodies.empty() && !plan.call.headers.has("Content-Type")) {
+    plan.call.headers.add("Content-Type", o.content_type);
+  }
+  if (!plan.call.headers.has("User-Agent")) plan.call.headers.add("User-Agent", "mesclun-load");
+  if (plan.requests == 0 && plan.duration == 0s) {
+    plan.requests =
+        plan.bodies.size() > 1 || !o.bodies_jsonl.empty() ? plan.bodies.size() : kRequestsDefault;
+  }
+  TrafficSettings& traffic = o.load.traffic;
+  if (traffic.concurrency > traffic.concurrency_max) {
+    const bool both = o.concurrency_given->count() > 0 && o.concurrency_max_given->count() > 0;
+    if (both) return Error::invalid("--concurrency is larger than --concurrency-max");
+    // Who names one of the two means it.
+    (o.concurrency_given->count() > 0 ? traffic.concurrency_max : traffic.concurrency) =
+        o.concurrency_given->count() > 0 ? traffic.concurrency : traffic.concurrency_max;
+  }
+  if (traffic.hedge_quantile > 0 && traffic.hedge_quantile < 0.5) {
+    return Error::invalid("--hedge below 0.5 would send most requests twice");
+  }
+  plan.workers = traffic.concurrency_max;
+  return {};
+}
+
+}  // namespace
+
+int load_command(int argc, char** argv, const Console& console, const Environment&) {
+  Options options;
+  CLI::App app(kAbout, argv[0]);
+  app.footer(kExamples);
+  add_request_flags(app, options);
+  add_amount_flags(app, options);
+  add_care_flags(app, options);
+  add_result_flags(app, options);
+  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  if (const Result<> ready = complete(options, console); !ready) {
+    console.note("mesclun: " + ready.error().message + "\nSee mesclun load --help.");
+    return 2;
+  }
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(nullptr, &std::fclose);
+  if (!options.out.empty()) {
+    out.reset(std::fopen(options.out.c_str(), "wbe"));
+    if (out == nullptr) {
+      console.note(fmt::format("mesclun: cannot write {}: {}", options.out, std::strerror(errno)));
+      return 2;
+    }
+    options.load.lines_out = out.get();
+  }
+  return run_load(std::move(options.load), console);
+}
+
+int run_load_command(int argc, char** argv) {
+  return load_command(argc, argv, Console::standard(), process_environment());
+}
+
+}  // namespace mesclun::client
