@@ -1,0 +1,22 @@
+// TLS over any stream, by OpenSSL. Its types stay in tls_conn.cc.
+#pragma once
+
+#include "base/conn.h"
+
+namespace mesclun {
+
+// Speaks TLS 1.2 or 1.3 as the client, and hands back the stream inside. `host` is a name or an
+// address, as in a URL: the certificate must be valid for it, and it is named to the server (SNI).
+//
+// CA files: $SSL_CERT_FILE, else OpenSSL's own place, else where the known distributions keep them.
+// They are read at every call, which takes some milliseconds: for calls now and then.
+// Errors:   PermissionDenied, the certificate is not valid for `host`, or nobody trusted signed it;
+//           FailedPrecondition, no CA file on this machine; DeadlineExceeded; Unavailable.
+// The stream's orderly end is the peer's close_notify; without one reading ends with Unavailable.
+Task<Result<ConnPtr>> tls_client(ConnPtr conn, std::string host, Clock& clock, Duration limit);
+
+// The other side, for one certificate (with its chain, if any) and its key, in PEM.
+Task<Result<ConnPtr>> tls_server(ConnPtr conn, std::string certificate_pem, std::string key_pem,
+                                 Clock& clock, Duration limit);
+
+}  // namespace mesclun

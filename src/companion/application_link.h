@@ -1,0 +1,45 @@
+// Connections to the application: kept open between requests, TCP or a unix socket.
+#pragma once
+
+#include <vector>
+
+#include "base/http_client.h"
+#include "base/socket_conn.h"
+
+namespace mesclun::companion {
+
+// Runs on: one loop. Keeps at most kIdleMax idle connections.
+class ApplicationLink {
+ public:
+  ApplicationLink(Clock& clock, Endpoint endpoint)
+      : clock_(clock), endpoint_(std::move(endpoint)) {}
+
+  struct Leased {
+    ConnPtr conn;
+    bool reused = false;  // it may turn out to be closed by the application meanwhile
+  };
+  // An idle connection, else a new one. Unavailable: nobody listens.
+  Task<Result<Leased>> lease(TimePoint deadline, bool fresh);
+  // Gives back a connection that can carry another request.
+  void give_back(ConnPtr conn);
+
+  // A whole call. Tried once more on a fresh connection if a kept one broke before any answer.
+  // DeadlineExceeded, Unavailable, InvalidArgument (an answer that is no HTTP), OutOfRange.
+  Task<Result<HttpReply>> call(HttpCall call, TimePoint deadline, size_t body_bytes_max);
+
+  const Endpoint& endpoint() const { return endpoint_; }
+  // What to put into Host where the caller gave none.
+  std::string host() const { return endpoint_.is_unix ? "localhost" : endpoint_.to_string(); }
+
+ private:
+  Task<Result<HttpReply>> call_once(HttpCall call, TimePoint deadline, size_t body_bytes_max,
+                                    bool fresh, bool& reused);
+
+  static constexpr size_t kIdleMax = 64;
+
+  Clock& clock_;
+  Endpoint endpoint_;
+  std::vector<ConnPtr> idle_;
+};
+
+}  // namespace mesclun::companion

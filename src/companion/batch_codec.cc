@@ -1,0 +1,205 @@
+#include "companion/batch_codec.h"
+
+#include <charconv>
+#include <cmath>
+#include <map>
+
+#include "base/json.h"
+#include "companion/multipart.h"
+
+namespace mesclun::companion {
+
+namespace {
+
+using Answers = std::vector<std::optional<ItemAnswer>>;
+
+bool is_json(std::string_view content_type) {
+  const std::string_view type = content_type.substr(0, content_type.find(';'));
+  return type.starts_with("application/json") || type.ends_with("+json");
+}
+
+std::string write_json_items(const std::vector<BatchItem>& items) {
+  size_t size = 16;
+  for (const BatchItem& item : items) size += item.body.size() + item.path.size() + 48;
+  std::string out;
+  out.reserve(size);
+  out += "{\"items\":[";
+  for (const BatchItem& item : items) {
+    if (out.back() != '[') out += ',';
+    fmt::format_to(std::back_inserter(out), "{{\"id\":\"{}\",\"path\":{},\"body\":", item.id,
+                   json::serialize(json::string(item.path)));
+    out += item.body;
+    out += '}';
+  }
+  out += "]}";
+  return out;
+}
+
+// One entry of "items" in the answer.
+Result<ItemAnswer> read_item(const json::object& object) {
+  ItemAnswer answer;
+  if (const json::value* status = object.if_contains("status")) {
+    if (!status->is_int64() || status->as_int64() < 200 || status->as_int64() > 599) {
+      return Error::invalid("the status of an item is not a number from 200 to 599");
+    }
+    answer.status = static_cast<int>(status->as_int64());
+  }
+  if (const json::value* headers = object.if_contains("headers")) {
+    if (!headers->is_object()) return Error::invalid("the headers of an item are not an object");
+    for (const auto& [name, value] : headers->as_object()) {
+      const std::string text =
+          value.is_string() ? std::string(value.as_string()) : json::serialize(value);
+      const std::string_view key(name.data(), name.size());
+      // What would end the line or the head of the caller's answer.
+      if (key.empty() || key.find_first_of(": \t\r\n") != std::string_view::npos ||
+          text.find_first_of("\r\n") != std::string::npos) {
+        return Error::invalid("a header of an item is malformed");
+      }
+      if (iequals(key, "Content-Length") || iequals(key, "Transfer-Encoding") ||
+          iequals(key, "Connection")) {
+        continue;
+      }
+      answer.headers.set(key, text);
+    }
+  }
+  if (!answer.headers.has("Content-Type")) answer.headers.set("Content-Type", "application/json");
+  const json::value* body = object.if_contains("body");
+  answer.body = body == nullptr ? "null" : json::serialize(*body);
+  return answer;
+}
+
+std::map<std::string, size_t> places_of(const std::vector<BatchItem>& items) {
+  std::map<std::string, size_t> places;
+  for (size_t i = 0; i < items.size(); ++i) places.emplace(std::to_string(items[i].id), i);
+  return places;
+}
+
+Result<Answers> split_json(std::string_view text, const std::vector<BatchItem>& items) {
+  const Result<json::value> parsed = parse_json(text);
+  if (!parsed) return Error::invalid("the answer is not JSON: " + parsed.error().message);
+  const json::value* list =
+      parsed->is_object() ? parsed->as_object().if_contains("items") : nullptr;
+  if (list == nullptr || !list->is_array()) {
+    return Error::invalid("the answer has no list \"items\"");
+  }
+  const std::map<std::string, size_t> places = places_of(items);
+  Answers answers(items.size());
+  size_t in_order = 0;
+  bool with_ids = false;
+  for (const json::value& entry : list->as_array()) {
+    if (!entry.is_object()) return Error::invalid("an entry of \"items\" is not an object");
+    const json::value* id = entry.as_object().if_contains("id");
+    size_t place = in_order;
+    if (id != nullptr) {
+      const auto found =
+          places.find(id->is_string() ? std::string(id->as_string()) : json::serialize(*id));
+      if (found == places.end()) return Error::invalid("the answer has an id that nobody sent");
+      place = found->second;
+      with_ids = true;
+    } else if (with_ids) {
+      return Error::invalid("some entries of \"items\" have an id and others none");
+    }
+    if (place >= items.size()) {
+      return Error::invalid(fmt::format("the answer has more than {} items", items.size()));
+    }
+    TRY(answers[place], read_item(entry.as_object()));
+    ++in_order;
+  }
+  // Without ids a short answer does not tell which item is missing.
+  if (!with_ids && in_order != items.size()) {
+    return Error::invalid(
+        fmt::format("the answer has {} items without ids, {} were sent", in_order, items.size()));
+  }
+  return answers;
+}
+
+Result<Answers> split_multipart(std::string_view content_type, std::string_view body,
+                                const std::vector<BatchItem>& items) {
+  TRY(const std::vector<Part> parts, parse_multipart(content_type, body, items.size()));
+  const std::map<std::string, size_t> places = places_of(items);
+  Answers answers(items.size());
+  for (const Part& part : parts) {
+    const auto found = places.find(part.name);
+    if (found == places.end()) return Error::invalid("the answer has a name that nobody sent");
+    ItemAnswer answer;
+    if (const auto status = part.headers.find("X-Status")) {
+      const auto [end, error] =
+          std::from_chars(status->data(), status->data() + status->size(), answer.status);
+      if (error != std::errc() || answer.status < 200 || answer.status > 599) {
+        return Error::invalid("the X-Status of a part is not a number from 200 to 599");
+      }
+    }
+    for (size_t i = 0; i < part.headers.size(); ++i) {
+      if (iequals(part.headers[i].name, "X-Status")) continue;
+      if (iequals(part.headers[i].name, "Content-Length")) continue;
+      answer.headers.add(part.headers[i].name, part.headers[i].value);
+    }
+    answer.body = part.body;
+    answers[found->second] = std::move(answer);
+  }
+  return answers;
+}
+
+}  // namespace
+
+HttpCall write_batch(const BatchConfig& config, const std::vector<BatchItem>& items,
+                     std::string_view boundary) {
+  HttpCall call{.method = "POST", .target = config.target};
+  call.headers.add("X-Batch-Size", std::to_string(items.size()));
+  if (config.format == BatchFormat::Json) {
+    call.headers.add("Content-Type", "application/json");
+    call.body = write_json_items(items);
+    return call;
+  }
+  call.headers.add("Content-Type", fmt::format("multipart/form-data; boundary={}", boundary));
+  for (const BatchItem& item : items) {
+    Part part{.name = std::to_string(item.id), .body = item.body};
+    part.headers.add("Content-Type",
+                     item.content_type.empty() ? "application/octet-stream" : item.content_type);
+    part.headers.add("X-Path", item.path);
+    append_part(boundary, part, call.body);
+  }
+  append_multipart_end(boundary, call.body);
+  return call;
+}
+
+Result<Answers> split_answer(const HttpReply& reply, const std::vector<BatchItem>& items) {
+  if (reply.status != 200) {
+    return Error::invalid(fmt::format("the application answered {} to the batch", reply.status));
+  }
+  const std::string_view type = reply.headers.find("Content-Type").value_or("");
+  if (type.starts_with("multipart/")) return split_multipart(type, reply.body, items);
+  return split_json(reply.body, items);
+}
+
+std::optional<std::string> find_field(const FieldSource& source, const HeaderList& headers,
+                                      std::string_view body) {
+  if (source.kind == FieldSource::Kind::Header) {
+    const auto value = headers.find(source.name);
+    return value ? std::optional<std::string>(*value) : std::nullopt;
+  }
+  if (source.kind != FieldSource::Kind::Json) return std::nullopt;
+  if (!is_json(headers.find("Content-Type").value_or("application/json"))) return std::nullopt;
+  const Result<json::value> parsed = parse_json(body);
+  if (!parsed) return std::nullopt;
+  boost::system::error_code error;
+  const json::value* found = parsed->find_pointer(source.name, error);
+  if (found == nullptr) return std::nullopt;
+  return found->is_string() ? std::string(found->as_string()) : json::serialize(*found);
+}
+
+Result<double> find_number(const FieldSource& source, const HeaderList& headers,
+                           std::string_view body) {
+  if (source.kind == FieldSource::Kind::Requests) return 1.0;
+  const std::optional<std::string> text = find_field(source, headers, body);
+  if (!text) return Error::not_found("no such field");
+  double number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc() || end != text->data() + text->size() || !std::isfinite(number) ||
+      number < 0) {
+    return Error::invalid(fmt::format("{} is not a number of 0 or more", text->substr(0, 40)));
+  }
+  return number;
+}
+
+}  // namespace mesclun::companion

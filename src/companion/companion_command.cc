@@ -1,0 +1,168 @@
+#include "companion/companion_command.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "base/log.h"
+#include "companion/companion.h"
+#include "companion/config_reader.h"
+
+namespace mesclun::companion {
+
+namespace {
+
+constexpr const char* kDescription =
+    "mesclun-app [--config FILE] -- COMMAND [ARG...]\n"
+    "mesclun-app check-config [FILE]\n"
+    "mesclun-app settings\n"
+    "\n"
+    "Runs an application and stands beside it: initial checks of the node, a bounded queue with\n"
+    "back-pressure and batching in front of it, honest health, a watch over its speed.\n"
+    "\n"
+    "Made to be the entry point of a container: it is a proper process 1, hands signals on, "
+    "buries\n"
+    "orphans, and ends with the exit status of the application.";
+
+constexpr const char* kFooter =
+    "Without a file and without settings in the environment it only runs COMMAND. The file is\n"
+    "--config, else $MESCLUN_APP_CONFIG, ./mesclun-app.yaml or /etc/mesclun-app.yaml. Every "
+    "setting\n"
+    "can also come from the environment: front.queue_max is $MESCLUN_APP_FRONT_QUEUE_MAX.\n"
+    "\n"
+    "Exit status: the application's own; 128+N when signal N ended it; 127 no such command, 126 "
+    "it\n"
+    "cannot be run; 2 wrong usage or settings; 1 when the companion ended the instance.\n"
+    "\n"
+    "Examples:\n"
+    "  mesclun-app -- python3 worker.py\n"
+    "  mesclun-app --config app.yaml -- uvicorn app:app --port 8001\n"
+    "  MESCLUN_APP_FRONT_LISTEN=:8000 MESCLUN_APP_APPLICATION_ADDRESS=127.0.0.1:8001 \\\n"
+    "      mesclun-app -- python3 server.py\n"
+    "  mesclun-app check-config app.yaml\n"
+    "  mesclun-app settings";
+
+constexpr size_t kFileBytesMax = 1024 * 1024;
+
+struct ConfigFile {
+  std::string name;  // empty: there is none
+  std::string text;
+};
+
+Result<ConfigFile> read_file(const std::string& name) {
+  std::ifstream file(name, std::ios::binary);
+  ConfigFile out{.name = name};
+  std::string chunk(kFileBytesMax + 1, '\0');
+  file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+  out.text.assign(chunk, 0, static_cast<size_t>(file.gcount()));
+  if (!file.eof() || file.bad()) {
+    return Error::not_found(out.text.size() > kFileBytesMax
+                                ? fmt::format("{} is larger than 1 MiB", name)
+                                : fmt::format("cannot read {}", name));
+  }
+  return out;
+}
+
+Result<ConfigFile> find_file(const std::string& asked, const Environment& environment) {
+  if (!asked.empty()) return read_file(asked);
+  if (const auto named = environment.find("MESCLUN_APP_CONFIG");
+      named != environment.end() && !named->second.empty()) {
+    return read_file(named->second);
+  }
+  for (const char* usual : {"mesclun-app.yaml", "/etc/mesclun-app.yaml"}) {
+    std::error_code error;
+    if (std::filesystem::is_regular_file(usual, error)) return read_file(usual);
+  }
+  return ConfigFile{};
+}
+
+Environment read_environment(char** environment) {
+  Environment out;
+  for (; *environment != nullptr; ++environment) {
+    const std::string_view entry = *environment;
+    const size_t equals = entry.find('=');
+    if (equals != std::string_view::npos) {
+      out.emplace(entry.substr(0, equals), entry.substr(equals + 1));
+    }
+  }
+  return out;
+}
+
+void print_problems(const LoadedConfig& loaded) {
+  for (const ConfigProblem& problem : loaded.problems) {
+    fmt::print(stderr, "{}: {}\n", problem.where, problem.text);
+  }
+}
+
+int check_config(const ConfigFile& file, const LoadedConfig& loaded) {
+  print_problems(loaded);
+  if (!loaded.problems.empty()) {
+    fmt::print(stderr, "{} mistake{}; `mesclun-app settings` shows what there is\n",
+               loaded.problems.size(), loaded.problems.size() == 1 ? "" : "s");
+    return 2;
+  }
+  for (const ConfigValue& value : loaded.set) {
+    fmt::print("{} = {}   ({})\n", value.path, value.value, value.where);
+  }
+  fmt::print("{}: fine, {} setting{} given\n", file.name.empty() ? "no file" : file.name,
+             loaded.set.size(), loaded.set.size() == 1 ? "" : "s");
+  return 0;
+}
+
+int fail_usage(std::string_view text) {
+  fmt::print(stderr, "mesclun-app: {}\nRun with --help for more information.\n", text);
+  return 2;
+}
+
+}  // namespace
+
+int run_companion_command(int argc, char** argv, char** environment) {
+  // What follows -- is the application's, whatever it looks like.
+  std::vector<std::string> command;
+  bool has_command = false;
+  int own = argc;
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]) != "--") continue;
+    own = i;
+    has_command = true;
+    command.assign(argv + i + 1, argv + argc);
+    break;
+  }
+
+  CLI::App app(kDescription, "mesclun-app");
+  app.footer(kFooter);
+  std::string file_name;
+  app.add_option("--config", file_name, "Settings, in YAML")->type_name("FILE");
+  app.set_version_flag("--version", std::string("mesclun-app ") + MESCLUN_VERSION);
+  CLI::App* check = app.add_subcommand("check-config", "Explain mistakes in the settings");
+  check->add_option("FILE", file_name, "Default: as without it");
+  CLI::App* settings = app.add_subcommand("settings", "Show every setting, its range and default");
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(own, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  if (settings->parsed()) {
+    fmt::print("{}", describe_settings());
+    return 0;
+  }
+
+  const Environment variables = read_environment(environment);
+  const Result<ConfigFile> file = find_file(file_name, variables);
+  if (!file) return fail_usage(file.error().message);
+  LoadedConfig loaded =
+      read_config(file->name.empty() ? "mesclun-app.yaml" : file->name, file->text, variables);
+  if (check->parsed()) return check_config(*file, loaded);
+  if (!has_command || command.empty()) {
+    return fail_usage("there is no command to run: write -- and then the command");
+  }
+  if (!loaded.problems.empty()) {
+    print_problems(loaded);
+    return 2;
+  }
+  setup_logging(loaded.config.log);
+  return run_companion(std::move(loaded.config), std::move(command));
+}
+
+}  // namespace mesclun::companion

@@ -1,0 +1,102 @@
+#include "companion/front_server.h"
+
+#include "base/http_server.h"
+#include "base/service.h"
+#include "companion/front_connection.h"
+
+namespace mesclun::companion {
+
+Result<Listener> listen_on(const asio::any_io_executor& executor, std::string_view text) {
+  if (!text.starts_with(':')) {
+    TRY(const Endpoint endpoint, parse_endpoint(text));
+    return Listener::bind(executor, endpoint);
+  }
+  TRY(const Endpoint any6, parse_endpoint("[::]" + std::string(text)));
+  Result<Listener> listener = Listener::bind(executor, any6);
+  if (listener) return listener;
+  TRY(const Endpoint any4, parse_endpoint("0.0.0.0" + std::string(text)));
+  Result<Listener> ipv4 = Listener::bind(executor, any4);
+  // With both refused, the first error is the one to read.
+  if (!ipv4) return listener.error();
+  return ipv4;
+}
+
+FrontServer::FrontServer(const asio::any_io_executor& executor, Front& front,
+                         const StatusPages& pages)
+    : front_(front),
+      pages_(pages),
+      listeners_(executor, "front listeners"),
+      connections_(executor, "front connections") {}
+
+void FrontServer::serve(Listener listener) {
+  listeners_.spawn(accept_loop(std::make_shared<Listener>(std::move(listener))));
+}
+
+void FrontServer::serve(ConnPtr conn) {
+  connections_.spawn(serve_connection(std::move(conn)));
+}
+
+Task<Result<>> FrontServer::serve_connection(ConnPtr conn) {
+  FrontConnection connection(std::move(conn), front_, pages_);
+  co_return co_await connection.run();
+}
+
+Task<Result<>> FrontServer::accept_loop(std::shared_ptr<Listener> listener) {
+  while (true) {
+    CO_TRY(ConnPtr conn, co_await listener->accept(front_.clock()));
+    if (connections_.running() < static_cast<size_t>(front_.config().front.connections_max)) {
+      serve(std::move(conn));
+      continue;
+    }
+    ++front_.stats().refusals["connections_full"];
+    std::string out;
+    append_refusal({503, "connections_full", "too many connections", 1s}, false, false, out);
+    // No task of its own: what the socket does not take at once is lost.
+    const asio::const_buffer buffer(out.data(), out.size());
+    conn->write_now(std::span(&buffer, 1));
+  }
+}
+
+Task<void> FrontServer::stop() {
+  co_await listeners_.stop();
+  co_await connections_.stop();
+}
+
+namespace {
+
+Task<HttpResponse> answer_page(const StatusPages& pages, HttpRequest request) {
+  const std::optional<StatusPage> page = pages.find(request.path());
+  HttpResponse response;
+  if (!page) {
+    response.status = 404;
+    co_return response;
+  }
+  response.status = page->status;
+  response.headers.add("Content-Type", page->content_type);
+  response.body = page->body;
+  co_return response;
+}
+
+HttpResponse page_error(const Error& error) {
+  HttpResponse response;
+  response.status = http_status(error.code);
+  response.body = error.message + "\n";
+  return response;
+}
+
+}  // namespace
+
+Task<Result<>> serve_status_pages(Listener listener, Clock& clock, const StatusPages& pages) {
+  HttpLimits limits;
+  limits.body_bytes_max = 64 * 1024;
+  limits.connections_max = 64;
+  HttpServer server(
+      co_await asio::this_coro::executor, clock, "metrics", limits,
+      [&pages](HttpRequest request) { return answer_page(pages, std::move(request)); }, page_error);
+  server.serve(std::move(listener));
+  co_await until_cancelled();
+  co_await server.stop();
+  co_return Error::cancelled();
+}
+
+}  // namespace mesclun::companion

@@ -1,0 +1,36 @@
+// Listens for callers.
+#pragma once
+
+#include "base/scope.h"
+#include "base/socket_conn.h"
+#include "companion/front.h"
+#include "companion/status_pages.h"
+
+namespace mesclun::companion {
+
+// ":8000" listens on IPv6 and IPv4, or on IPv4 alone where there is no IPv6.
+Result<Listener> listen_on(const asio::any_io_executor& executor, std::string_view text);
+
+// Runs on: the front's loop. At most front.connections_max at a time; beyond, 503 and the end.
+class FrontServer {
+ public:
+  FrontServer(const asio::any_io_executor& executor, Front& front, const StatusPages& pages);
+  void serve(Listener listener);
+  void serve(ConnPtr conn);
+  Task<void> stop_listening() { co_await listeners_.stop(); }
+  Task<void> stop();
+
+ private:
+  Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);
+  Task<Result<>> serve_connection(ConnPtr conn);
+
+  Front& front_;
+  const StatusPages& pages_;
+  Scope listeners_;
+  Scope connections_;
+};
+
+// A listener for the status pages alone (metrics.listen).
+Task<Result<>> serve_status_pages(Listener listener, Clock& clock, const StatusPages& pages);
+
+}  // namespace mesclun::companion

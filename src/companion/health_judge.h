@@ -1,0 +1,71 @@
+// Whether the application is alive, from what was seen of it. Pure: times are handed in.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "companion/config.h"
+
+namespace mesclun::companion {
+
+//   Starting ──► Ready ◄──► Busy        Busy: alive, and the next request would be refused
+//                  ▲          ▲
+//                  └► Failed ◄┘         Failed heals by itself when the application answers again
+//   Stopping: told to end
+enum class Health { Starting, Ready, Busy, Failed, Stopping };
+std::string_view to_string(Health health);
+
+struct HealthVerdict {
+  Health health = Health::Starting;
+  std::string reason;  // for people; empty when Ready
+
+  bool alive() const { return health == Health::Ready || health == Health::Busy; }
+};
+
+// What the queue knows at the moment of the question.
+struct WorkFacts {
+  bool queue_full = false;
+  std::optional<TimePoint> oldest_dispatch;
+};
+
+class HealthJudge {
+ public:
+  explicit HealthJudge(const ApplicationConfig& config) : config_(config) {}
+
+  // What the instance is busy with before it serves: "checks", "the application starts".
+  void preparing(std::string what) { preparing_ = std::move(what); }
+  void started(TimePoint now);
+  void stopping() { stopping_ = true; }
+  // The end of the application, or of the attempt to start it.
+  void dead(std::string why) { dead_ = std::move(why); }
+  void check_passed(TimePoint now);
+  // `at_work`: the application has requests. Then a check that it does not answer says nothing: an
+  // application of one thread is deaf while it works.
+  void check_failed(const std::string& why, bool at_work);
+  // An answer to a request; `error`: 5xx, garbage, or a broken connection.
+  void answered(TimePoint now, bool error);
+
+  HealthVerdict verdict(TimePoint now, const WorkFacts& work) const;
+  bool is_started() const { return started_; }
+
+ private:
+  struct Bucket {
+    TimePoint from;
+    uint64_t answers = 0;
+    uint64_t errors = 0;
+  };
+  std::string error_rate_problem(TimePoint now) const;
+
+  const ApplicationConfig& config_;
+  std::string preparing_ = "the companion starts";
+  bool started_ = false;
+  bool stopping_ = false;
+  std::string dead_;
+  int failures_ = 0;
+  std::string last_failure_;
+  TimePoint last_answer_{};
+  std::deque<Bucket> buckets_;  // at most kBuckets, oldest first
+};
+
+}  // namespace mesclun::companion

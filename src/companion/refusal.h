@@ -1,0 +1,24 @@
+// Answers of the front itself.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/http_message.h"
+
+namespace mesclun::companion {
+
+struct Refusal {
+  int status = 503;
+  std::string code;     // X-Mesclun-App, for programs
+  std::string message;  // for people
+  std::optional<Duration> retry_after;
+};
+
+// Appends a whole answer with an application/json body.
+void append_refusal(const Refusal& refusal, bool keep_alive, bool to_head, std::string& out);
+void append_json_answer(int status, std::string_view body, bool keep_alive, bool to_head,
+                        std::string& out);
+
+}  // namespace mesclun::companion
