@@ -17,6 +17,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from cloud import BINARY, Cloud, RolesCloud  # noqa: E402
+from companion import Companion  # noqa: E402
+from fake_services import FakeMetadata, FakeStore  # noqa: E402
 from groups import App, echo_spec, idle_spec, wait_until_gone  # noqa: E402
 from http_call import Api  # noqa: E402
 
@@ -99,3 +101,36 @@ def shared_app(cloud: Cloud) -> Iterator[App]:
         yield app
     finally:
         app.delete()
+
+
+@pytest.fixture
+def companion(tmp_path: pathlib.Path) -> Iterator[Callable[..., Companion]]:
+    """Makes and starts mesclun-app with apps/fake_model.py behind it; waits until it is ready unless told not to."""
+    made: list[Companion] = []
+
+    def make(*options: str, config: dict[str, Any] | None = None, env: dict[str, str] | None = None,
+             command: list[str] | None = None, app: str = "", wait: bool = True) -> Companion:
+        one = Companion(tmp_path / f"companion{len(made)}", config or {}, list(options), env or {}, command, app)
+        made.append(one)
+        one.start()
+        if wait:
+            one.wait_for_state("ready")
+        return one
+
+    yield make
+    for one in made:
+        one.kill()
+
+
+@pytest.fixture
+def metadata() -> Iterator[FakeMetadata]:
+    service = FakeMetadata()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def store() -> Iterator[FakeStore]:
+    service = FakeStore()
+    yield service
+    service.stop()
