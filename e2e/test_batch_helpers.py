@@ -89,7 +89,8 @@ def parts_of(reply: Reply) -> dict[str, tuple[str, str, bytes]]:
     head = f"Content-Type: {reply.media_type}\r\n\r\n".encode()
     message = email.parser.BytesParser().parsebytes(head + reply.body)
     return {part.get_param("name", header="content-disposition"):
-            (part["X-Status"], part.get_content_type(), part.get_payload(decode=True)) for part in message.get_payload()}
+            (part["X-Status"], part.get_content_type(), part.get_payload(decode=True))
+            for part in message.get_payload()}
 
 
 def test_each_item_gets_its_result(app: str) -> None:
@@ -137,8 +138,9 @@ def test_a_body_over_the_bound_is_refused_before_it_is_sent(app: str) -> None:
 
 def test_bodies_of_any_type_come_in_parts(app: str) -> None:
     odd = b"\r\n--B0UNDAR\r\n\r\n\x00\xff--"
-    answer = parts_of(multipart(app, ("image/png", odd), ("application/json", b'{"data": 5}'), ("text/plain", b""),
-                                ("application/json", b"{broken"), ("application/json; charset=utf-8", b'{"do": "bytes"}')))
+    answer = parts_of(multipart(
+        app, ("image/png", odd), ("application/json", b'{"data": 5}'), ("text/plain", b""),
+        ("application/json", b"{broken"), ("application/json; charset=utf-8", b'{"do": "bytes"}')))
     assert answer["100"] == ("200", "application/octet-stream", odd[::-1])
     # The batch that handle() saw is without the broken one.
     assert answer["101"][:2] == ("200", "application/json")

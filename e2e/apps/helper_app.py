@@ -1,7 +1,7 @@
 """An application on helpers/python/mesclun_batch.py that does what its items say; helper_app.cjs is its twin.
 
-Argument: the address to listen at. An item is JSON {"data": n} (answered by {"result": n * n, "batch": size of its batch})
-or {"do": ...}, or bytes, which are answered by their reverse.
+Argument: the address to listen at. An item is JSON {"data": n}, answered by {"result": n * n, "batch": size of its
+batch}, or {"do": ...}, or bytes, which are answered by their reverse.
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ def _split_multipart(content: bytes, boundary: bytes) -> list[tuple[dict[str, st
     at = 0 if content.startswith(delimiter[2:]) else content.find(delimiter) + 2
     if at == 1:
         raise _BadRequest("the boundary is not in the body")
-    parts = []
+    parts: list[tuple[dict[str, str], bytes]] = []
     while True:
         at += len(delimiter) - 2
         if content[at:at + 2] == b"--":
