@@ -37,6 +37,13 @@ TEST(RunMaker, PlatformVariablesWinAndHostnameDoesNot) {
   EXPECT_EQ(make("{}").environment.at("HOSTNAME"), "i");
 }
 
+TEST(RunMaker, TheInstanceIsToldHowManyNodesAreLeft) {
+  link::Assignment told = assignment({});
+  told.nodes_left = 2;
+  const RunSpec run = make_run(told, {}, {}, "i", "");
+  EXPECT_EQ(run.environment.at("MESCLUN_NODES_LEFT"), "2");
+}
+
 TEST(RunMaker, LimitsComeFromResourcesAndTheNodesShare) {
   const RunSpec run = make(R"({"container": {"resources": {"cpu": 3, "memory": 2048}}})", 25);
   EXPECT_DOUBLE_EQ(run.cpu_cores, 0.75);

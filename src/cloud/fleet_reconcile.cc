@@ -157,6 +157,7 @@ void Fleet::place_waiting(Moment now) {
   for (const Placement& placement : plan.placements) {
     Allocation& allocation = allocations_.at(placement.allocation_id);
     placed_groups.insert(allocation.group_id);
+    allocation.nodes_left = placement.nodes_left;
     place(allocation, placement.node_id, now);
   }
   for (auto& [group_id, group] : groups_) {

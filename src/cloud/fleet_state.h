@@ -63,7 +63,8 @@ struct Allocation {
   bool started = false;                               // reported
   bool ready = false;                                 // reported
   int32_t deletion_cost = 0;
-  int32_t deletion_cost_change = 0;  // grows when REST sets it
+  int32_t deletion_cost_change = 0;   // grows when REST sets it
+  std::optional<int32_t> nodes_left;  // when it was placed, see link::Assignment
   int64_t create_time = 0;
   int64_t update_time = 0;
   int64_t running_since = 0;
@@ -84,8 +85,8 @@ struct Allocation {
 BOOST_DESCRIBE_STRUCT(Allocation, (),
                       (id, slot, group_id, node_id, instance_id, version, run, run_action,
                        run_by_user, stop, lost, state, outcome, actual_version, actual_run, started,
-                       ready, deletion_cost, deletion_cost_change, create_time, update_time,
-                       running_since))
+                       ready, deletion_cost, deletion_cost_change, nodes_left, create_time,
+                       update_time, running_since))
 
 // A machine. What is live of it (its session) is learned anew after a restart of the cloud.
 struct Node {

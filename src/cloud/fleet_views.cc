@@ -127,6 +127,7 @@ link::Desired Fleet::desired(const std::string& node_id, int64_t revision) const
     assignment.stop = allocation.stop || allocation.lost;
     assignment.deletion_cost = allocation.deletion_cost;
     assignment.deletion_cost_change = allocation.deletion_cost_change;
+    assignment.nodes_left = allocation.nodes_left;
   }
   return desired;
 }

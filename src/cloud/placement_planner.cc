@@ -111,9 +111,11 @@ PlacementPlan plan_placements(std::vector<PlacementRequest> requests,
     if (plan.misfits.contains(request.group_id)) continue;
     NodeOffer* best = nullptr;
     Misfit misfit;
+    int32_t candidates = 0;
     for (NodeOffer& offer : offers) {
       const Fit fit = fit_of(request, offer);
       count(misfit, fit);
+      if (fit == Fit::Yes || fit == Fit::Busy) ++candidates;
       if (fit != Fit::Yes) continue;
       if (best == nullptr || cost_of(request, offer) < cost_of(request, *best)) best = &offer;
     }
@@ -122,7 +124,7 @@ PlacementPlan plan_placements(std::vector<PlacementRequest> requests,
       continue;
     }
     take(*best, request);
-    plan.placements.push_back({request.allocation_id, best->node_id});
+    plan.placements.push_back({request.allocation_id, best->node_id, candidates - 1});
   }
   return plan;
 }

@@ -35,6 +35,8 @@ struct PlacementRequest {
 struct Placement {
   std::string allocation_id;
   std::string node_id;
+  // Other nodes that fit, counting those that are busy now.
+  int32_t nodes_left = 0;
 };
 
 // Why nothing fits, counted over the nodes; shown in the group's current_state.description.

@@ -28,6 +28,8 @@ TEST(Planner, OneInstanceOfAGroupPerNode) {
                                     {node("n1"), node("n2")});
   ASSERT_EQ(plan.placements.size(), 2u);
   EXPECT_NE(plan.placements[0].node_id, plan.placements[1].node_id);
+  EXPECT_EQ(plan.placements[0].nodes_left, 1) << "the other node";
+  EXPECT_EQ(plan.placements[1].nodes_left, 0);
   ASSERT_TRUE(plan.misfits.contains("g"));
   EXPECT_EQ(plan.misfits.at("g").taken, 2u);
 }

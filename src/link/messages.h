@@ -99,10 +99,13 @@ struct Assignment {
   // this allocation before. The metadata service may set it again later.
   int32_t deletion_cost = 0;
   int32_t deletion_cost_change = 0;
+  // Other nodes that could have taken the replica when it was placed: what the instance may lose by
+  // asking for another one. Told to it as $MESCLUN_NODES_LEFT.
+  std::optional<int32_t> nodes_left;
 };
 BOOST_DESCRIBE_STRUCT(Assignment, (),
                       (allocation_id, instance_id, group, spec, version, run, run_action,
-                       run_by_user, stop, deletion_cost, deletion_cost_change))
+                       run_by_user, stop, deletion_cost, deletion_cost_change, nodes_left))
 
 // Cloud to agent: all that should be on the node.
 struct Desired {
