@@ -9,6 +9,16 @@ constexpr Duration kConnectMax = 10s;
 
 }  // namespace
 
+ApplicationLink::ApplicationLink(Clock& clock, Endpoint endpoint)
+    : clock_(clock),
+      dial_([&clock, endpoint](Duration limit) { return dial(endpoint, clock, limit); }),
+      host_(endpoint.is_unix ? "localhost" : endpoint.to_string()) {}
+
+Task<Result<>> ApplicationLink::probe(Duration limit) {
+  CO_TRY(const ConnPtr conn, co_await dial_(limit));
+  co_return Result<>();
+}
+
 Task<Result<ApplicationLink::Leased>> ApplicationLink::lease(TimePoint deadline, bool fresh) {
   if (!fresh && !idle_.empty()) {
     Leased leased{std::move(idle_.back()), true};
@@ -18,7 +28,7 @@ Task<Result<ApplicationLink::Leased>> ApplicationLink::lease(TimePoint deadline,
   }
   const Duration left = deadline - clock_.now();
   if (left <= Duration{}) co_return Error::deadline("the deadline has passed");
-  CO_TRY(ConnPtr conn, co_await dial(endpoint_, clock_, std::min<Duration>(left, kConnectMax)));
+  CO_TRY(ConnPtr conn, co_await dial_(std::min<Duration>(left, kConnectMax)));
   conn->set_deadline(deadline);
   Leased leased{std::move(conn), false};
   co_return leased;
@@ -35,7 +45,7 @@ Task<Result<HttpReply>> ApplicationLink::call_once(HttpCall call, TimePoint dead
   reused = leased.reused;
   bool keep_alive = false;
   CO_TRY(HttpReply reply,
-         co_await http_call(*leased.conn, std::move(call), host(), body_bytes_max, keep_alive));
+         co_await http_call(*leased.conn, std::move(call), host_, body_bytes_max, keep_alive));
   if (keep_alive) give_back(std::move(leased.conn));
   co_return reply;
 }

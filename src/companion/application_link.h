@@ -1,6 +1,7 @@
 // Connections to the application: kept open between requests, TCP or a unix socket.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "base/http_client.h"
@@ -11,8 +12,13 @@ namespace mesclun::companion {
 // Runs on: one loop. Keeps at most kIdleMax idle connections.
 class ApplicationLink {
  public:
-  ApplicationLink(Clock& clock, Endpoint endpoint)
-      : clock_(clock), endpoint_(std::move(endpoint)) {}
+  // A new connection within the limit; Unavailable: nobody listens.
+  using Dial = std::function<Task<Result<ConnPtr>>(Duration limit)>;
+
+  // `host`: for requests that bring no Host header of their own.
+  ApplicationLink(Clock& clock, Dial dial, std::string host)
+      : clock_(clock), dial_(std::move(dial)), host_(std::move(host)) {}
+  ApplicationLink(Clock& clock, Endpoint endpoint);
 
   struct Leased {
     ConnPtr conn;
@@ -27,9 +33,8 @@ class ApplicationLink {
   // DeadlineExceeded, Unavailable, InvalidArgument (an answer that is no HTTP), OutOfRange.
   Task<Result<HttpReply>> call(HttpCall call, TimePoint deadline, size_t body_bytes_max);
 
-  const Endpoint& endpoint() const { return endpoint_; }
-  // What to put into Host where the caller gave none.
-  std::string host() const { return endpoint_.is_unix ? "localhost" : endpoint_.to_string(); }
+  // Whether somebody listens.
+  Task<Result<>> probe(Duration limit);
 
  private:
   Task<Result<HttpReply>> call_once(HttpCall call, TimePoint deadline, size_t body_bytes_max,
@@ -38,7 +43,8 @@ class ApplicationLink {
   static constexpr size_t kIdleMax = 64;
 
   Clock& clock_;
-  Endpoint endpoint_;
+  Dial dial_;
+  std::string host_;
   std::vector<ConnPtr> idle_;
 };
 

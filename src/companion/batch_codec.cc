@@ -106,7 +106,7 @@ Result<Answers> split_json(std::string_view text, const std::vector<BatchItem>& 
     ++in_order;
   }
   // Without ids a short answer does not tell which item is missing.
-  if (!with_ids && in_order != items.size()) {
+  if (!with_ids && in_order != 0 && in_order != items.size()) {
     return Error::invalid(
         fmt::format("the answer has {} items without ids, {} were sent", in_order, items.size()));
   }

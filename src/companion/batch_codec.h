@@ -28,8 +28,9 @@ struct ItemAnswer {
 HttpCall write_batch(const BatchConfig& config, const std::vector<BatchItem>& items,
                      std::string_view boundary);
 
-// One entry an item, in the order of `items`; nothing for an item that the answer leaves out. An
-// error: the answer as a whole is of no use, with a sentence that says why.
+// One entry an item, in the order of `items`; nothing for an item that the answer leaves out, or
+// for all when it has none. An error: the answer as a whole is of no use, with a sentence that says
+// why.
 Result<std::vector<std::optional<ItemAnswer>>> split_answer(const HttpReply& reply,
                                                             const std::vector<BatchItem>& items);
 

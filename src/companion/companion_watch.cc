@@ -17,8 +17,7 @@ Task<Result<>> Companion::check_application() {
   const ApplicationConfig& config = config_.application;
   const TimePoint deadline = clock_.now() + config.check_timeout;
   if (config.check_path.empty()) {
-    CO_TRY(const ConnPtr conn, co_await dial(link_->endpoint(), clock_, config.check_timeout));
-    co_return Result<>();
+    co_return co_await link_->probe(config.check_timeout);
   }
   HttpCall call{.target = config.check_path};
   call.headers.add("User-Agent", "mesclun-app");
@@ -116,6 +115,9 @@ void Companion::follow(const MonitorDecision& decision) {
       if (decision.action != Action::Report && few_nodes_left()) {
         log_warning("monitor", "few other nodes are left, so this one is kept",
                     {{"reason", decision.reason}});
+        if (front_ && monitor_) {
+          front_->set_queue_max(std::min(config_.front.queue_max, config_.monitor.queue.slow));
+        }
         return;
       }
       act(decision.action, decision.reason, false);

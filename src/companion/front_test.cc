@@ -1,0 +1,428 @@
+// The front under virtual time: callers and the application are coroutines at the ends of pipes in
+// memory, so that seconds of waiting are exact and cost nothing.
+#include "companion/front.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "base/race.h"
+#include "base/test_loop.h"
+#include "companion/front_server.h"
+
+namespace mesclun::companion {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+struct Answer {
+  int status = 0;
+  HeaderList headers;
+  std::string body;
+  TimePoint at{};
+};
+
+class FrontTest : public ::testing::Test, public FrontObserver {
+ protected:
+  void SetUp() override {
+    config.front.listen = ":0";
+    config.application.address = "127.0.0.1:1";
+  }
+  void TearDown() override {
+    if (!front) return;
+    loop.run(stop());
+  }
+
+  // Everything is there from the second 0 on.
+  void start() {
+    judge.emplace(config.application);
+    judge->started(loop.clock.now());
+    link.emplace(loop.clock, [this](Duration) { return dial_application(); }, "app");
+    FrontObserver& observer = *this;
+    front.emplace(loop.executor(), loop.clock, random, config, *link, *judge, observer);
+    pages.emplace(loop.clock, config, *judge, &*front, [] { return MonitorStatus{}; });
+    server.emplace(loop.executor(), *front, *pages);
+  }
+  Task<Result<>> stop() {
+    co_await front->stop();
+    co_await server->stop();
+    co_await application_tasks.stop();
+    co_return Result<>();
+  }
+
+  // The application's end of a new connection.
+  Task<Result<ConnPtr>> dial_application() {
+    auto [ours, its] = memory_conn_pair(loop.executor(), loop.clock);
+    auto handler = [this](HttpRequest request) { return application(std::move(request)); };
+    application_tasks.spawn(serve_http(std::move(its), loop.clock, HttpLimits{}, std::move(handler),
+                                       [](const Error&) { return HttpResponse{.status = 500}; }));
+    ++dials;
+    ConnPtr conn = std::move(ours);
+    co_return conn;
+  }
+
+  // Squares numbers, singly or in batches; `work` for each call.
+  virtual Task<HttpResponse> application(HttpRequest request) {
+    ++calls;
+    most_at_once = std::max(most_at_once, ++at_once);
+    const Result<> slept = co_await loop.clock.sleep_for(work);
+    --at_once;
+    HttpResponse response;
+    if (!slept) co_return response;
+    response.headers.add("Content-Type", "application/json");
+    if (status_of_next != 200) {
+      response.status = std::exchange(status_of_next, 200);
+      co_return response;
+    }
+    const json::value body = *parse_json(request.body);
+    if (request.path() != "/batch") {
+      response.body = square(body);
+      co_return response;
+    }
+    batch_sizes.push_back(body.at("items").as_array().size());
+    std::string items;
+    for (const json::value& item : body.at("items").as_array()) {
+      const int64_t n = item.at("body").at("data").as_int64();
+      if (n == poison && body.at("items").as_array().size() > 1) {
+        response.status = 500;
+        co_return response;
+      }
+      if (n == left_out) continue;
+      items += fmt::format("{}{{\"id\":{},\"status\":{},\"body\":{}}}", items.empty() ? "" : ",",
+                           json::serialize(item.at("id")), n == bad_item ? 422 : 200,
+                           square(item.at("body")));
+    }
+    response.body = "{\"items\":[" + items + "]}";
+    co_return response;
+  }
+  static std::string square(const json::value& body) {
+    const int64_t n = body.at("data").as_int64();
+    return fmt::format("{{\"result\":{}}}", n * n);
+  }
+
+  Task<Result<Answer>> call(HttpCall call) {
+    auto [ours, its] = memory_conn_pair(loop.executor(), loop.clock);
+    server->serve(std::move(its));
+    const ConnPtr conn = std::move(ours);
+    bool keep_alive = false;
+    CO_TRY(HttpReply reply,
+           co_await http_call(*conn, std::move(call), "front", 1 << 20, keep_alive));
+    Answer answer{reply.status, std::move(reply.headers), std::move(reply.body), loop.clock.now()};
+    co_return answer;
+  }
+  static HttpCall predict(int64_t n) {
+    HttpCall call{
+        .method = "POST", .target = "/predict", .body = fmt::format("{{\"data\":{}}}", n)};
+    call.headers.add("Content-Type", "application/json");
+    return call;
+  }
+
+  // Sends and notes the answer at its number; a call that fails notes status -1.
+  Task<Result<>> send(HttpCall request, Duration after, Answer& out) {
+    CO_TRY_DO(co_await loop.clock.sleep_for(after));
+    Result<Answer> answer = co_await call(std::move(request));
+    out = answer ? std::move(*answer) : Answer{.status = -1};
+    co_return Result<>();
+  }
+  void spawn(HttpCall request, Duration after, Answer& out) {
+    callers.spawn(send(std::move(request), after, out));
+  }
+  Task<Result<>> all_answered() {
+    co_await callers.drain();
+    co_return Result<>();
+  }
+  void run() { loop.run(all_answered()); }
+
+  void finished(TimePoint, TimePoint, double w) override { observed_work += w; }
+
+  VirtualLoop loop;
+  SeededRandom random{1};
+  Config config;
+  std::optional<HealthJudge> judge;
+  std::optional<ApplicationLink> link;
+  std::optional<Front> front;
+  std::optional<StatusPages> pages;
+  std::optional<FrontServer> server;
+  Scope application_tasks{loop.executor(), "application"};
+  Scope callers{loop.executor(), "callers"};
+
+  Duration work = 2s;
+  int64_t poison = -1;
+  int64_t left_out = -1;
+  int64_t bad_item = -1;
+  int status_of_next = 200;
+  int dials = 0;
+  int calls = 0;
+  int at_once = 0;
+  int most_at_once = 0;
+  std::vector<size_t> batch_sizes;
+  double observed_work = 0;
+};
+
+// practice.md §6: 9 inferences at once and 4 health queries, the k-th after k s, come to 1 refused,
+// 4 answered, 4 past the 3 s; 2 ready and 2 busy.
+TEST_F(FrontTest, ThePublishedBurstComesOutAsPublished) {
+  config.front.queue_max = 8;
+  config.front.timeout = 3s;
+  config.front.timeout_status = 500;
+  config.front.health_path = "/health_check";
+  config.batch.paths = {"/predict"};
+  config.batch.size_max = 4;
+  config.batch.wait_max = 1s;
+  start();
+  std::vector<Answer> health(4);
+  for (int k = 1; k <= 4; ++k) {
+    spawn({.target = "/health_check"}, std::chrono::seconds(k), health[k - 1]);
+  }
+  std::vector<Answer> answers(9);
+  const TimePoint began = loop.clock.now();
+  for (int n = 0; n < 9; ++n) spawn(predict(n), 0s, answers[n]);
+  run();
+  std::map<int, int> by_status;
+  for (int n = 0; n < 9; ++n) {
+    ++by_status[answers[n].status];
+    if (answers[n].status == 200) {
+      EXPECT_EQ(answers[n].body, fmt::format("{{\"result\":{}}}", n * n));
+      EXPECT_EQ(answers[n].at - began, 2s);
+    } else {
+      EXPECT_EQ(answers[n].at - began, answers[n].status == 429 ? 0s : 3s);
+    }
+  }
+  EXPECT_EQ(by_status, (std::map<int, int>{{200, 4}, {429, 1}, {500, 4}}));
+  int ready = 0;
+  int busy = 0;
+  for (const Answer& answer : health) {
+    EXPECT_EQ(answer.status, 200);
+    ready += answer.body.find("\"status\":\"ready\"") != std::string::npos ? 1 : 0;
+    busy += answer.body.find("\"status\":\"busy\"") != std::string::npos ? 1 : 0;
+  }
+  EXPECT_EQ(busy, 2);
+  EXPECT_EQ(ready, 2);
+}
+
+TEST_F(FrontTest, OneAtATimeAndInOrder) {
+  start();
+  std::vector<Answer> answers(5);
+  const TimePoint began = loop.clock.now();
+  for (int n = 0; n < 5; ++n) spawn(predict(n), n * 1ms, answers[n]);
+  run();
+  EXPECT_EQ(most_at_once, 1);
+  for (int n = 0; n < 5; ++n) {
+    EXPECT_EQ(answers[n].status, 200);
+    EXPECT_EQ(answers[n].at - began, (n + 1) * 2s);
+  }
+  EXPECT_EQ(dials, 1) << "the connection is kept";
+}
+
+TEST_F(FrontTest, ConcurrencyIsKept) {
+  config.front.concurrency = 3;
+  start();
+  std::vector<Answer> answers(9);
+  for (int n = 0; n < 9; ++n) spawn(predict(n), 0s, answers[n]);
+  run();
+  EXPECT_EQ(most_at_once, 3);
+}
+
+TEST_F(FrontTest, ACallerInAHurryIsRefusedWhenItsAnswerWouldComeTooLate) {
+  start();
+  std::vector<Answer> answers(4);
+  spawn(predict(1), 0s, answers[0]);  // teaches that one takes 2 s
+  spawn(predict(2), 3s, answers[1]);
+  spawn(predict(3), 3001ms, answers[2]);
+  HttpCall hasty = predict(4);
+  hasty.headers.add("X-Request-Timeout-Ms", "3000");
+  spawn(std::move(hasty), 3002ms, answers[3]);
+  run();
+  EXPECT_EQ(answers[2].status, 200);
+  EXPECT_EQ(answers[3].status, 429);
+  EXPECT_EQ(answers[3].headers.find("X-Mesclun-App"), "would_miss_deadline");
+  EXPECT_EQ(answers[3].headers.find("Retry-After"), "3");
+}
+
+TEST_F(FrontTest, ADeadlineInTheQueueIsKeptToTheMoment) {
+  start();
+  std::vector<Answer> answers(2);
+  const TimePoint began = loop.clock.now();
+  spawn(predict(1), 0s, answers[0]);
+  HttpCall hasty = predict(2);
+  hasty.headers.add("X-Request-Timeout-Ms", "500");
+  spawn(std::move(hasty), 1ms, answers[1]);
+  run();
+  EXPECT_EQ(answers[1].status, 504);
+  EXPECT_EQ(answers[1].at - began, 501ms);
+  EXPECT_EQ(calls, 1) << "what is late is not sent to the application";
+}
+
+TEST_F(FrontTest, BadWishesAreTheCallersMistake) {
+  start();
+  for (const char* text : {"soon", "0", "-1", "1.5", "99999999999999999999"}) {
+    Answer answer;
+    HttpCall call = predict(1);
+    call.headers.add("X-Request-Timeout-Ms", text);
+    spawn(std::move(call), 0s, answer);
+    run();
+    EXPECT_EQ(answer.status, 400) << text;
+    EXPECT_THAT(answer.body, HasSubstr("X-Request-Timeout-Ms must be"));
+  }
+  EXPECT_EQ(calls, 0);
+}
+
+TEST_F(FrontTest, ACallerWhoLeavesFreesItsPlace) {
+  config.front.queue_max = 2;
+  start();
+  std::vector<Answer> answers(3);
+  spawn(predict(1), 0s, answers[0]);
+  Scope leaving(loop.executor(), "leaving");
+  leaving.spawn(send(predict(2), 1ms, answers[1]));
+  loop.clock.run_for(500ms);
+  EXPECT_EQ(front->queue().accepted(), 2u);
+  leaving.cancel();
+  loop.clock.run_for(1ms);
+  EXPECT_EQ(front->queue().accepted(), 1u);
+  EXPECT_EQ(front->stats().cancelled, 1u);
+  spawn(predict(3), 0s, answers[2]);
+  run();
+  EXPECT_EQ(answers[2].status, 200);
+  EXPECT_EQ(calls, 2);
+}
+
+TEST_F(FrontTest, ABatchIsSplitAndOneBadItemFailsAlone) {
+  config.batch.paths = {"/predict"};
+  config.batch.size_max = 3;
+  start();
+  bad_item = 2;
+  std::vector<Answer> answers(3);
+  for (int n = 1; n <= 3; ++n) spawn(predict(n), 0s, answers[n - 1]);
+  run();
+  EXPECT_THAT(batch_sizes, ::testing::ElementsAre(3));
+  EXPECT_EQ(answers[0].status, 200);
+  EXPECT_EQ(answers[1].status, 422);
+  EXPECT_EQ(answers[2].body, "{\"result\":9}");
+}
+
+TEST_F(FrontTest, ABatchThatFailsAsAWholeIsTriedSingly) {
+  config.batch.paths = {"/predict"};
+  config.batch.size_max = 3;
+  start();
+  poison = 2;
+  std::vector<Answer> answers(3);
+  for (int n = 1; n <= 3; ++n) spawn(predict(n), 0s, answers[n - 1]);
+  run();
+  EXPECT_THAT(batch_sizes, ::testing::ElementsAre(3, 1, 1, 1));
+  for (const Answer& answer : answers) EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(front->stats().retried_singly, 3u);
+  EXPECT_EQ(most_at_once, 1);
+}
+
+TEST_F(FrontTest, AMissingItemIsTriedAloneAndThenFails) {
+  config.batch.paths = {"/predict"};
+  config.batch.size_max = 2;
+  start();
+  left_out = 2;
+  std::vector<Answer> answers(2);
+  for (int n = 1; n <= 2; ++n) spawn(predict(n), 0s, answers[n - 1]);
+  run();
+  EXPECT_EQ(answers[0].status, 200);
+  EXPECT_EQ(answers[1].status, 502);
+  EXPECT_EQ(answers[1].headers.find("X-Mesclun-App"), "missing_item");
+}
+
+TEST_F(FrontTest, WithoutRetriesTheWholeBatchGetsTheFailure) {
+  config.batch.paths = {"/predict"};
+  config.batch.size_max = 2;
+  config.batch.retry_singly = false;
+  start();
+  status_of_next = 503;
+  std::vector<Answer> answers(2);
+  for (int n = 1; n <= 2; ++n) spawn(predict(n), 0s, answers[n - 1]);
+  run();
+  for (const Answer& answer : answers) EXPECT_EQ(answer.status, 502);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(FrontTest, ABatchBodyMustBeJson) {
+  config.batch.paths = {"/predict"};
+  start();
+  Answer answer;
+  HttpCall call = predict(1);
+  call.body = "{\"data\":";
+  spawn(std::move(call), 0s, answer);
+  run();
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(calls, 0);
+}
+
+TEST_F(FrontTest, TheNextBatchWaitsForAnApplicationWhoseCallersGaveUp) {
+  config.front.timeout = 1s;
+  config.batch.paths = {"/predict"};
+  config.batch.size_max = 1;
+  start();
+  std::vector<Answer> answers(2);
+  spawn(predict(1), 0s, answers[0]);
+  spawn(predict(2), 1500ms, answers[1]);
+  run();
+  EXPECT_EQ(answers[0].status, 504);
+  loop.clock.run_for(10s);
+  EXPECT_EQ(most_at_once, 1);
+}
+
+// Twice what the application can do is offered for a minute; the callers wait at most 5 s.
+TEST_F(FrontTest, AtTwiceTheCapacityWhatIsAnsweredIsAnsweredInTime) {
+  work = 200ms;  // 4 a batch: 20 requests a second
+  config.front.timeout = 5s;
+  config.batch.paths = {"/predict"};
+  config.batch.size_max = 4;
+  start();
+  std::vector<Answer> answers(2400);
+  for (size_t n = 0; n < answers.size(); ++n) {
+    spawn(predict(static_cast<int64_t>(n)), static_cast<int64_t>(n) * 25ms, answers[n]);
+  }
+  run();
+  std::map<int, int> by_status;
+  for (const Answer& answer : answers) ++by_status[answer.status];
+  EXPECT_GE(by_status[200], 0.95 * 20 * 60);
+  EXPECT_LE(by_status[504], 12) << "refused early, not late";
+  size_t full = 0;
+  for (size_t size : batch_sizes) full += size == 4 ? 1 : 0;
+  EXPECT_GE(full, 0.95 * static_cast<double>(batch_sizes.size()));
+}
+
+TEST_F(FrontTest, BodiesOverTheBoundAreRefused) {
+  config.front.body_max = 100;
+  start();
+  Answer answer;
+  HttpCall call{.method = "POST", .target = "/predict", .body = std::string(101, 'x')};
+  spawn(std::move(call), 0s, answer);
+  run();
+  EXPECT_EQ(answer.status, 413);
+}
+
+TEST_F(FrontTest, WorkIsReadFromAnswers) {
+  config.monitor.work = {FieldSource::Kind::Json, "/result"};
+  start();
+  Answer answer;
+  spawn(predict(5), 0s, answer);
+  run();
+  EXPECT_EQ(observed_work, 25);
+}
+
+TEST_F(FrontTest, BeforeItServesEverythingButHealthIsRefused) {
+  start();
+  judge.emplace(config.application);
+  std::vector<Answer> answers(4);
+  spawn(predict(1), 0s, answers[0]);
+  spawn({.target = "/mesclun-app/health"}, 0s, answers[1]);
+  spawn({.target = "/mesclun-app/started"}, 0s, answers[2]);
+  spawn({.target = "/mesclun-app/nothing"}, 0s, answers[3]);
+  run();
+  EXPECT_EQ(answers[0].status, 503);
+  EXPECT_TRUE(answers[0].headers.has("Retry-After"));
+  EXPECT_EQ(answers[1].status, 503);
+  EXPECT_THAT(answers[1].body, HasSubstr("\"state\":\"starting\""));
+  EXPECT_EQ(answers[2].status, 503);
+  EXPECT_EQ(answers[3].status, 404);
+}
+
+}  // namespace
+}  // namespace mesclun::companion
