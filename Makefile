@@ -12,9 +12,9 @@ BENCHES = $(patsubst src/%/CMakeLists.txt,%_bench,$(shell grep -l '^ *BENCHES ' 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
-build: ## the optimised binary, build/release/bin/mesclun
+build: ## the optimised binaries, build/release/bin/mesclun and mesclun-app
 	@tools/install.sh build
-	@tools/build.sh release mesclun
+	@tools/build.sh release mesclun mesclun-app
 
 demo: ## build, start a cloud of six unequal machines, run an OCR service on it, kill one machine under load
 	@tools/install.sh build demo
@@ -27,7 +27,7 @@ test: ## build with sanitizers and run all tests; ONLY=pattern for a part
 
 bench: ## the benchmarks, each beside its peers; JSON lines in build/bench.jsonl
 	@tools/install.sh build bench
-	@tools/build.sh release mesclun $(BENCHES)
+	@tools/build.sh release mesclun mesclun-app $(BENCHES)
 	@python3 tools/bench.py $(ARGS)
 
 format: ## format the C++ sources in place

@@ -73,6 +73,9 @@ step "threads under TSan: ${tsan_targets[*]}"
 tools/build.sh tsan "${tsan_targets[@]/%/_test}"
 ctest --preset tsan -j 2 --no-tests=error -R "^($(IFS='|'; echo "${tsan_targets[*]}"))\$"
 
+step "the companion as one static file"
+tools/build.sh release mesclun-app
+
 step "demo's parts"
 python_tests demo
 
