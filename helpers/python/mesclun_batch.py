@@ -184,8 +184,12 @@ class _Result(NamedTuple):
     is_json: bool
 
 
+# dumps() with arguments makes a new one each time.
+_encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
 def _to_json(value: Any) -> bytes:
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    return _encoder.encode(value).encode()
 
 
 def _encode(result: Any) -> _Result:
