@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`make bench`: runs the benchmark programs (build/release/bin/*_bench) and the comparison with other proxies.
+"""`make bench`: runs the benchmark programs (build/release/bin/*_bench) and the comparisons with others.
 
 Prints a table and writes JSON lines to build/bench.jsonl:
 {"bench", "case", "subject", "peer", "metric", "value", "unit", "ratio"}; ratio is subject : peer of the same run.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from typing import Any
 
+import bench_front
 import bench_gateway
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -43,7 +44,8 @@ def run_program(program: pathlib.Path, pattern: str) -> list[Row]:
 def show(rows: list[Row]) -> None:
     for r in rows:
         against = f"{r['ratio']:>8.2f} x {r['peer']}" if r["ratio"] is not None else ""
-        print(f"{r['bench']:<16} {r['case']:<40} {r['subject']:<18} {r['value']:>12.2f} {r['unit']:<8}{against}",
+        print(f"{r['bench']:<16} {r['case']:<40} {r['subject']:<18} {r['metric']:<16}"
+              f"{r['value']:>12.2f} {r['unit']:<8}{against}",
               flush=True)
 
 
@@ -58,6 +60,10 @@ def main() -> int:
         rows += found
     if options.pattern in "gateway":
         found = bench_gateway.gateway_rows(ROOT / "build/release/bin/mesclun")
+        show(found)
+        rows += found
+    if options.pattern in "front":
+        found = bench_front.front_rows(ROOT / "build/release/bin/mesclun-app")
         show(found)
         rows += found
     if not rows:
