@@ -127,6 +127,8 @@ TEST(Yaml, KeepsWhatOtherReadersGuess) {
 
 TEST(Yaml, ErrorsNameTheLineAndBombsAreBounded) {
   EXPECT_NE(parse_yaml("a: [1,\nb: }").error().message.find("line 2"), std::string::npos);
+  EXPECT_EQ(parse_yaml("a: 1\nb: 2\na: 3\n").error().message,
+            "line 3, column 1: 'a' is given twice");
   std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int i = 1; i < 8; ++i) {
     bomb += fmt::format("a{}: &a{} [", i, i);

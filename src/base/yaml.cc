@@ -52,6 +52,10 @@ class Converter {
         json::object object;
         for (const auto& member : node) {
           const std::string key = member.first.as<std::string>();
+          // yaml-cpp keeps both, and one of them would silently not count.
+          if (object.contains(key)) {
+            throw YAML::Exception(member.first.Mark(), fmt::format("'{}' is given twice", key));
+          }
           object[key] = convert(member.second, path + "/" + key, depth + 1);
         }
         return object;

@@ -38,7 +38,7 @@ Task<Result<>> Companion::check_loop() {
     CO_TRY_DO(co_await clock_.sleep_for(config_.application.check_interval));
     const Result<> answer = co_await check_application();
     if (answer) {
-      judge_.check_passed(clock_.now());
+      judge_.check_passed();
     } else if (answer.code() == ErrorCode::Cancelled) {
       co_return answer;
     } else {

@@ -164,7 +164,9 @@ struct MonitorConfig {
   double gpu_temperature_max = 80;  // degrees Celsius
   double vram_used_max = 0.95;      // share
   int gpu_readings = 3;             // in a row
-  Action on_gpu = Action::Reallocate;
+  // Watched always, not only where somebody asked for it: servers of language models fill the
+  // memory on purpose, and some cards run at 83 degrees for years.
+  Action on_gpu = Action::Report;
 };
 
 struct MetadataConfig {

@@ -48,6 +48,15 @@ HealthVerdict Front::health() const {
   return judge_.verdict(clock_.now(), work_facts());
 }
 
+Refusal Front::application_refusal(const Error& error) const {
+  const std::string text = "the application did not answer: " + error.message;
+  if (error.code == ErrorCode::DeadlineExceeded) {
+    return {config_.front.timeout_status, "deadline", text, {}};
+  }
+  if (error.code == ErrorCode::Unavailable) return {502, "application_unreachable", text, {}};
+  return {502, "application_bad_answer", text, {}};
+}
+
 std::optional<Refusal> Front::refuse_early(int urgency, uint64_t body_bytes) {
   const HealthVerdict verdict = health();
   if (!verdict.alive()) {
@@ -56,8 +65,7 @@ std::optional<Refusal> Front::refuse_early(int urgency, uint64_t body_bytes) {
                                verdict.reason.empty() ? to_string(verdict.health) : verdict.reason),
                    kNotReadyRetry};
   }
-  // A full queue has room for nobody but the urgent, and whether they find a place is seen later.
-  if (queue_.full() && urgency >= 3) {
+  if (queue_.full() && !queue_.can_displace(urgency)) {
     return Refusal{
         config_.front.refused_status, "queue_full",
         fmt::format("{} requests are waiting or at work, which is all that fit", queue_.accepted()),
@@ -215,16 +223,23 @@ Task<bool> Front::call_batch(std::vector<TicketPtr> tickets, Refusal& failure,
   const TimePoint hangs_at = clock_.now() + config_.application.hang_after;
   Result<HttpReply> reply = co_await link_.call(std::move(call), hangs_at, answer_max);
   if (!reply) {
-    const bool late = reply.code() == ErrorCode::DeadlineExceeded;
-    failure = {late ? config_.front.timeout_status : 502,
-               late ? "deadline" : "application_failed",
-               "the application did not answer the batch: " + reply.error().message,
-               {}};
+    failure = application_refusal(reply.error());
     co_return false;
+  }
+  if (tickets.size() == 1 && reply->status >= 400) {
+    // What the application says about one request goes to its caller.
+    ItemAnswer own{.status = reply->status, .body = std::move(reply->body)};
+    own.headers.set("Content-Type",
+                    reply->headers.find("Content-Type").value_or("application/octet-stream"));
+    answer(*tickets.front(), std::move(own));
+    co_return reply->status < 500;
   }
   Result<std::vector<std::optional<ItemAnswer>>> answers = split_answer(*reply, items);
   if (!answers) {
-    failure = {502, "batch_failed", answers.error().message, {}};
+    failure = {502,
+               tickets.size() == 1 ? "application_bad_answer" : "batch_failed",
+               answers.error().message,
+               {}};
     co_return false;
   }
   // The application may count the whole batch at once, in a header of its answer.
@@ -266,11 +281,8 @@ Task<Result<>> Front::run_batch(uint64_t dispatch, std::vector<TicketPtr> ticket
       Refusal again;
       std::vector<TicketPtr> one;
       one.push_back(ticket);
-      if (co_await call_batch(std::move(one), again, work)) {
-        if (ticket->state != Ticket::State::Waiting) continue;
-      } else {
-        alone = std::move(again);
-      }
+      if (!co_await call_batch(std::move(one), again, work)) alone = std::move(again);
+      if (ticket->state != Ticket::State::Waiting) continue;
     }
     refuse(*ticket, std::move(alone));
   }

@@ -58,6 +58,8 @@ class Front {
   Front(const asio::any_io_executor& executor, Clock& clock, Random& random, const Config& config,
         ApplicationLink& link, HealthJudge& judge, FrontObserver& observer);
 
+  // What a caller is told when the application gave no answer.
+  Refusal application_refusal(const Error& error) const;
   // Whether a request would be refused before its body is read.
   std::optional<Refusal> refuse_early(int urgency, uint64_t body_bytes);
   // Accepts the request or says why not. The id and `arrived` are filled in.

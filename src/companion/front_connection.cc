@@ -325,11 +325,7 @@ Task<void> FrontConnection::serve_granted(const Ticket* ticket, Next& next) {
     guard.end.counts = late;
     // A caller in a hurry is no sign of a broken application.
     guard.end.error = !late || request_.wish.timeout >= config_.front.timeout;
-    Refusal refusal{late ? config_.front.timeout_status : 502,
-                    late ? "deadline" : "application_failed",
-                    late ? std::string("the application did not answer before the deadline")
-                         : "the application did not answer: " + opened.error().message,
-                    {}};
+    Refusal refusal = front_.application_refusal(opened.error());
     next = co_await refuse(std::move(refusal), false);
     co_return;
   }
@@ -458,11 +454,7 @@ Task<FrontConnection::Next> FrontConnection::upgrade() {
   AppExchange exchange(clock_, front_.link());
   const Result<> opened = co_await exchange.open(std::move(head), "", false, request_.deadline);
   if (!opened) {
-    co_return co_await refuse({502,
-                               "application_failed",
-                               "the application did not answer: " + opened.error().message,
-                               {}},
-                              false);
+    co_return co_await refuse(front_.application_refusal(opened.error()), false);
   }
   if (exchange.head().status != 101) {
     std::optional<double> work;

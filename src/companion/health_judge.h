@@ -39,7 +39,9 @@ class HealthJudge {
   void stopping() { stopping_ = true; }
   // The end of the application, or of the attempt to start it.
   void dead(std::string why) { dead_ = std::move(why); }
-  void check_passed(TimePoint now);
+  // Says nothing about a request that hangs: a kernel accepts connections for a dead loop, and a
+  // thread for health answers beside a stuck one.
+  void check_passed();
   // `at_work`: the application has requests. Then a check that it does not answer says nothing: an
   // application of one thread is deaf while it works.
   void check_failed(const std::string& why, bool at_work);

@@ -34,7 +34,7 @@ TEST_F(HealthTest, ChecksInARowFailItAndOnePassHealsIt) {
   judge.check_failed("no answer within 5 s", false);
   EXPECT_EQ(at(kStart), Health::Failed);
   EXPECT_THAT(judge.verdict(kStart, {}).reason, HasSubstr("3 health checks in a row failed"));
-  judge.check_passed(kStart);
+  judge.check_passed();
   EXPECT_EQ(at(kStart), Health::Ready);
 }
 
@@ -46,6 +46,7 @@ TEST_F(HealthTest, AnApplicationAtWorkMayBeDeaf) {
 
 TEST_F(HealthTest, ARequestThatNeverEndsIsAHang) {
   judge.started(kStart);
+  judge.check_passed();
   EXPECT_EQ(at(kStart + config.hang_after, {.oldest_dispatch = kStart}), Health::Failed);
   judge.answered(kStart + 4min, false);
   EXPECT_EQ(at(kStart + config.hang_after, {.oldest_dispatch = kStart}), Health::Ready)
@@ -71,7 +72,7 @@ TEST_F(HealthTest, HalfTheAnswersMayBeErrorsByDefault) {
 TEST_F(HealthTest, TheDeadStayFailed) {
   judge.started(kStart);
   judge.dead("the application exited with status 3");
-  judge.check_passed(kStart);
+  judge.check_passed();
   EXPECT_EQ(at(kStart), Health::Failed);
 }
 

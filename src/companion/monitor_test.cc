@@ -250,7 +250,9 @@ TEST(GpuRule, MemoryAndTemperatureCountApartAndUnknownIsGood) {
 }
 
 TEST(GpuRule, SaysWhatItSaw) {
-  GpuRule rule(config_with_work());
+  MonitorConfig config = config_with_work();
+  config.on_gpu = Action::Reallocate;
+  GpuRule rule(config);
   rule.reading(91, 0.1);
   rule.reading(91, 0.1);
   const auto hot = rule.reading(92.4, 0.1);

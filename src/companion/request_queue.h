@@ -86,6 +86,8 @@ class RequestQueue {
   size_t with_application() const { return with_application_.size(); }
   size_t dispatches() const { return running_.size(); }
   bool full() const { return accepted() >= rules_.queue_max; }
+  // Whether a request of that urgency could take the place of a waiting one.
+  bool can_displace(int urgency) const { return waiting() > ahead(urgency); }
   // When the longest-running dispatch began.
   std::optional<TimePoint> oldest_dispatch() const;
   // From now to the answer, for a request that would come now; nothing before the first dispatch.

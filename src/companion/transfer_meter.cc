@@ -206,6 +206,10 @@ Task<Result<TransferRate>> measure_upload(HttpUrl url, HttpCall call, uint64_t b
       clock, limit, upload(std::move(url), std::move(call), bytes, clock, limit, progress));
   CO_TRY(TransferRate rate, rate_of(ended, progress, limit));
   if (rate.complete) co_return rate;
+  if (rate.bytes >= bytes) {
+    // All of it is in buffers on the way, which tells nothing about the way.
+    co_return Error::deadline(fmt::format("no answer within {} ms", to_millis(limit)));
+  }
   rate.time = clock.now() - *progress.start;
   rate.mbps = drained_mbps(progress.bursts, *progress.start + rate.time / 2)
                   .value_or(megabits(rate.bytes, rate.time));
