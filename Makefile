@@ -18,7 +18,7 @@ build: ## the optimised binaries, build/release/bin/mesclun and mesclun-app
 
 demo: ## build, start a cloud of six unequal machines, run an OCR service on it, kill one machine under load
 	@tools/install.sh build demo
-	@tools/build.sh release mesclun
+	@tools/build.sh release mesclun mesclun-app
 	@python3 demo/run.py $(ARGS)
 
 test: ## build with sanitizers and run all tests; ONLY=pattern for a part

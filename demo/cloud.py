@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import datetime
 import json
 import os
 import pathlib
@@ -18,19 +18,15 @@ import uuid
 from typing import Any
 
 import processes
+from children import JsonLines, die_with_parent
 from report import Node
 
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
-_PR_SET_PDEATHSIG = 1
 
 
 class CloudError(Exception):
     """Something the demo cannot go on without; the text says what and where to look."""
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _is_free(port: int) -> bool:
@@ -57,6 +53,7 @@ class Cloud:
         # In the environment of `up` and so of all its children: how stop() finds any that were left over.
         self._mark = f"demo-{uuid.uuid4()}"
         self._machines: set[str] = set()
+        self._killed: dict[str, float] = {}  # by machine: time of day
         self._specs: list[dict[str, Any]] = []
 
     def start(self, specs: list[dict[str, Any]]) -> None:
@@ -73,7 +70,7 @@ class Cloud:
                 command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True,
                 env={**os.environ, "MESCLUN_CONTEXT": str(self.context), "MESCLUN_DEMO_MARK": self._mark},
                 # Ctrl-C is for this script, which then stops the cloud in order.
-                start_new_session=True, preexec_fn=_die_with_parent)
+                start_new_session=True, preexec_fn=die_with_parent)
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
@@ -130,6 +127,11 @@ class Cloud:
     def cli_json(self, *arguments: str) -> Any:
         return json.loads(self.cli(*arguments, "-o", "json"))
 
+    def follow_logs(self, group: str, log: pathlib.Path) -> JsonLines:
+        """What the instances of the group print, from the newest lines on."""
+        command = [str(self.mesclun), "logs", group, "--follow", "--tail", "1000", "--output", "json"]
+        return JsonLines(command, log, {**os.environ, "MESCLUN_CONTEXT": str(self.context)})
+
     def instances(self, group: str) -> list[dict[str, Any]]:
         instances: list[dict[str, Any]] = self.cli_json("instance", "list", group)["instances"]
         return instances
@@ -161,7 +163,20 @@ class Cloud:
                     or processes.environment_of(pid).get("SALAD_MACHINE_ID") == node.machine_id)
 
         # The agent first: nobody is left to report that the others ended.
-        return processes.kill_all([agent], of_node)
+        count, moment = processes.kill_all([agent], of_node)
+        self._killed[node.machine_id] = time.time() - (time.monotonic() - moment)
+        return count, moment
+
+    def tunnel_down_after(self, node: Node) -> float | None:
+        """Seconds from the end of a killed node until the gateway noticed that its tunnel was gone."""
+        for line in self.log.read_text(errors="replace").splitlines():
+            if "gateway: tunnel down" in line and f"machine={node.machine_id}" in line:
+                noticed = datetime.datetime.fromisoformat(line.split()[0].replace("Z", "+00:00")).timestamp()
+                seconds = noticed - self._killed[node.machine_id]
+                # Our own clock was read a moment after the kill.
+                if seconds > -1:
+                    return max(0.0, seconds)
+        return None
 
     def stop(self) -> None:
         """Ends everything, in order if `up` still can, by force where it did not."""

@@ -2,43 +2,66 @@
 
 from __future__ import annotations
 
-import http.server
+import http.client
 import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
+from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import core_speed  # noqa: E402
 import images  # noqa: E402
 import load  # noqa: E402
+import ocr_server  # noqa: E402
 import processes  # noqa: E402
 import report  # noqa: E402
+from children import JsonLines  # noqa: E402
+from mesclun_batch import Item  # noqa: E402 (ocr_server knows where it is)
+from node_watch import Found, NodeWatch  # noqa: E402
 
 PICTURE = images.Picture(0, "one two", pathlib.Path("00000.png"))
 
 
-def attempt(start: float, end: float, status: int = 200, machine: str = "m1", instance: str = "i1",
-            text: str = "one two") -> load.Attempt:
-    if status != 200:
-        return load.Attempt(start, end, status)
-    return load.Attempt(start, end, status, machine_id=machine, instance_id=instance, seconds=0.5, text=text)
+def answer(start: float, end: float, machine: str = "m1", instance: str = "i1", text: str = "one two",
+           attempts: int = 1, batch: int = 2) -> load.Request:
+    return load.Request(0, PICTURE, start, end, attempts, 200, machine_id=machine, instance_id=instance, text=text,
+                        seconds=0.5 * batch, batch=batch)
 
 
-def requests_of(*attempt_lists: list[load.Attempt]) -> list[load.Request]:
-    return [load.Request(number, PICTURE, attempts) for number, attempts in enumerate(attempt_lists)]
+def failure(start: float, end: float, status: int = 502, cut_short: bool = False) -> load.Request:
+    return load.Request(0, PICTURE, start, end, 3, status, f"the server answered {status}", cut_short)
+
+
+def numbered(*requests: load.Request) -> list[load.Request]:
+    for number, request in enumerate(requests):
+        request.number = number
+    return list(requests)
+
+
+def write_script(folder: pathlib.Path, text: str) -> list[str]:
+    script = folder / "child.py"
+    script.write_text(text)
+    return [sys.executable, str(script)]
 
 
 NODE = report.Node("rocket", "m1", "us", 80)
 OTHER = report.Node("cress", "m2", "de", 60)
-KILL = report.Kill(10.0, NODE, {"i1", "i2"})
+KILL = report.Kill(10.0, NODE, {"i1", "i2"}, tunnel_down=0.05)
+FOUND = {"i1": Found("fast", 5.1, 16), "i2": Found("slow", 1.2, 4)}
+CORE = core_speed.CoreSpeed(3.0, 6.0)
+
+
+def replacement() -> load.Request:
+    return answer(30, 31, machine="m3", instance="i3")
 
 
 class Images(unittest.TestCase):
@@ -56,136 +79,145 @@ class Images(unittest.TestCase):
 
 
 class Report(unittest.TestCase):
+    def judge(self, *requests: load.Request, kill: report.Kill | None = KILL) -> list[str]:
+        return report.verdict(report.summarise(numbered(answer(0, 1), *requests), [NODE, OTHER], kill, FOUND), kill)
+
     def test_percentile_is_the_nearest_rank(self) -> None:
         self.assertEqual(report.percentile([3.0, 1.0, 2.0, 4.0], 0.5), 2.0)
         self.assertEqual(report.percentile([float(n) for n in range(1, 101)], 0.99), 99.0)
         self.assertEqual(report.percentile([], 0.5), 0.0)
 
     def test_good_run_passes(self) -> None:
-        requests = requests_of([attempt(1, 2)], [attempt(9, 10.2, 502), attempt(10.4, 11, machine="m2", instance="i2")],
-                               [attempt(30, 31, machine="m3", instance="i3")])
-        summary = report.summarise(requests, [NODE, OTHER], KILL)
+        requests = numbered(answer(1, 2, batch=4), answer(9, 11, machine="m2", instance="i2", attempts=2),
+                            answer(1, 2), answer(9, 10.2), replacement(), failure(31, 36, 0, cut_short=True))
+        summary = report.summarise(requests, [NODE, OTHER], KILL, FOUND)
         self.assertEqual(report.verdict(summary, KILL), [])
-        self.assertEqual((summary.requests, summary.answered, summary.retried, summary.attempts), (3, 3, 1, 4))
-        self.assertEqual(summary.dead_last_attempt, 0.0)
+        self.assertEqual((summary.requests, summary.answered, summary.retried, summary.attempts, summary.cut_short),
+                         (5, 5, 1, 6, 1))
+        self.assertAlmostEqual(summary.dead_last_answer, 0.2)
         self.assertEqual(summary.replacement_first, 21.0)
-        self.assertIn("rocket", report.table(summary, KILL))
+        table = report.table(summary, KILL, CORE)
+        self.assertIn("rocket     us           80 %       3  60.0 %    2.4             2.00  fast       16  killed\n",
+                      table)
+        self.assertLessEqual(max(map(len, table.split("\n"))), 100)
 
     def test_lost_request_fails(self) -> None:
-        for lost in ([attempt(1, 2, 500)], [attempt(1, 2, 404)], []):
-            summary = report.summarise(requests_of(lost, [attempt(30, 31, machine="m3", instance="i3")]), [NODE], KILL)
-            self.assertIn("1 of 2 requests were lost", report.verdict(summary, KILL))
+        for lost in (failure(1, 2, 500), failure(1, 2, 404), failure(1, 2, 0)):
+            self.assertIn("1 of 3 requests were lost", self.judge(lost, replacement()))
+
+    def test_request_without_a_line_fails(self) -> None:
+        requests = numbered(answer(0, 1), answer(1, 2), replacement())
+        del requests[1]
+        summary = report.summarise(requests, [NODE], KILL, FOUND)
+        self.assertEqual(report.verdict(summary, KILL), ["1 of 3 requests were lost"])
 
     def test_wrong_text_fails(self) -> None:
-        good = [[attempt(30, 31, machine="m3", instance="i3")]] * 200
-        one = report.summarise(requests_of(*good, [attempt(1, 2, text="one  two\n")]), [NODE], KILL)
-        self.assertEqual(report.verdict(one, KILL), [])
-        bad = report.summarise(requests_of(*good, [attempt(1, 2, text="something else")]), [NODE], KILL)
-        self.assertTrue(any("came back wrong" in reason for reason in report.verdict(bad, KILL)))
+        good = [answer(30, 31, machine="m3", instance="i3") for _ in range(200)]
+        self.assertEqual(self.judge(*good, answer(1, 2, text="one  two\n")), [])
+        wrong = self.judge(*good, answer(1, 2, text="something"))
+        self.assertTrue(any("came back wrong" in reason for reason in wrong))
 
     def test_many_small_errors_fail(self) -> None:
         picture = images.Picture(0, "a" * 99 + "b", pathlib.Path("0.png"))
-        answers = [load.Request(n, picture, [attempt(30, 31, machine="m3", instance="i3", text="a" * 99 + "c")])
-                   for n in range(3)]
-        summary = report.summarise(answers, [NODE], KILL)
+        answers = numbered(*(answer(30, 31, instance="i3", machine="m3", text="a" * 99 + "c") for _ in range(3)))
+        for request in answers:
+            request.picture = picture
+        summary = report.summarise(answers, [NODE], KILL, {"i3": FOUND["i1"]})
         self.assertEqual(report.verdict(summary, KILL), ["only 0 of 3 texts were read exactly"])
 
     def test_traffic_to_the_dead_node_fails(self) -> None:
-        new = [attempt(30, 31, machine="m3", instance="i3")]
-        answered = report.summarise(requests_of(new, [attempt(10.1, 11)]), [NODE], KILL)
-        self.assertIn("the dead node answered 1 requests sent after its end", report.verdict(answered, KILL))
-        late = report.summarise(requests_of(new, [attempt(16, 17, 502), *new]), [NODE], KILL)
-        self.assertEqual(late.dead_last_attempt, 6.0)
-        self.assertIn("the dead node still got requests 6.0 s after its end", report.verdict(late, KILL))
-        # The application's own "busy" says nothing about the dead node.
-        busy = report.summarise(requests_of(new, [attempt(16, 17, 503), *new]), [NODE], KILL)
-        self.assertEqual(report.verdict(busy, KILL), [])
+        self.assertEqual(self.judge(replacement(), answer(10.6, 11)),
+                         ["the dead node answered 1 requests sent after its end"])
+        self.assertEqual(self.judge(replacement(), answer(9, 16)),
+                         ["the dead node still had traffic 6.0 s after its end"])
+        late = report.Kill(10.0, NODE, {"i1", "i2"}, tunnel_down=7.0)
+        self.assertEqual(self.judge(replacement(), kill=late), ["the dead node still had traffic 7.0 s after its end"])
+        unnoticed = report.Kill(10.0, NODE, {"i1", "i2"})
+        self.assertEqual(self.judge(replacement(), kill=unnoticed),
+                         ["the gateway did not notice that the node was dead"])
 
     def test_missing_replacement_or_kill_fails(self) -> None:
-        requests = requests_of([attempt(11, 12, machine="m2", instance="i2")])
-        self.assertEqual(report.verdict(report.summarise(requests, [NODE], KILL), KILL),
-                         ["no replacement served a request"])
-        self.assertEqual(report.verdict(report.summarise(requests, [NODE], None), None),
-                         ["no node was killed: the load ended before"])
+        self.assertEqual(self.judge(answer(11, 12, machine="m2", instance="i2")), ["no replacement served a request"])
+        self.assertEqual(self.judge(kill=None), ["no node was killed: the load ended before"])
+
+    def test_run_without_batches_or_judgement_fails(self) -> None:
+        requests = numbered(answer(0, 1, batch=1), answer(30, 31, machine="m3", instance="i3", batch=1))
+        summary = report.summarise(requests, [NODE], KILL, {})
+        self.assertEqual(report.verdict(summary, KILL),
+                         ["no pictures were read in batches", "no companion judged its node"])
 
 
-class FakeGateway(http.server.ThreadingHTTPServer):
-    """Answers by a script of status codes, then with the picture's text."""
-
-    daemon_threads = True
-
-    def __init__(self, script: list[int]) -> None:
-        self.script, self.lock, self.hosts = script, threading.Lock(), set[str]()
-        super().__init__(("127.0.0.1", 0), FakeHandler)
-
-
-class FakeHandler(http.server.BaseHTTPRequestHandler):
-    server: FakeGateway
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        with self.server.lock:
-            self.server.hosts.add(self.headers["Host"])
-            status = self.server.script.pop(0) if self.server.script else 200
-        if status == 0:
-            self.close_connection = True
-            self.connection.close()
-            return
-        answer = {"text": body.decode(), "machine_id": "m1", "instance_id": "i1", "seconds": 0.1}
-        content = json.dumps(answer if status == 200 else {}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class LoadClient(unittest.TestCase):
-    def run_load(self, script: list[int], requests: int) -> tuple[load.Load, FakeGateway]:
-        gateway = FakeGateway(script)
-        threading.Thread(target=gateway.serve_forever, args=(0.02,), daemon=True).start()
-        self.addCleanup(gateway.server_close)
-        self.addCleanup(gateway.shutdown)
+class Children(unittest.TestCase):
+    def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        pictures = []
-        for number in range(4):
-            path = pathlib.Path(folder.name) / f"{number}.png"
-            path.write_text(f"text {number}")
-            pictures.append(images.Picture(number, f"text {number}", path))
-        sent = load.Load(f"127.0.0.1:{gateway.server_port}", "ocr.localhost", pictures, 3)
-        sent.start(lambda started: started >= requests)
-        while sent.running():
+        self.folder = pathlib.Path(folder.name)
+
+    def run_child(self, text: str) -> JsonLines:
+        child = JsonLines(write_script(self.folder, text), self.folder / "child.log")
+        self.addCleanup(child.wait, 0)
+        return child
+
+    def test_lines_come_while_it_runs_and_an_interrupt_ends_it(self) -> None:
+        child = self.run_child("import time\nprint('{\"a\": 1}\\nnone\\n[2]\\n{\"a\": 3}', flush=True)\ntime.sleep(60)")
+        while len(child.lines()) < 2:
             time.sleep(0.01)
-        return sent, gateway
+        self.assertEqual([line.value for line in child.lines()], [{"a": 1}, {"a": 3}])
+        self.assertEqual([line.value for line in child.lines(1)], [{"a": 3}])
+        child.interrupt()
+        self.assertNotEqual(child.wait(10), 0)
+        self.assertFalse(child.running())
 
-    def test_every_request_is_answered_once_with_its_own_text(self) -> None:
-        sent, gateway = self.run_load([], 50)
-        self.assertEqual(gateway.hosts, {"ocr.localhost"})
-        self.assertEqual([r.number for r in sent.all_requests()], list(range(50)))
-        self.assertTrue(all(r.answer and r.answer.text == r.picture.text for r in sent.all_requests()))
+    def test_watch_learns_class_and_queue_from_the_log(self) -> None:
+        texts = ["reading pictures",
+                 json.dumps({"area": "monitor", "class": "unknown", "rate": 0, "not_judged": "few"}),
+                 json.dumps({"area": "monitor", "class": "fast", "rate": 5.5, "not_judged": ""}),
+                 json.dumps({"area": "monitor", "message": "the queue gets another length", "queue_max": 16}),
+                 json.dumps({"area": "summary", "queue_max": 3})]
+        lines = [json.dumps({"instance_id": "i1", "text": text}) for text in texts]
+        child = self.run_child(f"print({chr(10).join(lines)!r}, flush=True)")
+        child.wait(10)
+        watch = NodeWatch(child, 8)
+        self.assertEqual(watch.news(), [("i1", Found("fast", 5.5, 16))])
+        self.assertEqual(watch.news(), [])
 
-    def test_errors_of_the_way_are_retried(self) -> None:
-        sent, _ = self.run_load([502, 0, 503, 429, 0, 500], 10)
-        self.assertTrue(all(r.answer for r in sent.all_requests()))
-        self.assertEqual(sum(len(r.attempts) for r in sent.all_requests()), 16)
 
-    def test_refusal_is_not_retried(self) -> None:
-        sent, _ = self.run_load([404], 5)
-        failed = [r for r in sent.all_requests() if not r.answer]
-        self.assertEqual([len(r.attempts) for r in failed], [1])
+class LoadLines(unittest.TestCase):
+    def line(self, **more: Any) -> dict[str, Any]:
+        body = {"text": "one two", "machine_id": "m1", "instance_id": "i1", "seconds": 1.2, "batch": 4}
+        return {"index": 301, "status": 200, "attempts": 2, "latency_ms": 500.0, "error": None,
+                "body": json.dumps(body), **more}
 
-    def test_retries_are_bounded(self) -> None:
-        load.BACKOFF_SECONDS_FIRST, before = 0.001, load.BACKOFF_SECONDS_FIRST
-        load.BACKOFF_SECONDS_MAX, before_max = 0.002, load.BACKOFF_SECONDS_MAX
-        try:
-            sent, _ = self.run_load([502] * 3 * load.ATTEMPTS_MAX, 3)
-        finally:
-            load.BACKOFF_SECONDS_FIRST, load.BACKOFF_SECONDS_MAX = before, before_max
-        self.assertEqual([len(r.attempts) for r in sent.all_requests()], [load.ATTEMPTS_MAX] * 3)
+    def test_line_tells_picture_node_and_times(self) -> None:
+        pictures = [images.Picture(number, str(number), pathlib.Path()) for number in range(300)]
+        request = load.request_of(self.line(), 10.0, pictures)
+        self.assertEqual((request.number, request.picture.number, request.start, request.end), (301, 1, 9.5, 10.0))
+        self.assertEqual((request.answered, request.machine_id, request.instance_id), (True, "m1", "i1"))
+        self.assertAlmostEqual(request.busy_seconds, 0.3)
+
+    def test_failure_and_an_answer_of_somebody_else_are_no_answers(self) -> None:
+        for line in (self.line(status=0, error="no answer in time", body=""), self.line(body="<html>"),
+                     self.line(body="{}"), self.line(body="[]")):
+            self.assertFalse(load.request_of(line, 10.0, [PICTURE]).answered)
+
+    def test_what_the_end_cuts_short_is_not_lost(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            lost, cut = self.line(index=0, status=500, error="bad"), self.line(index=1, status=0, error="given up")
+            # Stands for mesclun: python3 with a script, as its first argument is "load".
+            program = folder / "mesclun"
+            program.write_text(f"#!{sys.executable}\nimport signal, sys, time\n"
+                               f"def end(*_):\n  print({json.dumps(cut)!r}, flush=True)\n  sys.exit(130)\n"
+                               f"signal.signal(signal.SIGINT, end)\nprint({json.dumps(lost)!r}, flush=True)\n"
+                               "while True: time.sleep(1)\n")
+            program.chmod(0o755)
+            sent = load.Load(program, "127.0.0.1:1", "ocr.localhost", [PICTURE], 2, 4, folder / "load.log")
+            while not sent.finished():
+                time.sleep(0.01)
+            self.assertTrue(sent.running())
+            self.assertEqual([(r.answered, r.cut_short) for r in sent.stop()], [(False, False), (False, True)])
+            self.assertEqual(len(sent.stop()), 2)
+            self.assertFalse(sent.running())
 
 
 class Processes(unittest.TestCase):
@@ -216,62 +248,79 @@ class Processes(unittest.TestCase):
 
 
 class OcrServer(unittest.TestCase):
-    """The application with the real Tesseract, driven by the load client without a gateway in between."""
+    """The application with the real Tesseract, as mesclun-app calls it and without it."""
 
     def setUp(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
-        self.server = subprocess.Popen(
-            [sys.executable, str(HERE / "ocr_server.py")], stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PORT": "0", "SALAD_MACHINE_ID": "m1", "SALAD_INSTANCE_ID": "i1"})
-        self.addCleanup(self.stop)
-        assert self.server.stdout
-        self.port = int(self.server.stdout.readline().split("port ")[1].split(",")[0])
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        before = pathlib.Path.cwd()
+        os.chdir(self.folder)
+        self.addCleanup(os.chdir, before)
 
-    def stop(self) -> None:
-        self.server.kill()
-        self.server.wait()
-        assert self.server.stdout
-        self.server.stdout.close()
+    def items(self, *bodies: bytes) -> list[Any]:
+        return [Item(str(number), "/ocr", "image/png", body) for number, body in enumerate(bodies)]
 
-    def test_reads_pictures_exactly_over_both_families(self) -> None:
-        pictures = images.make_pictures(pathlib.Path(self.folder.name), 4, seed=7)
-        for address in (f"127.0.0.1:{self.port}", f"[::1]:{self.port}"):
-            sent = load.Load(address, "ocr", pictures, 2)
-            sent.start(lambda started: started >= len(pictures))
-            while sent.running():
+    def test_reads_a_batch_in_order_with_one_process(self) -> None:
+        pictures = images.make_pictures(self.folder, 4, seed=7)
+        answers = ocr_server.handle(self.items(*(picture.read() for picture in pictures)))
+        for answer_, picture in zip(answers, pictures):
+            self.assertEqual(report.normalise(answer_["text"]), report.normalise(picture.text))
+            self.assertEqual((answer_["batch"], answer_["seconds"]), (4, answers[0]["seconds"]))
+        self.assertEqual(list(self.folder.glob("pictures-*")), [])
+
+    def test_what_cannot_be_read_fails_alone(self) -> None:
+        picture = images.make_pictures(self.folder, 1, seed=7)[0]
+        broken = picture.read()[:500]
+        answers = ocr_server.handle(self.items(picture.read(), b"hello", broken, picture.read()))
+        self.assertEqual([getattr(answer_, "status", 200) for answer_ in answers], [200, 415, 422, 200])
+        self.assertIn("png", str(answers[2]).lower())
+        self.assertEqual(report.normalise(answers[3]["text"]), report.normalise(picture.text))
+        self.assertEqual(answers[0]["batch"], 3)
+
+    def test_other_paths_are_refused_and_nothing_to_read_is_no_reading(self) -> None:
+        other = Item("1", "/other", "image/png", b"")
+        self.assertEqual([one.status for one in ocr_server.handle([other])], [404])
+
+    def test_batches_save_the_start_of_the_process(self) -> None:
+        speed = core_speed.measure(images.make_pictures(self.folder, 4, seed=7), self.folder)
+        self.assertGreater(speed.in_batches, 1.2 * speed.singly)
+
+    def test_serves_by_itself_and_ends_in_order(self) -> None:
+        picture = images.make_pictures(self.folder, 1, seed=7)[0]
+        command = [sys.executable, str(HERE / "ocr_server.py"), "unix:ocr.sock"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE)
+        try:
+            connection = UnixConnection(str(self.folder / "ocr.sock"))
+            connection.request("POST", "/ocr", picture.read(), {"Content-Type": "image/png"})
+            response = connection.getresponse()
+            self.assertEqual(response.status, 200)
+            self.assertEqual(report.normalise(json.load(response)["text"]), report.normalise(picture.text))
+            server.terminate()
+            self.assertEqual(server.wait(10), 0)
+        finally:
+            server.kill()
+            server.communicate()
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """Waits until somebody listens there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        end = time.monotonic() + 10
+        while True:
+            self.sock = socket.socket(socket.AF_UNIX)
+            try:
+                return self.sock.connect(self._path)
+            except OSError:
+                self.sock.close()
+                if time.monotonic() > end:
+                    raise
                 time.sleep(0.02)
-            summary = report.summarise(sent.all_requests(), [NODE], None)
-            self.assertEqual((summary.answered, summary.exact, summary.rows[0].served), (4, 4, 4))
-
-    def test_says_why_it_refuses(self) -> None:
-        client = load.Client(f"127.0.0.1:{self.port}", "ocr")
-        self.addCleanup(client.close)
-        self.assertEqual(client.post("/ocr", b"hello")[0].status, 415)
-        broken = client.post("/ocr", b"\x89PNG\r\n\x1a\n and then nothing")[0]
-        self.assertEqual((broken.status, "png" in broken.problem.lower()), (422, True))
-        self.assertEqual(client.post("/other", b"")[0].status, 404)
-
-    def test_full_desk_answers_at_once_and_nothing_accepted_is_lost_at_the_end(self) -> None:
-        picture = images.make_pictures(pathlib.Path(self.folder.name), 1, seed=7)[0].read()
-        statuses: list[int] = []
-
-        def send() -> None:
-            client = load.Client(f"127.0.0.1:{self.port}", "ocr")
-            statuses.append(client.post("/ocr", picture)[0].status)
-            client.close()
-
-        threads = [threading.Thread(target=send) for _ in range(12)]
-        for thread in threads:
-            thread.start()
-        while 503 not in statuses:  # one is read, four wait: at least one of the others is turned away
-            time.sleep(0.005)
-        self.server.terminate()
-        for thread in threads:
-            thread.join()
-        self.assertEqual(self.server.wait(), 0)
-        self.assertGreaterEqual(statuses.count(200), 1)
-        self.assertEqual(set(statuses), {200, 503})
 
 
 if __name__ == "__main__":
