@@ -5,6 +5,7 @@ namespace mesclun::companion {
 namespace {
 
 constexpr size_t kHeadBytesMax = 64 * 1024;
+constexpr size_t kReadBytes = 16 * 1024;
 
 }  // namespace
 
@@ -30,28 +31,35 @@ Task<Result<>> AppExchange::open_once(const std::string& head, std::string_view 
   // An application that refuses may answer before it has read all; its answer is what counts.
   const Result<> written = co_await conn_->write(buffers);
   if (!written && written.code() != ErrorCode::Unavailable) co_return written;
-  char chunk[16 * 1024];
   while (true) {
     parser_.emplace(HttpParser::response(kHeadBytesMax, to_head_request));
     while (true) {
       CO_TRY(const HttpParser::Step step, parser_->parse_head(bytes_));
       bytes_.erase(0, step.consumed);
       if (step.done) break;
-      CO_TRY(const size_t n, co_await conn_->read_some(asio::buffer(chunk)));
-      if (n == 0) co_return Error::unavailable("the application closed the connection");
+      CO_TRY(const bool more, co_await fill());
+      if (!more) co_return Error::unavailable("the application closed the connection");
       untouched = false;
-      bytes_.append(chunk, n);
     }
     const int status = head_status();
     if (status / 100 != 1 || status == 101) co_return Result<>();
   }
 }
 
+Task<Result<bool>> AppExchange::fill() {
+  const size_t used = bytes_.size();
+  bytes_.resize(used + kReadBytes);
+  const Result<size_t> n =
+      co_await conn_->read_some(asio::buffer(bytes_.data() + used, kReadBytes));
+  bytes_.resize(used + (n ? *n : 0));
+  if (!n) co_return n.error();
+  co_return *n > 0;
+}
+
 Task<Result<bool>> AppExchange::read_body(std::vector<std::string_view>& pieces, Duration idle) {
   bytes_.erase(0, used_);
   used_ = 0;
   conn_->set_deadline(clock_.now() + idle);
-  char chunk[16 * 1024];
   while (true) {
     if (parser_->body_done()) co_return true;
     if (!bytes_.empty()) {
@@ -62,12 +70,11 @@ Task<Result<bool>> AppExchange::read_body(std::vector<std::string_view>& pieces,
       bytes_.erase(0, used_);  // only framing so far
       used_ = 0;
     }
-    CO_TRY(const size_t n, co_await conn_->read_some(asio::buffer(chunk)));
-    if (n == 0) {
+    CO_TRY(const bool more, co_await fill());
+    if (!more) {
       CO_TRY_DO(parser_->end_of_stream());
       co_return true;
     }
-    bytes_.append(chunk, n);
   }
 }
 

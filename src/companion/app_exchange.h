@@ -31,6 +31,8 @@ class AppExchange {
   ConnPtr take_conn() { return with_read_ahead(std::move(conn_), std::move(bytes_)); }
 
  private:
+  // Appends to bytes_. False at the end of the stream.
+  Task<Result<bool>> fill();
   Task<Result<>> open_once(const std::string& head, std::string_view body, bool to_head_request,
                            TimePoint deadline, bool fresh, bool& untouched);
   int head_status() { return parser_->response_head().status; }

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "companion/batch_codec.h"
+#include "companion/json_span.h"
 #include "companion/multipart.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -21,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (line != std::string_view::npos) {
     static_cast<void>(parse_multipart(text.substr(0, line), text.substr(line + 1), 10));
   }
+  static_cast<void>(raw_item_bodies(text));
   static_cast<void>(find_number({FieldSource::Kind::Json, "/a/b"}, {}, text));
   return 0;
 }

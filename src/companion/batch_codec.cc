@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/json.h"
+#include "companion/json_span.h"
 #include "companion/multipart.h"
 
 namespace mesclun::companion {
@@ -35,8 +36,8 @@ std::string write_json_items(const std::vector<BatchItem>& items) {
   return out;
 }
 
-// One entry of "items" in the answer.
-Result<ItemAnswer> read_item(const json::object& object) {
+// One entry of "items" in the answer; `raw_body` is its body as it was written, if known.
+Result<ItemAnswer> read_item(const json::object& object, std::string_view raw_body) {
   ItemAnswer answer;
   if (const json::value* status = object.if_contains("status")) {
     if (!status->is_int64() || status->as_int64() < 200 || status->as_int64() > 599) {
@@ -64,7 +65,13 @@ Result<ItemAnswer> read_item(const json::object& object) {
   }
   if (!answer.headers.has("Content-Type")) answer.headers.set("Content-Type", "application/json");
   const json::value* body = object.if_contains("body");
-  answer.body = body == nullptr ? "null" : json::serialize(*body);
+  if (body == nullptr) {
+    answer.body = "null";
+  } else if (!raw_body.empty()) {
+    answer.body = raw_body;
+  } else {
+    answer.body = json::serialize(*body);
+  }
   return answer;
 }
 
@@ -83,6 +90,9 @@ Result<Answers> split_json(std::string_view text, const std::vector<BatchItem>& 
     return Error::invalid("the answer has no list \"items\"");
   }
   const std::map<std::string, size_t> places = places_of(items);
+  // Passed on as written: 1.7132 must not come back as 1.7132E0, nor a large number rounded.
+  const std::vector<std::string_view> raw = raw_item_bodies(text);
+  const bool has_raw = raw.size() == list->as_array().size();
   Answers answers(items.size());
   size_t in_order = 0;
   bool with_ids = false;
@@ -102,7 +112,7 @@ Result<Answers> split_json(std::string_view text, const std::vector<BatchItem>& 
     if (place >= items.size()) {
       return Error::invalid(fmt::format("the answer has more than {} items", items.size()));
     }
-    TRY(answers[place], read_item(entry.as_object()));
+    TRY(answers[place], read_item(entry.as_object(), has_raw ? raw[in_order] : std::string_view()));
     ++in_order;
   }
   // Without ids a short answer does not tell which item is missing.

@@ -42,6 +42,20 @@ TEST(BatchCodec, AnswersAreMatchedByIdInAnyOrder) {
   EXPECT_EQ((*answers)[1]->status, 422);
 }
 
+TEST(BatchCodec, BodiesArePassedOnAsWritten) {
+  for (const char* body : {"1.7132", "123456789012345678901234567890", "\"a\\\"]}\\u00e4\"",
+                           "{\"items\":[{\"body\":1}],\"x\" : [ ] }", "null", "true", "[]"}) {
+    const auto answers = split_answer(
+        json_reply(fmt::format(R"( {{ "x":{{"items":[7]}}, "items" : [ {{"id":"8","body":0}} , )"
+                               R"({{ "body":1,"id":"7" ,"body" : {} }} ]}} )",
+                               body)),
+        kItems);
+    ASSERT_TRUE(answers) << body << ": " << answers.error().message;
+    EXPECT_EQ((*answers)[0]->body, body);
+    EXPECT_EQ((*answers)[1]->body, "0");
+  }
+}
+
 TEST(BatchCodec, WithoutIdsTheOrderCountsAndMustBeComplete) {
   EXPECT_TRUE(split_answer(json_reply(R"({"items":[{"body":1},{"body":2}]})"), kItems));
   EXPECT_FALSE(split_answer(json_reply(R"({"items":[{"body":1}]})"), kItems));

@@ -213,7 +213,9 @@ Task<bool> Front::call_batch(std::vector<TicketPtr> tickets, Refusal& failure,
                      .body = ticket->body});
     first_deadline = std::min(first_deadline, ticket->queued.deadline);
   }
-  HttpCall call = write_batch(config_.batch, items, "mesclun-" + new_secret(random_, 16));
+  const bool multipart = config_.batch.format == BatchFormat::Multipart;
+  HttpCall call = write_batch(config_.batch, items,
+                              multipart ? "mesclun-" + new_secret(random_, 16) : std::string());
   const int64_t left = to_millis(first_deadline - clock_.now());
   call.headers.set(config_.front.deadline_header, std::to_string(std::max<int64_t>(1, left)));
   // Every answer may be as large as the largest body, and some framing.

@@ -54,6 +54,8 @@ class FrontConnection {
   bool is_batched() const;
   bool is_direct() const;
 
+  // Until the ticket has changed, or `when`, or its deadline. False: cancelled.
+  Task<bool> wait_until(Ticket& ticket, TimePoint when);
   // Waits for the turn, and for an unbatched request does all of it, up to the end of the answer.
   Task<void> wait_and_serve(TicketPtr ticket, Next& next);
   Task<void> serve_granted(const Ticket* ticket, Next& next);
