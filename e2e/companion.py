@@ -100,7 +100,8 @@ class Companion:
         self.front = f"127.0.0.1:{self.port}"
         self.app = app_address or free_address()
         self.config = merged({
-            "application": {"address": self.app, "start_timeout": "30s", "stop_grace": "5s", "failed_grace": "300ms",
+            "application": {"address": self.app, "start_timeout": "30s", "stop_grace": "5s", "drain": "1s",
+                            "failed_grace": "300ms",
                             "check": {"interval": "200ms", "timeout": "2s"}},
             "front": {"listen": f"[::]:{self.port}"},
             "checks": {"result_file": str(folder / "checks.json"), "pause": "0s", "attempts": 1},

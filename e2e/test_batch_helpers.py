@@ -172,10 +172,10 @@ def test_a_request_without_a_batch_is_answered_plainly(app: str) -> None:
 
 def test_health_is_answered_while_a_batch_is_worked_on(app: str) -> None:
     done: list[Reply] = []
-    worker = threading.Thread(target=lambda: done.append(batch(app, {"data": 1, "seconds": 1.5})))
+    worker = threading.Thread(target=lambda: done.append(batch(app, {"data": 1, "seconds": 0.8})))
     worker.start()
-    time.sleep(0.2)
-    for _ in range(5):
+    time.sleep(0.1)
+    for _ in range(3):
         assert connect(app, "GET", "/health").json == {"status": "ready"}
     assert not done, "answered before the work was done"
     worker.join(20)
@@ -184,7 +184,7 @@ def test_health_is_answered_while_a_batch_is_worked_on(app: str) -> None:
 
 def test_a_bounded_number_waits(app: str) -> None:
     replies: list[int] = []
-    callers = [threading.Thread(target=lambda: replies.append(batch(app, {"data": 1, "seconds": 0.7}).status))
+    callers = [threading.Thread(target=lambda: replies.append(batch(app, {"data": 1, "seconds": 0.4}).status))
                for _ in range(6)]
     for caller in callers:
         caller.start()
@@ -210,7 +210,7 @@ def test_sigterm_lets_it_finish(language: str) -> None:
     address = free_address()
     with running(language, address) as process:
         done: list[Reply] = []
-        worker = threading.Thread(target=lambda: done.append(batch(address, {"data": 6, "seconds": 1})))
+        worker = threading.Thread(target=lambda: done.append(batch(address, {"data": 6, "seconds": 0.6})))
         worker.start()
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)

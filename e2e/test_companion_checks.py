@@ -74,7 +74,7 @@ def test_a_slow_node_is_left_with_the_numbers_in_the_reason(on_node: Make, store
 
 def test_a_slow_upload_is_found_too(on_node: Make, store: FakeStore, metadata: FakeMetadata) -> None:
     store.rate = 4 * MBIT
-    on_node(checks={"upload": {"url": f"{store.uri}/up", "mbps_min": 100, "method": "POST"}, "bytes": "1MB"})
+    on_node(checks={"upload": {"url": f"{store.uri}/up", "mbps_min": 100, "method": "POST"}, "bytes": "400KB"})
     assert "upload" in reason_for_leaving(metadata)
     assert store.methods() == ["POST"]
 
@@ -103,9 +103,9 @@ def test_what_cannot_be_measured_is_not_bad(on_node: Make, store: FakeStore, met
             silent.bind(("127.0.0.1", 0))
             silent.listen()
             uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        upload = {} if trouble == "silent" else {"upload": {"url": f"{uri}/up", "mbps_min": 50}}
-        one = on_node(wait=True, checks={"download": {"url": f"{uri}/file", "mbps_min": 50}, **upload,
-                                         "timeout": "1s", "bytes": "100KB"})
+        one = on_node(wait=True, checks={
+            "download": {"url": f"{uri}/file", "mbps_min": 50}, "upload": {"url": f"{uri}/up", "mbps_min": 50},
+            "timeout": "500ms", "bytes": "100KB"})
     assert "unknown" in one.log_text()
     assert one.predict(2).status == 200 and not metadata.reallocations()
 
@@ -211,7 +211,7 @@ def is_open(address: str) -> bool:
 
 
 def test_a_slow_warm_up_leaves_the_node(on_node: Make, metadata: FakeMetadata) -> None:
-    on_node("--batch-seconds", "0.4", checks=warmup(time_max="100ms"))
+    on_node("--batch-seconds", "0.3", checks=warmup(time_max="50ms"))
     assert "warm" in reason_for_leaving(metadata).lower()
 
 
@@ -228,7 +228,7 @@ def test_a_failed_application_leaves_whatever_the_metadata_service_says(companio
     moods: dict[str, FakeMetadata] = {mood: FakeMetadata(mood) for mood in ("good", "403", "500", "hang")}
     uris = {**{mood: service.uri for mood, service in moods.items()}, "nobody": "http://127.0.0.1:1"}
     companions = {mood: companion(env=NODE, config={
-        "metadata": {"uri": uri, "timeout": "500ms"},
+        "metadata": {"uri": uri, "timeout": "300ms"},
         "application": {"stop_grace": "200ms",
                         "check": {"path": "/health", "interval": "100ms", "timeout": "300ms", "failures": 2}}})
         for mood, uri in uris.items()}
@@ -295,12 +295,12 @@ def load() -> Iterator[Callable[[Companion], Load]]:
 
 def test_a_node_that_becomes_slow_is_left_after_a_window(on_node: Make, metadata: FakeMetadata,
                                                         load: Callable[[Companion], Load]) -> None:
-    """1 s of audio in 20 ms is 50 times real time; in 300 ms it is 3."""
-    one = on_node("--audio-seconds", "1", "--batch-seconds", "0.02", monitor=watched(), wait=True)
+    """2 s of audio in 20 ms are 100 times real time; in 500 ms they are 4."""
+    one = on_node("--audio-seconds", "2", "--batch-seconds", "0.02", monitor=watched(), wait=True)
     load(one)
-    wait_for(lambda: one.health().get("node_class") == "normal", "a first judgement", 20, 0.1)
+    wait_for(lambda: one.health().get("node_class"), "a first judgement", 20, 0.1)
     assert not metadata.reallocations()
-    one.ask_app("POST", "/seconds?batch=0.3")
+    one.ask_app("POST", "/seconds?batch=0.5")
     assert "20" in reason_for_leaving(metadata), "what is required"
 
 
@@ -311,19 +311,19 @@ def test_the_queue_follows_the_speed(on_node: Make, metadata: FakeMetadata, load
     load(one)
     wait_for(lambda: one.health()["queue_max"] == 9, "fast", 20, 0.1)
     assert one.health().get("node_class") == "fast"
-    one.ask_app("POST", "/seconds?batch=0.35")  # 29 times
+    one.ask_app("POST", "/seconds?batch=0.28")  # 36 times
     wait_for(lambda: one.health()["queue_max"] == 3, "slow", 20, 0.1)
-    one.ask_app("POST", "/seconds?batch=1")  # 10 times
+    one.ask_app("POST", "/seconds?batch=0.7")  # 14 times
     wait_for(lambda: one.health().get("node_class") == "bad", "bad", 20, 0.1)
     assert one.is_running() and not metadata.reallocations(), "reported only"
 
 
 def test_idle_time_does_not_make_a_node_slow(on_node: Make, metadata: FakeMetadata) -> None:
-    """50 times real time while it works, which is a fifth of the time; and one of four slots used."""
-    for options, front in ((["--batch-seconds", "0.02"], {}), (["--batch-seconds", "0.1"], {"concurrency": 4})):
-        one = on_node("--audio-seconds", "1", *options, wait=True, front=front,
-                      monitor=watched(load_min=0.5, samples_min=2))
-        for _ in range(12):
+    """100 times real time while it works, which is a fifth of the time; and slow, but with one of four slots used."""
+    for options, front in ((["--audio-seconds", "2", "--batch-seconds", "0.02"], {}),
+                           (["--audio-seconds", "1", "--batch-seconds", "0.1"], {"concurrency": 4})):
+        one = on_node(*options, wait=True, front=front, monitor=watched(load_min=0.5, samples_min=2))
+        for _ in range(8):
             assert one.predict(1).status == 200
             time.sleep(0.1)
         assert one.is_running() and not metadata.reallocations(), one.log_text()

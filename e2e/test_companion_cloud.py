@@ -30,7 +30,7 @@ class Group:
         self.slow.write_text(" ".join(machines))
         settings = folder / "mesclun-app.yaml"
         settings.write_text(json.dumps(merged({
-            "application": {"address": APPLICATION, "failed_grace": "500ms", "stop_grace": "1s"},
+            "application": {"address": APPLICATION, "failed_grace": "300ms", "stop_grace": "300ms"},
             "front": {"listen": f":{PORT}"},
             # The file system of these instances is the machine's own, so one file would be all instances'.
             "checks": {"nodes_left_min": 0, "attempts": 1, "result_file": ""}}, config)))
@@ -95,7 +95,7 @@ def test_a_node_that_fails_its_check_is_left_with_the_reason(cloud: Cloud, new_g
 
 
 def test_a_node_that_slows_down_is_left_after_one_window(new_group: Callable[..., Group]) -> None:
-    group = new_group("--audio-seconds", "1", "--batch-seconds", "0.02", "--slow-seconds", "0.3", config={
+    group = new_group("--audio-seconds", "2", "--batch-seconds", "0.02", "--slow-seconds", "0.5", config={
         "monitor": {"work": "header X-Audio-Seconds", "window": "3s", "samples_min": 3, "load_min": 0.2}})
     first = group.wait_until_serving()
     going = True
@@ -120,8 +120,8 @@ def test_a_node_that_slows_down_is_left_after_one_window(new_group: Callable[...
 
 
 def test_an_application_that_is_blocked_by_work_is_busy_and_keeps_its_instance(new_group: Callable[..., Group]) -> None:
-    """One thread, 5 s of work: its own check goes unanswered much longer than would make an idle one failed."""
-    group = new_group("--single-threaded", "--batch-seconds", "5", config={
+    """One thread, 3 s of work: its own check goes unanswered much longer than would make an idle one failed."""
+    group = new_group("--single-threaded", "--batch-seconds", "3", config={
         "application": {"check": {"path": "/health", "interval": "200ms", "timeout": "200ms", "failures": 2}},
         "front": {"queue_max": 1}})
     before = wait_for(lambda: serving_instances(group.api, group.name), "it serves", 60)[0]
