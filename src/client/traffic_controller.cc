@@ -108,6 +108,7 @@ void TrafficController::ended(TimePoint sent_at, TimePoint now, const Outcome& o
       [[fallthrough]];
     case Verdict::Rejected:
       refusals_in_a_row_ = 0;
+      unbroken_refusals_ = 0;
       limit_.succeeded(busy);
       break;
     case Verdict::Refused:
@@ -129,11 +130,16 @@ void TrafficController::refused(TimePoint sent_at, TimePoint now, const Outcome&
   if (limit_.refused(sent_at, now, typical_latency())) {
     pause(now + scaled(backoff(refusals_in_a_row_++), 0.5 + random_.unit() / 2));
   }
-  if (outcome.retry_after) {
-    const Duration wait = std::min(*outcome.retry_after, settings_.retry_after_max);
-    // Upwards only: everybody was told the same second.
-    pause(now + scaled(wait, 1 + random_.unit() / 4));
-  }
+  // Behind a gateway a refusal speaks for one instance of many: it stops everything only when
+  // nobody has room, which is when as many in a row were refused as are under way.
+  ++unbroken_refusals_;
+  if (outcome.retry_after && unbroken_refusals_ > in_flight_) pause(now + told_wait(outcome));
+}
+
+// Upwards only: everybody was told the same second.
+Duration TrafficController::told_wait(const Outcome& outcome) {
+  if (!outcome.retry_after) return {};
+  return scaled(std::min(*outcome.retry_after, settings_.retry_after_max), 1 + random_.unit() / 4);
 }
 
 // Before the first answer the first back-off stands for the latency. A long one must not stop us
@@ -152,7 +158,7 @@ std::optional<Duration> TrafficController::plan_retry(TimePoint now, TimePoint d
                                                       int attempts, const Outcome& outcome) {
   const bool retryable = outcome.verdict == Verdict::Refused || outcome.verdict == Verdict::Failed;
   if (!retryable || attempts >= settings_.attempts_max) return std::nullopt;
-  const Duration wait = scaled(backoff(attempts - 1), random_.unit());
+  const Duration wait = std::max(scaled(backoff(attempts - 1), random_.unit()), told_wait(outcome));
   if (std::max(now + wait, paused_until_) >= deadline) return std::nullopt;
   if (!budget_.spend()) {
     ++counts_.over_budget;

@@ -62,8 +62,9 @@ struct TrafficCounts {
 
 // Runs on:  one loop. Time: handed in, steady.
 // Promise:  in flight <= limit <= concurrency_max; attempts <= first × (1 + retry_ratio) +
-//           retry_burst; nothing is sent while a server's Retry-After lasts (up to
-//           retry_after_max).
+//           retry_burst; a refused request is not sent again before the server's Retry-After (up
+//           to retry_after_max), and nothing is when as many were refused in a row as are in
+//           flight.
 // Lifetime: random outlives this object.
 class TrafficController {
  public:
@@ -104,6 +105,7 @@ class TrafficController {
   void pause(TimePoint until) { paused_until_ = std::max(paused_until_, until); }
   void refused(TimePoint sent_at, TimePoint now, const Outcome& outcome);
   Duration backoff(int step) const;
+  Duration told_wait(const Outcome& outcome);
 
   const TrafficSettings settings_;
   Random& random_;
@@ -113,7 +115,8 @@ class TrafficController {
   TrafficCounts counts_;
   size_t in_flight_ = 0;
   TimePoint paused_until_ = TimePoint::min();
-  int refusals_in_a_row_ = 0;  // while the limit was one
+  int refusals_in_a_row_ = 0;     // while the limit was one
+  size_t unbroken_refusals_ = 0;  // since the last answer
 };
 
 }  // namespace mesclun::client

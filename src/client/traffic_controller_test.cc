@@ -137,6 +137,20 @@ TEST(TrafficController, RetryAfterStopsAllSendsAndIsBounded) {
   }
 }
 
+TEST(TrafficController, OneFullInstanceOfManyDelaysOnlyTheRequestItRefused) {
+  SeededRandom random(1);
+  TrafficController controller({}, random);
+  for (int i = 0; i < 4; ++i) controller.sent(AttemptKind::First);
+  const Outcome refused = judge(reply_of(429, "3"));
+  controller.ended(kStart, kStart, refused);
+  EXPECT_LT(controller.next_send(kStart), kStart + 3s) << "the others may have room";
+  const auto retry = controller.plan_retry(kStart, kStart + 1min, 1, refused);
+  ASSERT_TRUE(retry);
+  EXPECT_GE(*retry, 3s);
+  for (int i = 0; i < 3; ++i) controller.ended(kStart, kStart, refused);
+  EXPECT_GE(controller.next_send(kStart), kStart + 3s) << "nobody has";
+}
+
 TEST(TrafficController, RetriesEndWithAttemptsDeadlineAndRejection) {
   SeededRandom random(1);
   TrafficController controller({}, random);
@@ -223,6 +237,7 @@ TEST(TrafficController, BoundsHoldWhateverTheServerDoes) {
     size_t retries_due = 0;
     TimePoint now = kStart;
     TimePoint no_send_before = now;
+    size_t refused_in_a_row = 0;
     for (int step = 0; step < 400; ++step) {
       now += Duration(static_cast<int64_t>(random.below(20'000'000)));
       if (controller.may_send(now)) {
@@ -241,10 +256,17 @@ TEST(TrafficController, BoundsHoldWhateverTheServerDoes) {
           random.chance(failing) ? std::array{429, 503, 500, 502, 404}[random.below(5)] : 200;
       const bool says_when = status == 429 && random.chance(0.2);
       const Outcome outcome = judge(reply_of(status, says_when ? "1" : ""));
-      if (says_when) no_send_before = std::max(no_send_before, now + 1s);
+      const bool refused = outcome.verdict == Verdict::Refused;
+      const bool answered = outcome.verdict == Verdict::Ok || outcome.verdict == Verdict::Rejected;
+      refused_in_a_row = refused ? refused_in_a_row + 1 : answered ? 0 : refused_in_a_row;
       controller.ended(flying[which], now, outcome);
       flying.erase(flying.begin() + static_cast<std::ptrdiff_t>(which));
-      retries_due += controller.plan_retry(now, now + 1min, 1, outcome) ? 1 : 0;
+      if (says_when && refused_in_a_row > flying.size()) {
+        no_send_before = std::max(no_send_before, now + 1s);
+      }
+      const auto retry_wait = controller.plan_retry(now, now + 1min, 1, outcome);
+      if (says_when && retry_wait) EXPECT_GE(*retry_wait, 1s) << "seed " << seed;
+      retries_due += retry_wait ? 1 : 0;
     }
     const TrafficCounts& counts = controller.counts();
     const double bound =
