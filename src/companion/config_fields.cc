@@ -22,14 +22,6 @@ void visit(ApplicationConfig& c, FieldVisitor& v) {
   v.duration("stop_grace", c.stop_grace, 0s, 1h, "from SIGTERM to SIGKILL");
   v.duration("drain", c.drain, 0s, 1h,
              "when told to stop, answer what is in flight first, for at most this long");
-  v.begin("check", "its own health check");
-  v.text("path", c.check_path,
-         "GET of this path must answer below 500; empty: connecting is enough");
-  v.duration("interval", c.check_interval, 100ms, 1h, "between two checks");
-  v.duration("timeout", c.check_timeout, 10ms, 10min, "of one check");
-  v.integer("failures", c.check_failures, 1, 1000,
-            "failures in a row, while nothing is in flight, that make it failed");
-  v.end();
   v.duration("hang_after", c.hang_after, 100ms, 24h,
              "with the oldest request in flight this old and no answer at all since: failed");
   v.number("error_rate_max", c.error_rate_max, 0, 1,
@@ -39,6 +31,14 @@ void visit(ApplicationConfig& c, FieldVisitor& v) {
             "with fewer answers in the window the rate is not judged");
   v.choice("on_failed", c.on_failed, kActions, "what to do when it stays failed");
   v.duration("failed_grace", c.failed_grace, 0s, 1h, "how long it may be failed before that");
+  v.begin("check", "its own health check");
+  v.text("path", c.check_path,
+         "GET of this path must answer below 500; empty: connecting is enough");
+  v.duration("interval", c.check_interval, 100ms, 1h, "between two checks");
+  v.duration("timeout", c.check_timeout, 10ms, 10min, "of one check");
+  v.integer("failures", c.check_failures, 1, 1000,
+            "failures in a row, while nothing is in flight, that make it failed");
+  v.end();
   v.end();
 }
 
@@ -120,6 +120,11 @@ void visit(ChecksConfig& c, FieldVisitor& v) {
   v.boolean("run_locally", c.run_locally, "check also where there is no $SALAD_MACHINE_ID");
   v.duration("timeout", c.timeout, 100ms, 1h, "of one transfer");
   v.bytes("bytes", c.bytes, 1000, 64 * kGiB, "to transfer");
+  v.latencies("latency", c.latency, "list of {address: HOST:PORT, ms_max: N}; 0: only recorded");
+  v.integer("latency_samples", c.latency_samples, 2, 100, "connects; the first is left out");
+  v.bytes("memory_min", c.memory_min, 0, 4096 * kGiB, "0: not checked");
+  v.bytes("disk_min", c.disk_min, 0, 65536 * kGiB, "free; 0: not checked");
+  v.text("disk_path", c.disk_path, "where the disk space must be");
   v.begin("download", "from a URL");
   v.text("url", c.download.url, "empty: not checked");
   v.number("mbps_min", c.download.mbps_min, 0, 1e6, "megabits a second; 0: only recorded");
@@ -130,17 +135,12 @@ void visit(ChecksConfig& c, FieldVisitor& v) {
   v.text("method", c.upload.method, "PUT or POST");
   v.end();
   visit(c.bucket, v);
-  v.latencies("latency", c.latency, "list of {address: HOST:PORT, ms_max: N}; 0: only recorded");
-  v.integer("latency_samples", c.latency_samples, 2, 100, "connects; the first is left out");
   v.begin("gpu", "by nvidia-smi");
   v.bytes("vram_total_min", c.gpu.vram_total_min, 0, 4096 * kGiB, "0: not checked");
   v.bytes("vram_free_min", c.gpu.vram_free_min, 0, 4096 * kGiB, "0: not checked");
   v.text("cuda_min", c.gpu.cuda_min, "such as 12.8, in quotes; empty: not checked");
   v.number("temperature_max", c.gpu.temperature_max, 0, 200, "degrees Celsius; 0: not checked");
   v.end();
-  v.bytes("memory_min", c.memory_min, 0, 4096 * kGiB, "0: not checked");
-  v.bytes("disk_min", c.disk_min, 0, 65536 * kGiB, "free; 0: not checked");
-  v.text("disk_path", c.disk_path, "where the disk space must be");
   visit(c.warmup, v);
   v.end();
 }
@@ -159,12 +159,6 @@ void visit(MonitorConfig& c, FieldVisitor& v) {
   v.number("slow_below", c.slow_below, 0, 1e12, "work a busy second");
   v.number("fast_above", c.fast_above, 0, 1e12, "work a busy second");
   v.choice("on_bad", c.on_bad, kActions, "what to do about a bad node");
-  v.begin("queue", "front.queue_max by class of the node");
-  v.integer("start", c.queue.start, 1, 100'000, "before the first judgement");
-  v.integer("slow", c.queue.slow, 1, 100'000, "");
-  v.integer("normal", c.queue.normal, 1, 100'000, "");
-  v.integer("fast", c.queue.fast, 1, 100'000, "");
-  v.end();
   v.integer("concurrency_max", c.concurrency_max, 0, 10'000,
             "a fast window adds one up to this, a slow one takes one; 0: front.concurrency stays");
   v.duration("gpu_interval", c.gpu_interval, 1s, 1h, "between readings of the GPU");
@@ -172,6 +166,12 @@ void visit(MonitorConfig& c, FieldVisitor& v) {
   v.number("vram_used_max", c.vram_used_max, 0, 1, "share of the memory; 0: no limit");
   v.integer("gpu_readings", c.gpu_readings, 1, 1000, "in a row over a limit");
   v.choice("on_gpu", c.on_gpu, kActions, "what to do about them");
+  v.begin("queue", "front.queue_max by class of the node");
+  v.integer("start", c.queue.start, 1, 100'000, "before the first judgement");
+  v.integer("slow", c.queue.slow, 1, 100'000, "");
+  v.integer("normal", c.queue.normal, 1, 100'000, "");
+  v.integer("fast", c.queue.fast, 1, 100'000, "");
+  v.end();
   v.end();
 }
 

@@ -10,7 +10,8 @@
 
 namespace mesclun::companion {
 
-// Called for every setting in the order of the file. Names are keys of their section.
+// Called for every setting, those of a section before its sections. Names are keys of their
+// section.
 class FieldVisitor {
  public:
   virtual ~FieldVisitor() = default;

@@ -20,7 +20,7 @@ constexpr size_t kReadAheadMax = 64 * 1024;
 constexpr size_t kReadBytes = 8 * 1024;
 // So long a caller who waits for a batch is not watched: most are answered by then, and a watch
 // costs as much as the rest of a request.
-constexpr Duration kUnwatched = 50ms;
+constexpr Duration kUnwatched = 100ms;
 
 }  // namespace
 
