@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/http_message.h"
 
 namespace mesclun {
@@ -43,6 +46,21 @@ std::string JsonProblems::summary() const {
   return text;
 }
 
+namespace {
+
+// At most 32 levels, like the parser.
+bool all_finite(const json::value& value) {
+  if (value.is_double()) return std::isfinite(value.get_double());
+  if (value.is_array()) return std::ranges::all_of(value.get_array(), all_finite);
+  if (value.is_object()) {
+    return std::ranges::all_of(value.get_object(),
+                               [](const auto& member) { return all_finite(member.value()); });
+  }
+  return true;
+}
+
+}  // namespace
+
 Result<json::value> parse_json(std::string_view text) {
   json::parse_options options;
   options.max_depth = 32;
@@ -54,7 +72,12 @@ Result<json::value> parse_json(std::string_view text) {
   if (error) {
     return Error::invalid(fmt::format("malformed JSON at byte {}: {}", used, error.message()));
   }
-  return parser.release();
+  json::value value = parser.release();
+  // 1e999 reads as infinity, and is written as a word that is no JSON.
+  if (!all_finite(value)) {
+    return Error::invalid("malformed JSON: a number is beyond what a double holds");
+  }
+  return value;
 }
 
 json::value merge_patch(json::value target, const json::value& patch) {

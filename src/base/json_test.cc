@@ -103,6 +103,13 @@ TEST(Json, MalformedTextIsLocated) {
   EXPECT_FALSE(parse_json(std::string(100, '[')));
 }
 
+TEST(Json, NumbersBeyondADoubleAreRefused) {
+  for (const char* text : {"1e999", "[-1e999]", R"({"a":{"b":[1,33444E4444443]}})"}) {
+    EXPECT_EQ(parse_json(text).code(), ErrorCode::InvalidArgument) << text;
+  }
+  EXPECT_TRUE(parse_json("1e308"));
+}
+
 TEST(Json, MergePatchFollowsTheRfc) {
   const auto merge = [](const char* target, const char* patch) {
     return json::serialize(merge_patch(parse_json(target).value(), parse_json(patch).value()));
