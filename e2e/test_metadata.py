@@ -114,6 +114,7 @@ def test_environment(cloud: Cloud, new_app: Callable[..., App]) -> None:
                 "HOSTNAME": instance["id"]}
     assert {name: found.get(name) for name in expected} == expected
     assert found["SALAD_ORGANIZATION_ID"] and found["SALAD_PROJECT_ID"]
+    assert found.pop("MESCLUN_NODES_LEFT").isdigit()
     leaked = [name for name in found if name.startswith("MESCLUN_")]
     assert not leaked, "nothing of the machine reaches the application"
 
