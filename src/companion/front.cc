@@ -122,10 +122,15 @@ std::optional<Refusal> Front::accept(const TicketPtr& ticket) {
 void Front::leave(Ticket& ticket) {
   queue_.remove(ticket.queued.id);
   tickets_.erase(ticket.queued.id);
-  pump();
+  if (ticket.holds_slot) {
+    exchange_ended(ticket, {.began = clock_.now()});
+  } else {
+    pump();
+  }
 }
 
-void Front::exchange_ended(const Ticket& ticket, const ExchangeEnd& end) {
+void Front::exchange_ended(Ticket& ticket, const ExchangeEnd& end) {
+  ticket.holds_slot = false;
   const TimePoint now = clock_.now();
   queue_.finished(ticket.dispatch, now, end.counts);
   if (end.counts) stats_.service.observe(now - end.began);
@@ -176,6 +181,7 @@ void Front::pump() {
       tasks_.spawn(run_batch(step.dispatch->number, std::move(tickets)));
     } else {
       tickets.front()->state = Ticket::State::Granted;
+      tickets.front()->holds_slot = true;
       tickets.front()->changed.notify_all();
     }
   }
@@ -234,6 +240,7 @@ Task<bool> Front::call_batch(std::vector<TicketPtr> tickets, Refusal& failure,
     own.headers.set("Content-Type",
                     reply->headers.find("Content-Type").value_or("application/octet-stream"));
     answer(*tickets.front(), std::move(own));
+    failure.message = fmt::format("the application answered {}", reply->status);
     co_return reply->status < 500;
   }
   Result<std::vector<std::optional<ItemAnswer>>> answers = split_answer(*reply, items);
@@ -255,6 +262,15 @@ Task<bool> Front::call_batch(std::vector<TicketPtr> tickets, Refusal& failure,
   co_return true;
 }
 
+// At most one line a second: a broken application must not fill the log.
+void Front::warn_of_failure(size_t items, const std::string& why) {
+  const TimePoint now = clock_.now();
+  if (now < next_warning_) return;
+  next_warning_ = now + 1s;
+  log_warning("front", "a batch failed as a whole",
+              {{"items", items}, {"why", why}, {"failures_in_all", stats_.batch_failures}});
+}
+
 Task<Result<>> Front::run_batch(uint64_t dispatch, std::vector<TicketPtr> tickets) {
   const TimePoint began = clock_.now();
   ++stats_.batches;
@@ -267,8 +283,7 @@ Task<Result<>> Front::run_batch(uint64_t dispatch, std::vector<TicketPtr> ticket
   judge_.answered(ended, !whole);
   if (!whole) {
     ++stats_.batch_failures;
-    log_warning("front", "a batch failed as a whole",
-                {{"items", tickets.size()}, {"why", failure.message}});
+    warn_of_failure(tickets.size(), failure.message);
   }
   for (const TicketPtr& ticket : tickets) {
     if (ticket->state != Ticket::State::Waiting) continue;

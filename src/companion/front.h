@@ -34,7 +34,8 @@ struct Ticket {
   std::string body;
   State state = State::Waiting;
   bool dispatched = false;
-  uint64_t dispatch = 0;  // of a granted one
+  uint64_t dispatch = 0;
+  bool holds_slot = false;  // granted, and not yet done with the application
   ItemAnswer answer;
   Refusal refusal;
   Notify changed;
@@ -66,7 +67,8 @@ class Front {
   std::optional<Refusal> accept(const TicketPtr& ticket);
   TicketPtr make_ticket() { return std::make_shared<Ticket>(executor_); }
 
-  // The caller has its answer or went away. Frees the place.
+  // The caller has its answer or went away. Frees the place, and the slot of one that was granted
+  // and never began: a caller may leave in the very moment of its turn.
   void leave(Ticket& ticket);
   // A granted request is done with the application.
   struct ExchangeEnd {
@@ -75,7 +77,7 @@ class Front {
     bool counts = false;  // its time says something about the next: not of a cancelled one
     std::optional<double> work;
   };
-  void exchange_ended(const Ticket& ticket, const ExchangeEnd& end);
+  void exchange_ended(Ticket& ticket, const ExchangeEnd& end);
 
   // Bodies in memory. False: no room for so many bytes more.
   bool reserve_bytes(uint64_t bytes);
@@ -105,6 +107,7 @@ class Front {
   Task<bool> call_batch(std::vector<TicketPtr> tickets, Refusal& failure,
                         std::optional<double>& work);
   void add_work(const HeaderList& headers, std::string_view body, std::optional<double>& work);
+  void warn_of_failure(size_t items, const std::string& why);
   void answer(Ticket& ticket, ItemAnswer answer);
   void refuse(Ticket& ticket, Refusal refusal);
 
@@ -121,6 +124,7 @@ class Front {
   RequestId last_id_ = 0;
   uint64_t buffered_bytes_ = 0;
   TimePoint look_again_ = TimePoint::max();
+  TimePoint next_warning_ = TimePoint::min();
   Notify look_again_changed_;
   Scope tasks_;
 };

@@ -323,10 +323,10 @@ Task<void> FrontConnection::wait_and_serve(TicketPtr ticket, Next& next) {
 }
 
 // `ticket` is null for a request that was not queued.
-Task<void> FrontConnection::serve_granted(const Ticket* ticket, Next& next) {
+Task<void> FrontConnection::serve_granted(Ticket* ticket, Next& next) {
   struct Guard {
     Front& front;
-    const Ticket* ticket;
+    Ticket* ticket;
     Front::ExchangeEnd end;
     ~Guard() {
       if (ticket != nullptr) front.exchange_ended(*ticket, end);

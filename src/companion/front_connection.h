@@ -58,7 +58,7 @@ class FrontConnection {
   Task<bool> wait_until(Ticket& ticket, TimePoint when);
   // Waits for the turn, and for an unbatched request does all of it, up to the end of the answer.
   Task<void> wait_and_serve(TicketPtr ticket, Next& next);
-  Task<void> serve_granted(const Ticket* ticket, Next& next);
+  Task<void> serve_granted(Ticket* ticket, Next& next);
   Task<Next> relay(AppExchange& exchange, std::optional<double>& work);
   Task<Next> send_item(ItemAnswer answer);
   Task<void> watch_caller(bool& gone);

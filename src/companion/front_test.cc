@@ -29,10 +29,7 @@ class FrontTest : public ::testing::Test, public FrontObserver {
     config.front.listen = ":0";
     config.application.address = "127.0.0.1:1";
   }
-  void TearDown() override {
-    if (!front) return;
-    loop.run(stop());
-  }
+  void TearDown() override { loop.run(stop()); }
 
   // Everything is there from the second 0 on.
   void start() {
@@ -44,9 +41,13 @@ class FrontTest : public ::testing::Test, public FrontObserver {
     pages.emplace(loop.clock, config, *judge, &*front, [] { return MonitorStatus{}; });
     server.emplace(loop.executor(), *front, *pages);
   }
-  Task<Result<>> stop() {
+  Task<Result<>> stop_front() {
     co_await front->stop();
     co_await server->stop();
+    co_return Result<>();
+  }
+  Task<Result<>> stop() {
+    if (front) CO_TRY_DO(co_await stop_front());
     co_await application_tasks.stop();
     co_return Result<>();
   }
@@ -285,6 +286,50 @@ TEST_F(FrontTest, ACallerWhoLeavesFreesItsPlace) {
   run();
   EXPECT_EQ(answers[2].status, 200);
   EXPECT_EQ(calls, 2);
+}
+
+TEST_F(FrontTest, ACallerWhoLeavesInTheMomentOfItsTurnGivesTheSlotBack) {
+  start();
+  const TicketPtr ticket = front->make_ticket();
+  EXPECT_FALSE(front->accept(ticket));
+  EXPECT_EQ(ticket->state, Ticket::State::Granted);
+  front->leave(*ticket);
+  EXPECT_EQ(front->queue().dispatches(), 0u);
+}
+
+TEST_F(FrontTest, CallersWhoLeaveAtAnyMomentLeakNothing) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    SeededRandom dice(seed);
+    config.front.concurrency = 1 + static_cast<int>(dice.below(3));
+    config.batch.paths.clear();
+    if (dice.chance(0.5)) config.batch.paths = {"/predict"};
+    work = 20ms;
+    start();
+    std::vector<Answer> answers(100);
+    std::vector<std::unique_ptr<Scope>> impatient;
+    for (size_t n = 0; n < answers.size(); ++n) {
+      // Multiples of the work's time: arrivals, ends and departures meet.
+      const auto after = std::chrono::milliseconds(10 * dice.below(100));
+      impatient.push_back(std::make_unique<Scope>(loop.executor(), "impatient"));
+      impatient.back()->spawn(send(predict(static_cast<int64_t>(n)), after, answers[n]));
+    }
+    for (int step = 0; step < 200; ++step) {
+      loop.clock.run_for(5ms);
+      if (dice.chance(0.5)) impatient[dice.below(impatient.size())]->cancel();
+    }
+    loop.clock.run_for(10s);
+    Answer last;
+    spawn(predict(7), 0s, last);
+    run();
+    EXPECT_EQ(last.status, 200);
+    loop.clock.run_for(1s);
+    EXPECT_EQ(front->queue().dispatches(), 0u);
+    EXPECT_EQ(front->queue().accepted(), 0u);
+    loop.run(stop_front());
+    server.reset();
+    front.reset();
+  }
 }
 
 TEST_F(FrontTest, ABatchIsSplitAndOneBadItemFailsAlone) {
