@@ -35,7 +35,10 @@ Task<Result<ApplicationLink::Leased>> ApplicationLink::lease(TimePoint deadline,
 }
 
 void ApplicationLink::give_back(ConnPtr conn) {
-  if (idle_.size() < kIdleMax) idle_.push_back(std::move(conn));
+  if (idle_.size() >= kIdleMax) return;
+  // The last request's deadline must not end it while it is idle.
+  conn->set_deadline(TimePoint::max());
+  idle_.push_back(std::move(conn));
 }
 
 Task<Result<HttpReply>> ApplicationLink::call_once(HttpCall call, TimePoint deadline,
