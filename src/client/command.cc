@@ -4,6 +4,7 @@
 
 #include <boost/asio/signal_set.hpp>
 
+#include "base/edit_distance.h"
 #include "base/real_clock.h"
 #include "base/scope.h"
 
@@ -73,21 +74,6 @@ int run_with_signals(asio::io_context& io, Task<Result<>> body, Result<>& result
 
 void print_error(const Console& console, const Error& error, const Context& context, KeyKind key) {
   console.note("mesclun: " + explain(error, context, key));
-}
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
 }
 
 std::string explain_key(const Context& context, KeyKind key) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "base/edit_distance.h"
 #include "base/socket_conn.h"
 #include "base/units.h"
 #include "base/yaml.h"
@@ -12,22 +13,6 @@
 namespace mesclun::companion {
 
 namespace {
-
-// How different two words are: the least number of letters to insert, delete or replace.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
 
 std::string suggestion(std::string_view word, const std::set<std::string>& known) {
   const std::string* best = nullptr;
@@ -46,6 +31,12 @@ std::string show(const json::value& value) {
   std::string text = json::serialize(value);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;
+}
+
+// A number with its unit, or a bare one; never empty.
+std::string as_written(const json::value& value) {
+  if (value.is_string()) return std::string(value.as_string());
+  return value.is_number() ? json::serialize(value) : "?";
 }
 
 // Walks the settings, and takes each from the environment, else from the file.
@@ -139,9 +130,7 @@ class ConfigReader final : public FieldVisitor {
   void duration(std::string_view name, Duration& value, Duration min, Duration max,
                 std::string_view) override {
     take(name, [&](const json::value& given) -> Result<> {
-      const std::string text = given.is_string()   ? std::string(given.as_string())
-                               : given.is_number() ? json::serialize(given)
-                                                   : "?";
+      const std::string text = as_written(given);
       const Result<Duration> parsed = parse_duration(text);
       if (!parsed || *parsed < min || *parsed > max) {
         return Error::invalid(
@@ -156,9 +145,7 @@ class ConfigReader final : public FieldVisitor {
   void bytes(std::string_view name, uint64_t& value, uint64_t min, uint64_t max,
              std::string_view) override {
     take(name, [&](const json::value& given) -> Result<> {
-      const std::string text = given.is_string()   ? std::string(given.as_string())
-                               : given.is_number() ? json::serialize(given)
-                                                   : "?";
+      const std::string text = as_written(given);
       const Result<uint64_t> parsed = parse_bytes(text);
       if (!parsed || *parsed < min || *parsed > max) {
         return Error::invalid(fmt::format("must be a size, such as 64MiB, from {} to {}",

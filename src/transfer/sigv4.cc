@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/crypto.h"
+#include "base/ids.h"
 
 namespace mesclun::transfer {
 
@@ -12,14 +13,6 @@ namespace {
 // What proxies and our own writer may add, change or drop.
 constexpr std::string_view kUnsigned[] = {"authorization", "connection",        "content-length",
                                           "expect",        "transfer-encoding", "user-agent"};
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 // Trimmed, and runs of spaces become one.
 std::string squeeze(std::string_view text) {
@@ -73,7 +66,7 @@ struct CanonicalHeaders {
 CanonicalHeaders canonical_headers(const HeaderList& headers) {
   std::map<std::string, std::string> sorted;
   for (size_t i = 0; i < headers.size(); ++i) {
-    std::string name = lower(headers[i].name);
+    std::string name = lower_case(headers[i].name);
     if (std::ranges::find(kUnsigned, name) != std::end(kUnsigned)) continue;
     std::string& value = sorted[std::move(name)];
     if (!value.empty()) value += ',';
