@@ -182,15 +182,19 @@ Result<Answers> split_answer(const HttpReply& reply, const std::vector<BatchItem
   return split_json(reply.body, items);
 }
 
-std::optional<std::string> find_field(const FieldSource& source, const HeaderList& headers,
-                                      std::string_view body) {
+const Result<json::value>& MessageFields::json() {
+  if (!json_) json_.emplace(parse_json(body_));
+  return *json_;
+}
+
+std::optional<std::string> MessageFields::find(const FieldSource& source) {
   if (source.kind == FieldSource::Kind::Header) {
-    const auto value = headers.find(source.name);
+    const auto value = headers_.find(source.name);
     return value ? std::optional<std::string>(*value) : std::nullopt;
   }
   if (source.kind != FieldSource::Kind::Json) return std::nullopt;
-  if (!is_json(headers.find("Content-Type").value_or("application/json"))) return std::nullopt;
-  const Result<json::value> parsed = parse_json(body);
+  if (!is_json(headers_.find("Content-Type").value_or("application/json"))) return std::nullopt;
+  const Result<json::value>& parsed = json();
   if (!parsed) return std::nullopt;
   boost::system::error_code error;
   const json::value* found = parsed->find_pointer(source.name, error);
@@ -198,10 +202,9 @@ std::optional<std::string> find_field(const FieldSource& source, const HeaderLis
   return found->is_string() ? std::string(found->as_string()) : json::serialize(*found);
 }
 
-Result<double> find_number(const FieldSource& source, const HeaderList& headers,
-                           std::string_view body) {
+Result<double> MessageFields::number(const FieldSource& source) {
   if (source.kind == FieldSource::Kind::Requests) return 1.0;
-  const std::optional<std::string> text = find_field(source, headers, body);
+  const std::optional<std::string> text = find(source);
   if (!text) return Error::not_found("no such field");
   double number = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
@@ -210,6 +213,16 @@ Result<double> find_number(const FieldSource& source, const HeaderList& headers,
     return Error::invalid(fmt::format("{} is not a number of 0 or more", text->substr(0, 40)));
   }
   return number;
+}
+
+std::optional<std::string> find_field(const FieldSource& source, const HeaderList& headers,
+                                      std::string_view body) {
+  return MessageFields(headers, body).find(source);
+}
+
+Result<double> find_number(const FieldSource& source, const HeaderList& headers,
+                           std::string_view body) {
+  return MessageFields(headers, body).number(source);
 }
 
 }  // namespace mesclun::companion

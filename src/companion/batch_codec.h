@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/http_client.h"
+#include "base/json.h"
 #include "companion/config.h"
 
 namespace mesclun::companion {
@@ -34,11 +35,29 @@ HttpCall write_batch(const BatchConfig& config, const std::vector<BatchItem>& it
 Result<std::vector<std::optional<ItemAnswer>>> split_answer(const HttpReply& reply,
                                                             const std::vector<BatchItem>& items);
 
-// The value at a FieldSource of a request or answer; a JSON string without its quotes. Nothing if
-// it is not there. `body` is only parsed for Kind::Json.
+// The headers of a request or answer and its body, which is parsed once, when a field of it is
+// asked for first. Both outlive this.
+class MessageFields {
+ public:
+  MessageFields(const HeaderList& headers, std::string_view body)
+      : headers_(headers), body_(body) {}
+
+  const Result<json::value>& json();
+  // The value at a source; a JSON string without its quotes. Nothing if it is not there.
+  std::optional<std::string> find(const FieldSource& source);
+  // The same as a number: NotFound if absent, InvalidArgument if it is no finite number of 0 or
+  // more.
+  Result<double> number(const FieldSource& source);
+
+ private:
+  const HeaderList& headers_;
+  std::string_view body_;
+  std::optional<Result<json::value>> json_;
+};
+
+// For one field of a message.
 std::optional<std::string> find_field(const FieldSource& source, const HeaderList& headers,
                                       std::string_view body);
-// The same as a number: NotFound if absent, InvalidArgument if it is no finite number of 0 or more.
 Result<double> find_number(const FieldSource& source, const HeaderList& headers,
                            std::string_view body);
 

@@ -35,10 +35,6 @@ Companion::Companion(const asio::any_io_executor& executor, Config config,
   if (link_ && !config_.front.listen.empty()) {
     FrontObserver& observer = *this;
     front_.emplace(executor, clock_, random_, config_, *link_, judge_, observer);
-    if (config_.monitor.work) {
-      monitor_.emplace(config_.monitor, config_.front.queue_max, config_.front.concurrency,
-                       clock_.now());
-    }
   }
   pages_.emplace(clock_, config_, judge_, front_ ? &*front_ : nullptr,
                  [this] { return monitor_status(); });

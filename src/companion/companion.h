@@ -94,7 +94,7 @@ class Companion final : private FrontObserver {
   HealthJudge judge_;
   std::optional<ApplicationLink> link_;
   std::optional<Front> front_;
-  std::optional<PerformanceMonitor> monitor_;
+  std::optional<PerformanceMonitor> monitor_;  // once it serves, if monitor.work is given
   std::optional<double> last_rate_;
   std::optional<StatusPages> pages_;
   std::optional<FrontServer> server_;

@@ -20,7 +20,7 @@ Task<Result<>> Companion::prepare() {
   judge_.started(clock_.now());
   log_info("app", "serving");
   if (link_) tasks_.spawn(check_loop());
-  if (monitor_) tasks_.spawn(monitor_loop());
+  if (front_ && config_.monitor.work) tasks_.spawn(monitor_loop());
   tasks_.spawn(gpu_loop());
   co_return Result<>();
 }

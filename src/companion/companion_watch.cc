@@ -129,7 +129,6 @@ Task<Result<>> Companion::monitor_loop() {
   // The first window begins when it serves, not when the container started.
   monitor_.emplace(config_.monitor, config_.front.queue_max, config_.front.concurrency,
                    clock_.now());
-  front_->set_queue_max(monitor_->queue_limit());
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_until(monitor_->window_end()));
     const std::optional<WindowReport> report = monitor_->judge(clock_.now());

@@ -18,14 +18,32 @@ bool is_hop_by_hop(const HeaderList& headers, std::string_view name) {
   return headers.has_token("Connection", name);
 }
 
+void copy_start_line(const RequestHead& from, RequestHead& to) {
+  to.method = from.method;
+  to.target = from.target;
+}
+void copy_start_line(const ResponseHead& from, ResponseHead& to) {
+  to.status = from.status;
+  to.reason = from.reason;
+}
+
 template <class Head>
 Head copy_end_to_end(const Head& head) {
   Head out;
+  copy_start_line(head, out);
   for (size_t i = 0; i < head.headers.size(); ++i) {
     const HeaderList::View field = head.headers[i];
     if (!is_hop_by_hop(head.headers, field.name)) out.headers.add(field.name, field.value);
   }
   return out;
+}
+
+template <class Head>
+void append_with_upgrade(const Head& head, std::string& out) {
+  Head forward = copy_end_to_end(head);
+  forward.headers.add("Connection", "Upgrade");
+  forward.headers.add("Upgrade", head.headers.find("Upgrade").value_or(""));
+  write_head(forward, out);
 }
 
 }  // namespace
@@ -66,8 +84,6 @@ Result<CallerWish> read_wish(const HeaderList& headers, const FrontConfig& confi
 void append_forward_head(const RequestHead& head, const FrontConfig& config, uint64_t body_bytes,
                          bool has_body, Duration timeout_left, std::string& out) {
   RequestHead forward = copy_end_to_end(head);
-  forward.method = head.method;
-  forward.target = head.target;
   if (has_body) forward.headers.add("Content-Length", std::to_string(body_bytes));
   forward.headers.set(config.deadline_header,
                       std::to_string(std::max<int64_t>(1, to_millis(timeout_left))));
@@ -75,12 +91,7 @@ void append_forward_head(const RequestHead& head, const FrontConfig& config, uin
 }
 
 void append_upgrade_head(const RequestHead& head, std::string& out) {
-  RequestHead forward = copy_end_to_end(head);
-  forward.method = head.method;
-  forward.target = head.target;
-  forward.headers.add("Connection", "Upgrade");
-  forward.headers.add("Upgrade", head.headers.find("Upgrade").value_or(""));
-  write_head(forward, out);
+  append_with_upgrade(head, out);
 }
 
 AnswerPlan plan_answer(BodyFraming framing, bool has_body, bool caller_http_1_0, bool keep_alive) {
@@ -99,8 +110,6 @@ AnswerPlan plan_answer(BodyFraming framing, bool has_body, bool caller_http_1_0,
 
 void append_answer_head(const ResponseHead& head, const AnswerPlan& plan, std::string& out) {
   ResponseHead forward = copy_end_to_end(head);
-  forward.status = head.status;
-  forward.reason = head.reason;
   if (plan.framing == BodyFraming::Kind::Length) {
     if (const auto length = head.headers.find("Content-Length")) {
       forward.headers.add("Content-Length", *length);
@@ -116,12 +125,7 @@ void append_answer_head(const ResponseHead& head, const AnswerPlan& plan, std::s
 }
 
 void append_switching_head(const ResponseHead& head, std::string& out) {
-  ResponseHead forward = copy_end_to_end(head);
-  forward.status = head.status;
-  forward.reason = head.reason;
-  forward.headers.add("Connection", "Upgrade");
-  forward.headers.add("Upgrade", head.headers.find("Upgrade").value_or(""));
-  write_head(forward, out);
+  append_with_upgrade(head, out);
 }
 
 void append_piece(std::string_view piece, BodyFraming::Kind framing, std::string& out) {

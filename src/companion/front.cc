@@ -57,19 +57,23 @@ Refusal Front::application_refusal(const Error& error) const {
   return {502, "application_bad_answer", text, {}};
 }
 
-std::optional<Refusal> Front::refuse_early(int urgency, uint64_t body_bytes) {
+std::optional<Refusal> Front::not_ready() const {
   const HealthVerdict verdict = health();
-  if (!verdict.alive()) {
-    return Refusal{503, "not_ready",
-                   fmt::format("not ready: {}",
-                               verdict.reason.empty() ? to_string(verdict.health) : verdict.reason),
-                   kNotReadyRetry};
-  }
+  if (verdict.alive()) return std::nullopt;
+  return Refusal{503, "not_ready", "not ready: " + verdict.reason, kNotReadyRetry};
+}
+
+Refusal Front::queue_full(Duration retry_after) const {
+  return {
+      config_.front.refused_status, "queue_full",
+      fmt::format("{} requests are waiting or at work, which is all that fit", queue_.accepted()),
+      retry_after};
+}
+
+std::optional<Refusal> Front::refuse_early(int urgency, uint64_t body_bytes) {
+  if (std::optional<Refusal> refusal = not_ready()) return refusal;
   if (queue_.full() && !queue_.can_displace(urgency)) {
-    return Refusal{
-        config_.front.refused_status, "queue_full",
-        fmt::format("{} requests are waiting or at work, which is all that fit", queue_.accepted()),
-        queue_.expected_time(0, false, clock_.now()).value_or(1s)};
+    return queue_full(queue_.expected_time(0, false, clock_.now()).value_or(1s));
   }
   if (buffered_bytes_ + body_bytes > config_.front.buffer_max) {
     return Refusal{config_.front.refused_status, "buffer_full",
@@ -85,10 +89,7 @@ bool Front::reserve_bytes(uint64_t bytes) {
 }
 
 std::optional<Refusal> Front::accept(const TicketPtr& ticket) {
-  const HealthVerdict verdict = health();
-  if (!verdict.alive()) {
-    return Refusal{503, "not_ready", "not ready: " + verdict.reason, kNotReadyRetry};
-  }
+  if (std::optional<Refusal> refusal = not_ready()) return refusal;
   const TimePoint now = clock_.now();
   ticket->queued.id = ++last_id_;
   ticket->queued.arrived = now;
@@ -97,10 +98,7 @@ std::optional<Refusal> Front::accept(const TicketPtr& ticket) {
     case Admission::Verdict::Accepted:
       break;
     case Admission::Verdict::QueueFull:
-      return Refusal{config_.front.refused_status, "queue_full",
-                     fmt::format("{} requests are waiting or at work, which is all that fit",
-                                 queue_.accepted()),
-                     admission.retry_after};
+      return queue_full(admission.retry_after);
     case Admission::Verdict::WouldMissDeadline:
       return Refusal{config_.front.refused_status, "would_miss_deadline",
                      fmt::format("{} requests are ahead; the answer would come after the deadline",

@@ -61,6 +61,8 @@ class Front {
 
   // What a caller is told when the application gave no answer.
   Refusal application_refusal(const Error& error) const;
+  // The refusal of everything while the application is not alive.
+  std::optional<Refusal> not_ready() const;
   // Whether a request would be refused before its body is read.
   std::optional<Refusal> refuse_early(int urgency, uint64_t body_bytes);
   // Accepts the request or says why not. The id and `arrived` are filled in.
@@ -107,6 +109,7 @@ class Front {
   Task<bool> call_batch(std::vector<TicketPtr> tickets, Refusal& failure,
                         std::optional<double>& work);
   void add_work(const HeaderList& headers, std::string_view body, std::optional<double>& work);
+  Refusal queue_full(Duration retry_after) const;
   void warn_of_failure(size_t items, const std::string& why);
   void answer(Ticket& ticket, ItemAnswer answer);
   void refuse(Ticket& ticket, Refusal refusal);

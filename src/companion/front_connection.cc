@@ -136,15 +136,9 @@ Task<FrontConnection::Next> FrontConnection::serve_request() {
     if (std::optional<Refusal> refusal = co_await read_body(reserved)) {
       co_return co_await refuse(std::move(*refusal), true);
     }
-    ResponseHead head;
-    head.status = page->status;
-    head.headers.add("Content-Type", page->content_type);
-    head.headers.add("Cache-Control", "no-store");
-    head.headers.add("Content-Length", std::to_string(page->body.size()));
-    if (!request_.keep_alive) head.headers.add("Connection", "close");
     std::string out;
-    write_head(head, out);
-    if (!request_.to_head()) out += page->body;
+    append_page(page->status, page->content_type, page->body, request_.keep_alive,
+                request_.to_head(), out);
     conn_->set_deadline(clock_.now() + kWriteTimeout);
     // Not counted with the answers: probes would hide the callers.
     if (!co_await conn_->write(out)) co_return Next::Gone;
@@ -205,18 +199,17 @@ Task<std::optional<Refusal>> FrontConnection::read_body(BodyReservation& reserve
 
 std::optional<Refusal> FrontConnection::prepare_batched(Ticket& ticket) const {
   ticket.queued.batched = true;
-  const HeaderList& headers = request_.head.headers;
-  if (config_.batch.format == BatchFormat::Json) {
-    if (const Result<json::value> parsed = parse_json(request_.body); !parsed) {
-      return Refusal{400, "bad_request", "the body must be JSON: " + parsed.error().message, {}};
-    }
+  MessageFields fields(request_.head.headers, request_.body);
+  if (config_.batch.format == BatchFormat::Json && !fields.json()) {
+    return Refusal{
+        400, "bad_request", "the body must be JSON: " + fields.json().error().message, {}};
   }
-  ticket.queued.key = find_field(config_.batch.key, headers, request_.body).value_or("");
+  ticket.queued.key = fields.find(config_.batch.key).value_or("");
   if (ticket.queued.key.size() > 256) {
     return Refusal{400, "bad_request", "the batch key is longer than 256 bytes", {}};
   }
   if (config_.batch.cost) {
-    const Result<double> cost = find_number(config_.batch.cost, headers, request_.body);
+    const Result<double> cost = fields.number(config_.batch.cost);
     if (!cost && cost.code() == ErrorCode::InvalidArgument) {
       return Refusal{
           400, "bad_cost", to_string(config_.batch.cost) + ": " + cost.error().message, {}};
@@ -408,8 +401,8 @@ Task<FrontConnection::Next> FrontConnection::direct_request() {
   if (std::optional<Refusal> refusal = co_await read_body(reserved)) {
     co_return co_await refuse(std::move(*refusal), true);
   }
-  if (const HealthVerdict verdict = front_.health(); !verdict.alive()) {
-    co_return co_await refuse({503, "not_ready", "not ready: " + verdict.reason, 5s}, false);
+  if (std::optional<Refusal> refusal = front_.not_ready()) {
+    co_return co_await refuse(std::move(*refusal), false);
   }
   conn_->set_deadline(TimePoint::max());
   bool gone = false;
@@ -460,10 +453,8 @@ Task<void> copy_quietly(Conn& from, Conn& to, Clock& clock, Duration idle) {
 
 // A websocket lasts as long as both like; it takes no place in the queue.
 Task<FrontConnection::Next> FrontConnection::upgrade() {
-  const HealthVerdict verdict = front_.health();
-  if (!verdict.alive()) {
-    co_return co_await refuse({503, "not_ready", "not ready: " + verdict.reason, 5s},
-                              request_.has_body);
+  if (std::optional<Refusal> refusal = front_.not_ready()) {
+    co_return co_await refuse(std::move(*refusal), request_.has_body);
   }
   if (request_.has_body) {
     co_return co_await refuse({400, "bad_request", "an upgrade has no body", {}}, true);

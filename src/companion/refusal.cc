@@ -30,11 +30,11 @@ void append_refusal(const Refusal& refusal, bool keep_alive, bool to_head, std::
                 to_head, out);
 }
 
-void append_json_answer(int status, std::string_view body, bool keep_alive, bool to_head,
-                        std::string& out) {
+void append_page(int status, std::string_view content_type, std::string_view body, bool keep_alive,
+                 bool to_head, std::string& out) {
   ResponseHead head;
   head.status = status;
-  head.headers.add("Content-Type", "application/json");
+  head.headers.add("Content-Type", content_type);
   head.headers.add("Cache-Control", "no-store");
   append_answer(std::move(head), body, keep_alive, to_head, out);
 }

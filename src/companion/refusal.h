@@ -18,7 +18,8 @@ struct Refusal {
 
 // Appends a whole answer with an application/json body.
 void append_refusal(const Refusal& refusal, bool keep_alive, bool to_head, std::string& out);
-void append_json_answer(int status, std::string_view body, bool keep_alive, bool to_head,
-                        std::string& out);
+// The same for a page about the companion itself, which nobody may cache.
+void append_page(int status, std::string_view content_type, std::string_view body, bool keep_alive,
+                 bool to_head, std::string& out);
 
 }  // namespace mesclun::companion
