@@ -16,8 +16,9 @@ import signal
 import socket
 import struct
 import sys
-import threading
 import urllib.parse
+
+from gates import Gates
 
 METADATA = os.environ.get("SALAD_METADATA_URI", "http://169.254.169.254")
 WEBSOCKET_MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -241,23 +242,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(head[:1] + size + data)
             if head[0] & 0x0F == 8:  # close
                 return
-
-
-class Gates:
-    """Named counters that one request waits for and another one moves on."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._opened: dict[str, int] = {}
-
-    def open(self, name: str) -> None:
-        with self._changed:
-            self._opened[name] = self._opened.get(name, 0) + 1
-            self._changed.notify_all()
-
-    def wait_until(self, name: str, number: int) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._opened.get(name, 0) > number, timeout=60)
 
 
 gates = Gates()

@@ -29,6 +29,8 @@ import time
 import urllib.parse
 from typing import Any
 
+from gates import Gates
+
 started = time.monotonic()
 options: argparse.Namespace
 model = threading.Lock()
@@ -51,23 +53,6 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--slow-seconds", type=float, default=1)
     parser.add_argument("--audio-seconds", type=float, help="work in an item, told in X-Audio-Seconds")
     return parser.parse_args()
-
-
-class Gates:
-    """Named counters that one request waits for and another one moves on."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._opened: dict[str, int] = {}
-
-    def open(self, name: str) -> None:
-        with self._changed:
-            self._opened[name] = self._opened.get(name, 0) + 1
-            self._changed.notify_all()
-
-    def wait_until(self, name: str, number: int) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._opened.get(name, 0) > number, timeout=60)
 
 
 class Seen:
