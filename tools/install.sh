@@ -10,6 +10,7 @@ set -euo pipefail
 declare -A sets=(
   [build]="clang-19 lld-19 libclang-rt-19-dev llvm-19 ccache ninja-build=ninja cmake=cmake
            libboost1.81-dev libspdlog-dev libfmt-dev libcli11-dev libyaml-cpp-dev libssl-dev libsqlite3-dev libnghttp2-dev
+           libhowardhinnant-date-dev
            libgtest-dev libgmock-dev libbenchmark-dev"
   [demo]="python3=python3 tesseract-ocr tesseract-ocr-eng imagemagick fonts-dejavu-core curl=curl"
   [test]="git=git python3=python3 python3-venv python3-pip nodejs=node npm=npm iproute2=ip"
