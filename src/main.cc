@@ -6,10 +6,10 @@
 #include <string_view>
 
 #include "agent/agent_command.h"
-#include "agent/shim.h"
 #include "client/commands.h"
 #include "cloud/cloud_command.h"
 #include "gateway/gateway_command.h"
+#include "runtime/shim/shim.h"
 #include "sim/sim_command.h"
 #include "up_command.h"
 
@@ -38,7 +38,7 @@ constexpr Subcommand kSubcommands[] = {
     {"project", mesclun::client::run_project_command, "Projects (operator)"},
     {"key", mesclun::client::run_key_command, "API keys (operator)"},
     {"sim", mesclun::sim::run_sim_command, "The control plane over a simulated fleet"},
-    {"shim", mesclun::agent::run_shim_command, ""},
+    {"shim", mesclun::runtime::run_shim_command, ""},
 };
 
 int usage(std::FILE* out, int status) {

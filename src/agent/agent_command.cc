@@ -15,6 +15,7 @@
 #include "base/real_clock.h"
 #include "base/service.h"
 #include "base/settings.h"
+#include "base/text.h"
 
 namespace mesclun::agent {
 

@@ -5,11 +5,11 @@
 #include "agent/control_endpoint.h"
 #include "agent/file_state_store.h"
 #include "agent/node_dialers.h"
-#include "agent/process_driver.h"
 #include "base/log.h"
 #include "base/real_clock.h"
 #include "base/real_random.h"
 #include "base/service.h"
+#include "runtime/process/process_driver.h"
 
 namespace mesclun::agent {
 
@@ -81,11 +81,11 @@ Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options)
   CO_TRY(const std::unique_ptr<FileStateStore> store, FileStateStore::open(options.data));
   RealClock clock;
   RealRandom random;
-  ProcessDriverSettings driver_settings{.data_folder = (options.data / "process").string(),
-                                        .services = options.services,
-                                        .use_egress = options.egress};
-  CO_TRY(const std::unique_ptr<ProcessDriver> driver,
-         co_await ProcessDriver::open(executor, clock, std::move(driver_settings)));
+  runtime::ProcessDriverSettings driver_settings{.data_folder = (options.data / "process").string(),
+                                                 .services = options.services,
+                                                 .use_egress = options.egress};
+  CO_TRY(const std::unique_ptr<runtime::ProcessDriver> driver,
+         co_await runtime::ProcessDriver::open(executor, clock, std::move(driver_settings)));
   CloudDialer cloud(options.cloud, executor, clock);
   GatewayDialer gateways(executor, clock);
   NodeAgent::Parts parts{.executor = executor,

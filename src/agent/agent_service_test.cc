@@ -14,7 +14,7 @@
 #include "agent/control_endpoint.h"
 #include "agent/file_state_store.h"
 #include "agent/node_dialers.h"
-#include "base/http_client.h"
+#include "http/client.h"
 #include "link/tunnel.h"
 
 extern char** environ;

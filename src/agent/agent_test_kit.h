@@ -1,10 +1,10 @@
 // For the tests of this folder: a node under virtual time, with a cloud that does what it is told.
 #pragma once
 
-#include "agent/fake_driver.h"
 #include "agent/node_agent.h"
 #include "base/ids.h"
 #include "base/test_loop.h"
+#include "runtime/fake_driver.h"
 
 namespace mesclun::agent {
 
@@ -130,7 +130,7 @@ class TestNode {
   VirtualLoop loop;
   SeededRandom random{1};
   MemoryStateStore store;
-  FakeDriver driver{loop.executor(), loop.clock, random};
+  runtime::FakeDriver driver{loop.executor(), loop.clock, random};
   FakeCloud cloud{loop.executor(), loop.clock};
   AgentSettings settings;
   TunnelDialer* tunnels = nullptr;

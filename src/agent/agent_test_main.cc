@@ -2,12 +2,12 @@
 #include <gtest/gtest.h>
 
 #include "agent/agent_command.h"
-#include "agent/shim.h"
 #include "base/log.h"
+#include "runtime/shim/shim.h"
 
 int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "shim") {
-    return mesclun::agent::run_shim_command(argc - 1, argv + 1);
+    return mesclun::runtime::run_shim_command(argc - 1, argv + 1);
   }
   if (argc > 1 && std::string_view(argv[1]) == "agent") {
     return mesclun::agent::run_agent_command(argc - 1, argv + 1);

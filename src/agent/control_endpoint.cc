@@ -2,7 +2,7 @@
 
 #include <sys/stat.h>
 
-#include "base/http_client.h"
+#include "http/client.h"
 
 namespace mesclun::agent {
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "agent/driver.h"
+#include "runtime/driver.h"
 
 namespace mesclun::agent {
 
@@ -24,7 +24,7 @@ inline constexpr std::string_view kStartupFailed = "Instance Interrupted (Startu
 }  // namespace event
 
 // "Instance Exited:137 (Likely Out of System Memory)"
-std::string exit_event_name(const RunExit& exit);
+std::string exit_event_name(const runtime::RunExit& exit);
 
 struct EventText {
   std::string name;

@@ -31,7 +31,7 @@ InstanceRun::InstanceRun(Surroundings surroundings, std::string instance_id,
       probes_(around_.executor, "probes"),
       waiter_(around_.executor, "run") {}
 
-Task<Result<>> InstanceRun::create(RunSpec spec) {
+Task<Result<>> InstanceRun::create(runtime::RunSpec spec) {
   for (int attempt = 1;; ++attempt) {
     const Result<> created = co_await around_.driver.create(spec);
     if (created) co_return Result<>();
@@ -81,21 +81,21 @@ Task<Result<bool>> InstanceRun::start() {
 }
 
 Task<Result<bool>> InstanceRun::has_begun() {
-  const Result<std::vector<RunInfo>> runs = co_await around_.driver.list();
+  const Result<std::vector<runtime::RunInfo>> runs = co_await around_.driver.list();
   if (!runs) {
     if (runs.code() == ErrorCode::Cancelled) co_return runs.error();
     co_return true;
   }
-  const auto found = std::ranges::find(*runs, instance_id_, &RunInfo::instance_id);
+  const auto found = std::ranges::find(*runs, instance_id_, &runtime::RunInfo::instance_id);
   if (found == runs->end()) co_return true;
   co_return found->started && !(found->exit && found->exit->start_failure);
 }
 
 void InstanceRun::refuse_start(std::string detail) {
-  exit_ = RunExit{.code = -1,
-                  .start_failure = true,
-                  .detail = std::move(detail),
-                  .time = to_unix_nanos(around_.clock.wall_now())};
+  exit_ = runtime::RunExit{.code = -1,
+                           .start_failure = true,
+                           .detail = std::move(detail),
+                           .time = to_unix_nanos(around_.clock.wall_now())};
 }
 
 void InstanceRun::adopt(bool started, bool ready) {
@@ -104,7 +104,7 @@ void InstanceRun::adopt(bool started, bool ready) {
 }
 
 Task<Result<>> InstanceRun::wait_for_exit() {
-  Result<RunExit> exit = co_await around_.driver.wait(instance_id_);
+  Result<runtime::RunExit> exit = co_await around_.driver.wait(instance_id_);
   if (exit) {
     exit_ = std::move(*exit);
   } else if (exit.code() == ErrorCode::Cancelled) {

@@ -23,7 +23,7 @@ class InstanceRun {
   struct Surroundings {
     asio::any_io_executor executor;
     Clock& clock;
-    ContainerDriver& driver;
+    runtime::ContainerDriver& driver;
     MetadataHost& host;
     Observer& observer;
     HeaderRule metadata_header = HeaderRule::Strict;
@@ -34,7 +34,7 @@ class InstanceRun {
 
   // Tries three times. What the machine refuses then is in refused(), not an error: Cancelled is
   // the only one.
-  Task<Result<>> create(RunSpec spec);
+  Task<Result<>> create(runtime::RunSpec spec);
   // Answers metadata from here on; also for an adopted run.
   void serve_metadata();
   // True if the application began; otherwise exit() or refused() tells why not.
@@ -54,7 +54,7 @@ class InstanceRun {
   Task<void> let_be();
 
   const std::string& instance_id() const { return instance_id_; }
-  const std::optional<RunExit>& exit() const { return exit_; }
+  const std::optional<runtime::RunExit>& exit() const { return exit_; }
   const std::optional<FailedProbe>& failed_probe() const { return failed_probe_; }
   const std::string& refused() const { return refused_; }
   const RunHealth& health() const { return health_; }
@@ -75,7 +75,7 @@ class InstanceRun {
   Notify ended_;  // exit_ or refused_ has a value
   Scope probes_;
   Scope waiter_;
-  std::optional<RunExit> exit_;
+  std::optional<runtime::RunExit> exit_;
   std::optional<FailedProbe> failed_probe_;
   std::string refused_;
 };

@@ -26,7 +26,7 @@ InstanceSupervisor::InstanceSupervisor(const Home& home, AllocationRecord record
 
 InstanceSupervisor::~InstanceSupervisor() = default;
 
-void InstanceSupervisor::begin(std::optional<RunInfo> found) {
+void InstanceSupervisor::begin(std::optional<runtime::RunInfo> found) {
   if (ended()) return;
   Result<api::GroupSpec> wanted = read_spec(record_.assignment.spec);
   if (!wanted) {

@@ -30,7 +30,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
     asio::any_io_executor executor;
     Clock& clock;
     Random& random;
-    ContainerDriver& driver;
+    runtime::ContainerDriver& driver;
     StateStore& store;
     EventJournal& journal;
     TokenCache& tokens;
@@ -45,7 +45,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
 
   // Begins the first run, or goes on after a restart of the agent: with the run that the driver
   // still has, if any.
-  void begin(std::optional<RunInfo> found);
+  void begin(std::optional<runtime::RunInfo> found);
   // Ends without a run: a node that takes nothing, a stop for what never ran here.
   void refuse(link::RunOutcome outcome, std::string reason);
 
@@ -80,9 +80,9 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
                 const std::string& detail) override;
   void on_end_seen() override { wake_.notify_all(); }
 
-  Task<Result<>> live(std::optional<RunInfo> found);
-  Task<Result<>> run_after_run(std::optional<RunInfo> found);
-  Task<Result<>> resume(std::optional<RunInfo> found);
+  Task<Result<>> live(std::optional<runtime::RunInfo> found);
+  Task<Result<>> run_after_run(std::optional<runtime::RunInfo> found);
+  Task<Result<>> resume(std::optional<runtime::RunInfo> found);
   Task<Result<>> begin_run(bool keep_files);
   Task<Result<>> start_run();
   void on_running();

@@ -9,7 +9,7 @@ namespace mesclun::agent {
 using link::RunOutcome;
 using link::RunState;
 
-Task<Result<>> InstanceSupervisor::live(std::optional<RunInfo> found) {
+Task<Result<>> InstanceSupervisor::live(std::optional<runtime::RunInfo> found) {
   Result<> result = co_await run_after_run(std::move(found));
   // Cancelled: the agent goes, the application stays.
   if (run_ != nullptr) {
@@ -19,7 +19,7 @@ Task<Result<>> InstanceSupervisor::live(std::optional<RunInfo> found) {
   co_return result;
 }
 
-Task<Result<>> InstanceSupervisor::run_after_run(std::optional<RunInfo> found) {
+Task<Result<>> InstanceSupervisor::run_after_run(std::optional<runtime::RunInfo> found) {
   CO_TRY_DO(co_await resume(std::move(found)));
   NextStep step;
   step.keep_files = !record_.files_of.empty();
@@ -38,7 +38,7 @@ Task<Result<>> InstanceSupervisor::run_after_run(std::optional<RunInfo> found) {
 }
 
 // After a restart of the agent: finds out what became of the run that it had.
-Task<Result<>> InstanceSupervisor::resume(std::optional<RunInfo> found) {
+Task<Result<>> InstanceSupervisor::resume(std::optional<runtime::RunInfo> found) {
   if (record_.run == 0) co_return Result<>();
   const bool between_runs =
       record_.state == RunState::Creating && record_.instance_id == record_.files_of;
@@ -123,8 +123,8 @@ Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
         "from");
     co_return Result<>();
   }
-  RunSpec spec = make_run(wanted, spec_, home_.node, record_.instance_id,
-                          keep_files ? record_.files_of : std::string());
+  runtime::RunSpec spec = make_run(wanted, spec_, home_.node, record_.instance_id,
+                                   keep_files ? record_.files_of : std::string());
   CO_TRY_DO(co_await run_->create(std::move(spec)));
   if (!record_.files_of.empty()) {
     const std::string old = std::exchange(record_.files_of, {});

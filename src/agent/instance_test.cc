@@ -13,8 +13,8 @@ using testing::ElementsAre;
 
 class InstanceTest : public testing::Test {
  protected:
-  void begin(std::string_view more = "{}", FakeRun behaviour = {}) {
-    node.driver.set_script([behaviour](const RunSpec&, Random&) { return behaviour; });
+  void begin(std::string_view more = "{}", runtime::FakeRun behaviour = {}) {
+    node.driver.set_script([behaviour](const runtime::RunSpec&, Random&) { return behaviour; });
     node.cloud.assign("a", test_spec(more));
     node.start();
   }
@@ -144,7 +144,8 @@ TEST_F(InstanceTest, OnFailureAndNeverAreDoneAfterExitZero) {
   for (const char* policy :
        {R"({"restart_policy": "on_failure"})", R"({"restart_policy": "never"})"}) {
     TestNode other;
-    other.driver.set_script([](const RunSpec&, Random&) { return FakeRun{.exit_after = 1s}; });
+    other.driver.set_script(
+        [](const runtime::RunSpec&, Random&) { return runtime::FakeRun{.exit_after = 1s}; });
     other.cloud.assign("a", test_spec(policy));
     other.start();
     other.run_for(10s);
@@ -179,8 +180,9 @@ TEST_F(InstanceTest, NoCommandIsAStartFailureUnderTheProcessRuntime) {
 }
 
 TEST_F(InstanceTest, ASpecThatNoMachineCanRunIsAStartFailure) {
-  node.driver.set_script([](const RunSpec&, Random&) {
-    return FakeRun{.create_error = "'A=B' cannot be an environment variable", .bad_spec = true};
+  node.driver.set_script([](const runtime::RunSpec&, Random&) {
+    return runtime::FakeRun{.create_error = "'A=B' cannot be an environment variable",
+                            .bad_spec = true};
   });
   node.cloud.assign("a", test_spec(R"({"restart_policy": "never"})"));
   node.start();

@@ -14,8 +14,8 @@ constexpr size_t kLineOverhead = 64;
 
 }  // namespace
 
-LogShipper::LogShipper(const asio::any_io_executor& executor, ContainerDriver& driver, Clock& clock,
-                       LogLimits limits)
+LogShipper::LogShipper(const asio::any_io_executor& executor, runtime::ContainerDriver& driver,
+                       Clock& clock, LogLimits limits)
     : driver_(driver), clock_(clock), limits_(limits), read_done_(executor) {}
 
 void LogShipper::add(LogSource source) {
@@ -44,7 +44,7 @@ Task<Result<size_t>> LogShipper::read(std::string instance_id) {
   }
   if (!streams_.contains(instance_id)) co_return size_t{0};
   streams_[instance_id].reading = true;
-  Result<std::vector<LogChunk>> chunks =
+  Result<std::vector<runtime::LogChunk>> chunks =
       co_await driver_.read_log(instance_id, limits_.lines_per_read);
   Stream& stream = streams_[instance_id];
   stream.reading = false;
@@ -58,8 +58,8 @@ Task<Result<size_t>> LogShipper::read(std::string instance_id) {
   co_return count;
 }
 
-void LogShipper::keep(Stream& stream, std::vector<LogChunk> chunks) {
-  for (LogChunk& chunk : chunks) {
+void LogShipper::keep(Stream& stream, std::vector<runtime::LogChunk> chunks) {
+  for (runtime::LogChunk& chunk : chunks) {
     link::LogLine line{.time = chunk.time, .stream = std::move(chunk.stream)};
     line.text = clean_text(chunk.text, limits_.line_bytes_max);
     pending_bytes_ += line.text.size() + kLineOverhead;

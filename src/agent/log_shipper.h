@@ -4,9 +4,9 @@
 #include <deque>
 #include <map>
 
-#include "agent/driver.h"
 #include "base/notify.h"
 #include "link/session.h"
+#include "runtime/driver.h"
 
 namespace mesclun::agent {
 
@@ -32,7 +32,7 @@ struct LogLimits {
 // as it can.
 class LogShipper {
  public:
-  LogShipper(const asio::any_io_executor& executor, ContainerDriver& driver, Clock& clock,
+  LogShipper(const asio::any_io_executor& executor, runtime::ContainerDriver& driver, Clock& clock,
              LogLimits limits);
 
   void add(LogSource source);
@@ -53,11 +53,11 @@ class LogShipper {
   };
 
   Task<Result<size_t>> read(std::string instance_id);
-  void keep(Stream& stream, std::vector<LogChunk> chunks);
+  void keep(Stream& stream, std::vector<runtime::LogChunk> chunks);
   Result<> send_round(link::Session& session);
   link::LogBatch take_batch(Stream& stream);
 
-  ContainerDriver& driver_;
+  runtime::ContainerDriver& driver_;
   Clock& clock_;
   const LogLimits limits_;
   Notify read_done_;

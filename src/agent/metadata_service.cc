@@ -49,7 +49,7 @@ HttpResponse problem_response(json::object problem, int status) {
   response.headers.add("Content-Type", "application/problem+json");
   problem["type"] = "about:blank";
   problem["status"] = status;
-  const std::string_view title = default_reason(status);
+  const std::string_view title = http_reason(status);
   problem["title"] = title;
   response.body = json::serialize(problem);
   return response;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "agent/next_step.h"
-#include "base/http_server.h"
+#include "http/server.h"
 
 namespace mesclun::agent {
 

@@ -3,8 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include "base/http_client.h"
 #include "base/test_loop.h"
+#include "http/client.h"
 
 namespace mesclun::agent {
 namespace {

@@ -4,7 +4,7 @@ namespace mesclun::agent {
 
 using link::RunOutcome;
 
-std::string exit_event_name(const RunExit& exit) {
+std::string exit_event_name(const runtime::RunExit& exit) {
   if (exit.start_failure) return "Instance Exited:-1 (Start Failure)";
   if (exit.code == 0) return "Instance Exited:0 (Exited Successfully)";
   if (exit.code == 137) return "Instance Exited:137 (Likely Out of System Memory)";
@@ -48,7 +48,7 @@ NextStep self_action(const RunFacts& facts) {
                     "asked for by the instance itself");
 }
 
-std::string describe(const RunExit& exit) {
+std::string describe(const runtime::RunExit& exit) {
   std::string text = exit.start_failure ? std::string("the program could not be started")
                                         : fmt::format("the program exited with {}", exit.code);
   if (!exit.detail.empty()) text += ": " + exit.detail;
@@ -72,7 +72,7 @@ NextStep after_success(const RunFacts& facts, const std::string& what) {
 }
 
 NextStep after_exit(const RunFacts& facts) {
-  const RunExit& exit = *facts.exit;
+  const runtime::RunExit& exit = *facts.exit;
   const std::string what = describe(exit);
   NextStep step;
   if (exit.code == 0 && !exit.start_failure) {

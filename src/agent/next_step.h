@@ -31,7 +31,7 @@ struct RunFacts {
   link::RunAction run_action = link::RunAction::Recreate;
   bool run_by_user = false;
   // Observations.
-  std::optional<RunExit> exit;
+  std::optional<runtime::RunExit> exit;
   std::optional<FailedProbe> failed_probe;
   std::string refused;  // the machine could not make a run; why
   api::RestartPolicy policy = api::RestartPolicy::Always;

@@ -15,7 +15,7 @@ const TimePoint kNow{1h};
 RunFacts exited(RestartPolicy policy, int32_t code, bool start_failure = false) {
   RunFacts facts;
   facts.policy = policy;
-  facts.exit = RunExit{.code = code, .start_failure = start_failure};
+  facts.exit = runtime::RunExit{.code = code, .start_failure = start_failure};
   return facts;
 }
 
@@ -106,7 +106,7 @@ TEST(NextStep, AnActionWaitsUntilItIsDueUnlessTheRunExits) {
   EXPECT_EQ(step.kind, Kind::Stay);
   EXPECT_EQ(step.look_again, kNow + 500ms);
 
-  facts.exit = RunExit{.code = 1};
+  facts.exit = runtime::RunExit{.code = 1};
   step = decide_next(facts, kNow);
   EXPECT_EQ(step.outcome, RunOutcome::Replace);
   EXPECT_TRUE(step.exclude_node);

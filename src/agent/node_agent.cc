@@ -18,7 +18,7 @@ constexpr Duration kConnectLimit = 10s;
 
 constexpr std::string_view kDrainReason = "the owner of this machine drains it";
 
-link::NodeFacts with_warnings(link::NodeFacts facts, const DriverFacts& driver) {
+link::NodeFacts with_warnings(link::NodeFacts facts, const runtime::DriverFacts& driver) {
   facts.runtime = driver.runtime;
   facts.warnings.insert(facts.warnings.end(), driver.warnings.begin(), driver.warnings.end());
   return facts;
@@ -83,17 +83,17 @@ Task<Result<>> NodeAgent::start() {
 
 // Meets what the store says with what the driver has.
 Task<Result<>> NodeAgent::adopt(std::vector<AllocationRecord> allocations) {
-  Result<std::vector<RunInfo>> runs = std::vector<RunInfo>();
+  Result<std::vector<runtime::RunInfo>> runs = std::vector<runtime::RunInfo>();
   for (int attempt = 1;; ++attempt) {
     runs = co_await parts_.driver.list();
     if (runs) break;
     if (attempt == kListTries || runs.code() == ErrorCode::Cancelled) co_return runs.error();
     CO_TRY_DO(co_await parts_.clock.sleep_for(kListAgain));
   }
-  std::map<std::string, RunInfo> found;
-  for (RunInfo& run : *runs) found.emplace(run.instance_id, std::move(run));
+  std::map<std::string, runtime::RunInfo> found;
+  for (runtime::RunInfo& run : *runs) found.emplace(run.instance_id, std::move(run));
   for (AllocationRecord& record : allocations) {
-    std::optional<RunInfo> run;
+    std::optional<runtime::RunInfo> run;
     const bool ended = record.state == link::RunState::Ended;
     if (const auto at = found.find(record.instance_id); at != found.end() && !ended) {
       run = std::move(at->second);

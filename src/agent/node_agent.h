@@ -20,7 +20,7 @@ class NodeAgent final : private SessionUser {
     asio::any_io_executor executor;
     Clock& clock;
     Random& random;
-    ContainerDriver& driver;
+    runtime::ContainerDriver& driver;
     StateStore& store;
     link::Dialer& dialer;
     TunnelDialer* tunnels = nullptr;  // null: none are made

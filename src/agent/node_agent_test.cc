@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "agent/agent_test_kit.h"
-#include "base/http_client.h"
+#include "http/client.h"
 
 namespace mesclun::agent {
 namespace {
@@ -15,8 +15,8 @@ using link::RunState;
 
 class NodeAgentTest : public testing::Test {
  protected:
-  void begin(FakeRun behaviour = {}, std::string_view more = "{}") {
-    node.driver.set_script([behaviour](const RunSpec&, Random&) { return behaviour; });
+  void begin(runtime::FakeRun behaviour = {}, std::string_view more = "{}") {
+    node.driver.set_script([behaviour](const runtime::RunSpec&, Random&) { return behaviour; });
     node.cloud.assign("a", test_spec(more));
     node.start();
     ASSERT_TRUE(running());
@@ -93,7 +93,8 @@ TEST_F(NodeAgentTest, UnknownRunsAreStoppedAndRemoved) {
 }
 
 TEST_F(NodeAgentTest, AnAgentKilledWhileCreatingBeginsAgain) {
-  node.driver.set_script([](const RunSpec&, Random&) { return FakeRun{.create_time = 10s}; });
+  node.driver.set_script(
+      [](const runtime::RunSpec&, Random&) { return runtime::FakeRun{.create_time = 10s}; });
   node.cloud.assign("a", test_spec());
   node.start();
   node.run_for(5s);
@@ -304,8 +305,8 @@ TEST_F(NodeAgentTest, MetadataIsServedFromTheNodeAlsoWithoutACloud) {
 TEST_F(NodeAgentTest, TheSameSeedIsTheSameRun) {
   auto trace = [] {
     TestNode other;
-    other.driver.set_script([](const RunSpec&, Random& random) {
-      return FakeRun{.exit_after = std::chrono::seconds(1 + random.below(600))};
+    other.driver.set_script([](const runtime::RunSpec&, Random& random) {
+      return runtime::FakeRun{.exit_after = std::chrono::seconds(1 + random.below(600))};
     });
     for (int i = 0; i < 10; ++i) other.cloud.assign(fmt::format("a{}", i), test_spec());
     other.start();

@@ -1,6 +1,6 @@
 #include "agent/node_dialers.h"
 
-#include "base/http_client.h"
+#include "http/client.h"
 #include "link/tunnel.h"
 
 namespace mesclun::agent {

@@ -1,7 +1,7 @@
 #include "agent/probe_runner.h"
 
-#include "base/http_client.h"
 #include "base/race.h"
+#include "http/client.h"
 
 namespace mesclun::agent {
 
@@ -10,7 +10,7 @@ namespace {
 // An answer to a health check is small; one beyond this fails the probe.
 constexpr size_t kBodyBytesMax = 1024 * 1024;
 
-Task<Result<ProbeOutcome>> run_http(ContainerDriver& driver, std::string instance_id,
+Task<Result<ProbeOutcome>> run_http(runtime::ContainerDriver& driver, std::string instance_id,
                                     api::ProbeHttp http, bool ipv6_first, Duration limit) {
   if (http.scheme.value_or(api::ProbeScheme::Http) == api::ProbeScheme::Https) {
     co_return ProbeOutcome{false, "https probes are not supported by this agent; use http or tcp"};
@@ -33,7 +33,7 @@ Task<Result<ProbeOutcome>> run_http(ContainerDriver& driver, std::string instanc
   co_return outcome;
 }
 
-Task<Result<ProbeOutcome>> run_tcp(ContainerDriver& driver, std::string instance_id,
+Task<Result<ProbeOutcome>> run_tcp(runtime::ContainerDriver& driver, std::string instance_id,
                                    api::ProbeTcp tcp, bool ipv6_first, Duration limit) {
   const auto port = static_cast<uint16_t>(tcp.port);
   CO_TRY(const ConnPtr conn,
@@ -42,7 +42,7 @@ Task<Result<ProbeOutcome>> run_tcp(ContainerDriver& driver, std::string instance
   co_return outcome;
 }
 
-Task<Result<ProbeOutcome>> run_exec(ContainerDriver& driver, std::string instance_id,
+Task<Result<ProbeOutcome>> run_exec(runtime::ContainerDriver& driver, std::string instance_id,
                                     api::ProbeExec exec, Duration limit) {
   const std::string program = exec.command.empty() ? std::string() : exec.command.front();
   CO_TRY(const int32_t status,
@@ -51,7 +51,7 @@ Task<Result<ProbeOutcome>> run_exec(ContainerDriver& driver, std::string instanc
   co_return outcome;
 }
 
-Task<Result<ProbeOutcome>> run_action(ContainerDriver& driver, std::string instance_id,
+Task<Result<ProbeOutcome>> run_action(runtime::ContainerDriver& driver, std::string instance_id,
                                       api::Probe probe, bool ipv6_first, Duration limit) {
   if (probe.http) {
     co_return co_await run_http(driver, std::move(instance_id), *probe.http, ipv6_first, limit);
@@ -67,8 +67,8 @@ Task<Result<ProbeOutcome>> run_action(ContainerDriver& driver, std::string insta
 
 }  // namespace
 
-Task<Result<ProbeOutcome>> run_probe(ContainerDriver& driver, Clock& clock, std::string instance_id,
-                                     api::Probe probe, bool ipv6_first) {
+Task<Result<ProbeOutcome>> run_probe(runtime::ContainerDriver& driver, Clock& clock,
+                                     std::string instance_id, api::Probe probe, bool ipv6_first) {
   const Duration limit = std::chrono::seconds(probe.timeout_seconds.value_or(1));
   Result<ProbeOutcome> outcome = co_await within(
       clock, limit,

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "agent/driver.h"
 #include "api/probe.h"
+#include "runtime/driver.h"
 
 namespace mesclun::agent {
 
@@ -16,7 +16,7 @@ struct ProbeOutcome {
 
 // Runs on: the agent's loop. Ends within the probe's timeout, which counts as a failure.
 // Errors:  Cancelled only; everything that goes wrong with the application is an outcome.
-Task<Result<ProbeOutcome>> run_probe(ContainerDriver& driver, Clock& clock, std::string instance_id,
-                                     api::Probe probe, bool ipv6_first);
+Task<Result<ProbeOutcome>> run_probe(runtime::ContainerDriver& driver, Clock& clock,
+                                     std::string instance_id, api::Probe probe, bool ipv6_first);
 
 }  // namespace mesclun::agent

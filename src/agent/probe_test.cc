@@ -116,9 +116,9 @@ TEST(RunHealth, AnAdoptedRunKeepsWhatWasSeen) {
 
 class ProbeRunner : public testing::Test {
  protected:
-  Task<Result<>> begin(FakeRun behaviour) {
-    driver.set_script([behaviour](const RunSpec&, Random&) { return behaviour; });
-    RunSpec spec{.instance_id = "i"};
+  Task<Result<>> begin(runtime::FakeRun behaviour) {
+    driver.set_script([behaviour](const runtime::RunSpec&, Random&) { return behaviour; });
+    runtime::RunSpec spec{.instance_id = "i"};
     CO_TRY_DO(co_await driver.create(std::move(spec)));
     co_return co_await driver.start("i");
   }
@@ -146,7 +146,7 @@ class ProbeRunner : public testing::Test {
 
   VirtualLoop loop;
   SeededRandom random{1};
-  FakeDriver driver{loop.executor(), loop.clock, random};
+  runtime::FakeDriver driver{loop.executor(), loop.clock, random};
 };
 
 TEST_F(ProbeRunner, HttpPassesFrom200To399) {
@@ -202,17 +202,19 @@ TEST_F(ProbeRunner, ExecPassesOnStatusZero) {
 
 // A driver whose application takes connections and never answers.
 TEST_F(ProbeRunner, ASlowAnswerFailsAtTheTimeout) {
-  class Silent final : public ContainerDriver {
+  class Silent final : public runtime::ContainerDriver {
    public:
     explicit Silent(VirtualLoop& loop) : loop_(loop) {}
-    DriverFacts facts() const override { return {}; }
-    Task<Result<std::vector<RunInfo>>> list() override { co_return std::vector<RunInfo>(); }
-    Task<Result<>> create(RunSpec) override { co_return Result<>(); }
+    runtime::DriverFacts facts() const override { return {}; }
+    Task<Result<std::vector<runtime::RunInfo>>> list() override {
+      co_return std::vector<runtime::RunInfo>();
+    }
+    Task<Result<>> create(runtime::RunSpec) override { co_return Result<>(); }
     Result<std::optional<Listener>> metadata_listener(const std::string&) override {
       return std::optional<Listener>();
     }
     Task<Result<>> start(std::string) override { co_return Result<>(); }
-    Task<Result<RunExit>> wait(std::string) override { co_return Error::not_found("x"); }
+    Task<Result<runtime::RunExit>> wait(std::string) override { co_return Error::not_found("x"); }
     Task<Result<>> stop(std::string, Duration) override { co_return Result<>(); }
     Task<Result<>> remove(std::string) override { co_return Result<>(); }
     Task<Result<ConnPtr>> connect(std::string, uint16_t, bool, Duration) override {
@@ -223,8 +225,8 @@ TEST_F(ProbeRunner, ASlowAnswerFailsAtTheTimeout) {
     Task<Result<int32_t>> exec(std::string, std::vector<std::string>, Duration) override {
       co_return 0;
     }
-    Task<Result<std::vector<LogChunk>>> read_log(std::string, size_t) override {
-      co_return std::vector<LogChunk>();
+    Task<Result<std::vector<runtime::LogChunk>>> read_log(std::string, size_t) override {
+      co_return std::vector<runtime::LogChunk>();
     }
 
    private:
@@ -234,7 +236,7 @@ TEST_F(ProbeRunner, ASlowAnswerFailsAtTheTimeout) {
   Silent silent(loop);
   ProbeOutcome outcome;
   const TimePoint before = loop.clock.now();
-  auto body = [](ContainerDriver& d, Clock& clock, api::Probe probe,
+  auto body = [](runtime::ContainerDriver& d, Clock& clock, api::Probe probe,
                  ProbeOutcome& out) -> Task<Result<>> {
     CO_TRY(out, co_await run_probe(d, clock, "i", std::move(probe), false));
     co_return Result<>();

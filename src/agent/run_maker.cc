@@ -27,9 +27,9 @@ std::map<std::string, std::string> make_environment(const link::GroupIdentity& g
   return environment;
 }
 
-RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
-                 const NodeIdentity& node, std::string instance_id, std::string files_of) {
-  RunSpec run;
+runtime::RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
+                          const NodeIdentity& node, std::string instance_id, std::string files_of) {
+  runtime::RunSpec run;
   run.image = spec.container.image;
   run.command = spec.container.command;
   run.environment = make_environment(assignment.group, spec, instance_id, node.machine_id);

@@ -1,9 +1,9 @@
 // From what the cloud wants to what the driver runs (imds.md §7).
 #pragma once
 
-#include "agent/driver.h"
 #include "api/container_group.h"
 #include "link/messages.h"
+#include "runtime/driver.h"
 
 namespace mesclun::agent {
 
@@ -23,7 +23,7 @@ std::map<std::string, std::string> make_environment(const link::GroupIdentity& g
                                                     std::string_view machine_id);
 
 // `files_of`: the earlier run whose files it takes over, or empty.
-RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
-                 const NodeIdentity& node, std::string instance_id, std::string files_of);
+runtime::RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
+                          const NodeIdentity& node, std::string instance_id, std::string files_of);
 
 }  // namespace mesclun::agent

@@ -13,7 +13,7 @@ link::Assignment assignment(const json::object& spec) {
   return out;
 }
 
-RunSpec make(std::string_view more, int32_t share = 100) {
+runtime::RunSpec make(std::string_view more, int32_t share = 100) {
   const link::Assignment a = assignment(test_spec(more));
   const api::GroupSpec spec = *read_spec(a.spec);
   NodeIdentity node{.machine_id = "machine", .cpu_share_percent = share};
@@ -21,7 +21,7 @@ RunSpec make(std::string_view more, int32_t share = 100) {
 }
 
 TEST(RunMaker, PlatformVariablesWinAndHostnameDoesNot) {
-  const RunSpec run = make(R"({"container": {"environment_variables": {
+  const runtime::RunSpec run = make(R"({"container": {"environment_variables": {
       "A": "b", "HOSTNAME": "mine", "SALAD_INSTANCE_ID": "forged", "SALAD_PROJECT_ID": "forged"}}})");
   const std::map<std::string, std::string> expected = {{"A", "b"},
                                                        {"HOSTNAME", "mine"},
@@ -40,12 +40,13 @@ TEST(RunMaker, PlatformVariablesWinAndHostnameDoesNot) {
 TEST(RunMaker, TheInstanceIsToldHowManyNodesAreLeft) {
   link::Assignment told = assignment({});
   told.nodes_left = 2;
-  const RunSpec run = make_run(told, {}, {}, "i", "");
+  const runtime::RunSpec run = make_run(told, {}, {}, "i", "");
   EXPECT_EQ(run.environment.at("MESCLUN_NODES_LEFT"), "2");
 }
 
 TEST(RunMaker, LimitsComeFromResourcesAndTheNodesShare) {
-  const RunSpec run = make(R"({"container": {"resources": {"cpu": 3, "memory": 2048}}})", 25);
+  const runtime::RunSpec run =
+      make(R"({"container": {"resources": {"cpu": 3, "memory": 2048}}})", 25);
   EXPECT_DOUBLE_EQ(run.cpu_cores, 0.75);
   EXPECT_EQ(run.memory_bytes, int64_t{2048} * 1024 * 1024);
   EXPECT_EQ(run.shm_bytes, int64_t{64} * 1024 * 1024);

@@ -4,6 +4,7 @@
 #include "api/gpu_class.h"
 #include "api/names.h"
 #include "base/ids.h"
+#include "base/text.h"
 
 namespace mesclun::api {
 

@@ -1,6 +1,6 @@
 #include "api/gpu_class.h"
 
-#include "base/http_message.h"
+#include "base/text.h"
 
 namespace mesclun::api {
 

@@ -2,7 +2,6 @@
 
 #include <boost/json.hpp>
 
-#include "base/http_message.h"
 #include "base/json.h"
 
 namespace mesclun::api {
@@ -41,7 +40,7 @@ ErrorCode code_of_status(int status) {
 std::string problem_json(const Error& error, int status) {
   json::object problem;
   problem["type"] = json::string(error.problem_type());
-  problem["title"] = json::string(default_reason(status));
+  problem["title"] = json::string(http_reason(status));
   problem["status"] = status;
   if (!error.message.empty()) {
     // One line of at most 2,000 characters (api.md §12, fact 11).

@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <boost/beast/http/status.hpp>
 #include <cstdlib>
 
 namespace mesclun {
@@ -33,6 +34,14 @@ std::string_view Error::problem_type() const {
 
 std::string to_string(const Error& error) {
   return std::string(to_string(error.code)) + ": " + error.message;
+}
+
+std::string_view http_reason(int status) {
+  if (status == 499) return "Client Closed Request";
+  if (status == 524) return "A Timeout Occurred";
+  const auto text = boost::beast::http::obsolete_reason(
+      boost::beast::http::int_to_status(static_cast<unsigned>(status)));
+  return {text.data(), text.size()};
 }
 
 }  // namespace mesclun

@@ -60,6 +60,8 @@ const ErrorCodeRow& error_code_row(ErrorCode code);
 inline int http_status(ErrorCode code) {
   return error_code_row(code).http_status;
 }
+// "Not Found" for 404; empty for a status that nobody has defined.
+std::string_view http_reason(int status);
 inline std::string_view to_string(ErrorCode code) {
   return error_code_row(code).name;
 }

@@ -14,7 +14,6 @@ inline constexpr std::string_view kNilUuid = "00000000-0000-0000-0000-0000000000
 std::string new_uuid(Random& random);
 // 8-4-4-4-12 hexadecimal digits, of either case.
 bool is_uuid(std::string_view text);
-std::string lower_case(std::string_view text);
 // `length` characters of a-z and 0-9.
 std::string random_word(Random& random, size_t length);
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/http_message.h"
+#include "base/text.h"
 
 namespace mesclun {
 

@@ -4,8 +4,8 @@
 
 #include <functional>
 
-#include "base/http_client.h"
 #include "client/views.h"
+#include "http/client.h"
 
 namespace mesclun::client {
 

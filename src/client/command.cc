@@ -4,9 +4,9 @@
 
 #include <boost/asio/signal_set.hpp>
 
-#include "base/edit_distance.h"
 #include "base/real_clock.h"
 #include "base/scope.h"
+#include "base/text.h"
 
 namespace mesclun::client {
 

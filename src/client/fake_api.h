@@ -5,10 +5,10 @@
 #include <deque>
 #include <mutex>
 
-#include "base/http_server.h"
 #include "base/real_clock.h"
 #include "base/service.h"
 #include "client/commands.h"
+#include "http/server.h"
 
 namespace mesclun::client {
 

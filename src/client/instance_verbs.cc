@@ -1,6 +1,7 @@
 #include "client/instance_verbs.h"
 
 #include "base/ids.h"
+#include "base/text.h"
 #include "client/group_verbs.h"
 
 namespace mesclun::client {

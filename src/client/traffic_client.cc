@@ -20,7 +20,7 @@ std::string failure_word(const Error& error) {
 
 std::string status_text(const HttpReply& reply) {
   std::string text = fmt::format("the server answered {}", reply.status);
-  if (const auto reason = default_reason(reply.status); !reason.empty()) {
+  if (const auto reason = http_reason(reply.status); !reason.empty()) {
     text += " " + std::string(reason);
   }
   if (const auto why = reply.headers.find("X-Gateway-Error")) {

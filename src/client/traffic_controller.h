@@ -5,11 +5,11 @@
 
 #include <optional>
 
-#include "base/http_client.h"
 #include "base/random.h"
 #include "client/concurrency_limit.h"
 #include "client/latency_window.h"
 #include "client/retry_budget.h"
+#include "http/client.h"
 
 namespace mesclun::client {
 

@@ -1,6 +1,7 @@
 // What others get to see of the fleet.
 #include <algorithm>
 
+#include "base/text.h"
 #include "cloud/fleet.h"
 
 namespace mesclun::cloud {

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "api/problem.h"
-#include "base/http_server.h"
 #include "base/json.h"
+#include "http/server.h"
 
 namespace mesclun::cloud {
 

@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/race.h"
+#include "base/text.h"
 
 namespace mesclun::cloud {
 

@@ -1,8 +1,8 @@
 // One request to the application, with its answer as it comes.
 #pragma once
 
-#include "base/http_parser.h"
 #include "companion/application_link.h"
+#include "http/parser.h"
 
 namespace mesclun::companion {
 

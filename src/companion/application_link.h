@@ -4,8 +4,8 @@
 #include <functional>
 #include <vector>
 
-#include "base/http_client.h"
 #include "base/socket_conn.h"
+#include "http/client.h"
 
 namespace mesclun::companion {
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "base/http_client.h"
 #include "base/json.h"
 #include "companion/config.h"
+#include "http/client.h"
 
 namespace mesclun::companion {
 

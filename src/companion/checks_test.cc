@@ -5,12 +5,12 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/http_server.h"
 #include "base/race.h"
 #include "base/test_loop.h"
 #include "companion/check_probes.h"
 #include "companion/check_result_file.h"
 #include "companion/check_runner.h"
+#include "http/server.h"
 #include "transfer/sigv4.h"
 
 namespace mesclun::companion {

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <set>
 
-#include "base/edit_distance.h"
 #include "base/socket_conn.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "base/yaml.h"
 #include "companion/config_clashes.h"

@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "base/http_parser.h"
 #include "companion/config.h"
+#include "http/parser.h"
 
 namespace mesclun::companion {
 

@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "base/http_parser.h"
 #include "companion/app_exchange.h"
 #include "companion/forward.h"
 #include "companion/front.h"
 #include "companion/status_pages.h"
 #include "companion/work_meter.h"
+#include "http/parser.h"
 
 namespace mesclun::companion {
 

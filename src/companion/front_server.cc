@@ -1,8 +1,8 @@
 #include "companion/front_server.h"
 
-#include "base/http_server.h"
 #include "base/service.h"
 #include "companion/front_connection.h"
+#include "http/server.h"
 
 namespace mesclun::companion {
 

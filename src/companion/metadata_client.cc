@@ -1,10 +1,10 @@
 #include "companion/metadata_client.h"
 
-#include "base/http_client.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/race.h"
-#include "companion/http_url.h"
+#include "http/client.h"
+#include "http/url.h"
 
 namespace mesclun::companion {
 

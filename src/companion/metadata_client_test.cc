@@ -3,9 +3,9 @@
 
 #include <gmock/gmock.h>
 
-#include "base/http_server.h"
 #include "base/json.h"
 #include "base/test_loop.h"
+#include "http/server.h"
 
 namespace mesclun::companion {
 namespace {

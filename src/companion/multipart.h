@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/http_message.h"
 #include "base/result.h"
+#include "http/message.h"
 
 namespace mesclun::companion {
 

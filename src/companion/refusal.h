@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/clock.h"
-#include "base/http_message.h"
+#include "http/message.h"
 
 namespace mesclun::companion {
 

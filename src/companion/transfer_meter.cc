@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/http_parser.h"
 #include "base/race.h"
+#include "http/parser.h"
 
 namespace mesclun::companion {
 

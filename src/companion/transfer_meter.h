@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "base/http_client.h"
-#include "companion/http_url.h"
+#include "http/client.h"
+#include "http/url.h"
 
 namespace mesclun::companion {
 

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "base/http_message.h"
 #include "companion/config.h"
+#include "http/message.h"
 
 namespace mesclun::companion {
 

@@ -1,11 +1,11 @@
 // One client's connection: its requests, one after the other.
 #pragma once
 
-#include "base/http_parser.h"
 #include "gateway/client_input.h"
 #include "gateway/proxy.h"
 #include "gateway/refusal.h"
 #include "gateway/scratch.h"
+#include "http/parser.h"
 
 namespace mesclun::gateway {
 

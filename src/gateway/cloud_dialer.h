@@ -1,7 +1,7 @@
 // Reaches the cloud's node port over the network.
 #pragma once
 
-#include "base/http_client.h"
+#include "http/client.h"
 #include "link/session.h"
 
 namespace mesclun::gateway {

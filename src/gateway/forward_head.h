@@ -3,8 +3,8 @@
 
 #include <optional>
 
-#include "base/http_parser.h"
 #include "gateway/refusal.h"
+#include "http/parser.h"
 
 namespace mesclun::gateway {
 

@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "base/http_server.h"
 #include "gateway/proxy.h"
 #include "gateway/tunnel_hub.h"
+#include "http/server.h"
 
 namespace mesclun::gateway {
 

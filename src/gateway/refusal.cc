@@ -1,7 +1,7 @@
 #include "gateway/refusal.h"
 
 #include "api/problem.h"
-#include "base/http_message.h"
+#include "http/message.h"
 
 namespace mesclun::gateway {
 
@@ -70,7 +70,7 @@ std::string escape(std::string_view text) {
 
 std::string html(const Refusal& refusal) {
   const Meaning& row = meaning_of(refusal.status);
-  const std::string_view title = default_reason(refusal.status);
+  const std::string_view title = http_reason(refusal.status);
   return fmt::format(
       "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{0} {1}</title>\n"
       "<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:4em auto;padding:0 "

@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "base/ids.h"
+#include "base/text.h"
 
 namespace mesclun::gateway {
 

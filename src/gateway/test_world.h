@@ -2,11 +2,11 @@
 // clients over memory connections.
 #pragma once
 
-#include "base/http_client.h"
 #include "base/race.h"
 #include "base/test_loop.h"
 #include "gateway/gateway.h"
 #include "gateway/refusal.h"
+#include "http/client.h"
 
 namespace mesclun::gateway {
 

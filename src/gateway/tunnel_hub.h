@@ -3,9 +3,9 @@
 
 #include <unordered_map>
 
-#include "base/http_server.h"
 #include "base/scope.h"
 #include "gateway/machine.h"
+#include "http/server.h"
 
 namespace mesclun::gateway {
 

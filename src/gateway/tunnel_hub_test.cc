@@ -1,8 +1,8 @@
 // Tunnels coming, going, falling silent; and how they are let in.
 #include <unistd.h>
 
-#include "base/http_client.h"
 #include "gateway/test_world.h"
+#include "http/client.h"
 
 namespace mesclun::gateway {
 namespace {

@@ -6,8 +6,8 @@ namespace mesclun::sim {
 
 namespace {
 
-agent::FakeRun random_run(const StartTimes& times, Random& random) {
-  agent::FakeRun run;
+runtime::FakeRun random_run(const StartTimes& times, Random& random) {
+  runtime::FakeRun run;
   run.create_time =
       from_seconds(std::min(times.max_seconds, log_normal(random, times.median_seconds, 0.9)));
   run.start_time = from_seconds(0.1 + random.unit());
@@ -49,7 +49,7 @@ SimNode::SimNode(size_t index, const asio::any_io_executor& executor, Clock& clo
       join_token_(std::move(join_token)),
       dialer_(network, index),
       driver_(executor, clock, random,
-              [times](const agent::RunSpec&, Random& dice) { return random_run(times, dice); }) {}
+              [times](const runtime::RunSpec&, Random& dice) { return random_run(times, dice); }) {}
 
 Task<Result<>> SimNode::boot() {
   if (agent_) co_return Result<>();

@@ -1,9 +1,9 @@
 // One machine: the real agent over a driver whose containers are timers.
 #pragma once
 
-#include "agent/fake_driver.h"
 #include "agent/node_agent.h"
 #include "agent/state_store.h"
+#include "runtime/fake_driver.h"
 #include "sim/network.h"
 
 namespace mesclun::sim {
@@ -26,8 +26,8 @@ class SimNode {
   size_t index() const { return index_; }
   const std::string& machine_id() const { return machine_id_; }
   const link::NodeFacts& facts() const { return facts_; }
-  agent::FakeDriver& driver() { return driver_; }
-  const agent::FakeDriver& driver() const { return driver_; }
+  runtime::FakeDriver& driver() { return driver_; }
+  const runtime::FakeDriver& driver() const { return driver_; }
 
  private:
   size_t index_;
@@ -38,7 +38,7 @@ class SimNode {
   std::string join_token_;
   NodeDialer dialer_;
   agent::MemoryStateStore store_;
-  agent::FakeDriver driver_;
+  runtime::FakeDriver driver_;
   std::unique_ptr<agent::NodeAgent> agent_;
   std::string machine_id_;
   bool powered_ = false;

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/clock.h"
-#include "base/http_client.h"
+#include "http/client.h"
 
 namespace mesclun::transfer {
 

@@ -1,0 +1,56 @@
+// HTTP/1.1 calls to our own API, to probes' targets and to small services. Whole messages, bounded.
+#pragma once
+
+#include "http/server.h"
+
+namespace mesclun {
+
+struct HttpCall {
+  std::string method = "GET";
+  std::string target = "/";
+  HeaderList headers;  // Host, Content-Length and Connection are filled in if missing
+  std::string body;
+};
+
+struct HttpReply {
+  int status = 0;
+  HeaderList headers;
+  std::string body;
+};
+
+// One call over a connection that the caller opened. `keep_alive` says whether it can carry
+// another.
+Task<Result<HttpReply>> http_call(Conn& conn, HttpCall call, std::string host,
+                                  size_t body_bytes_max, bool& keep_alive);
+
+// Asks for another protocol over `conn`: "GET target, Upgrade: protocol". Returns the connection
+// after the 101; PermissionDenied, Unauthenticated or Unavailable when the server answers anything
+// else.
+Task<Result<ConnPtr>> http_upgrade(ConnPtr conn, std::string host, std::string target,
+                                   std::string protocol, HeaderList headers);
+
+// Keeps one connection to one server open between calls.
+class HttpClient {
+ public:
+  HttpClient(Clock& clock, Endpoint endpoint, Duration timeout,
+             size_t body_bytes_max = 64 * 1024 * 1024)
+      : clock_(clock),
+        endpoint_(std::move(endpoint)),
+        timeout_(timeout),
+        body_bytes_max_(body_bytes_max) {}
+
+  // Tries once more on a fresh connection if a kept one turned out to be closed before any answer
+  // came and the method is safe to repeat.
+  Task<Result<HttpReply>> call(HttpCall call);
+
+ private:
+  Task<Result<HttpReply>> call_once(HttpCall call, bool& was_reused);
+
+  Clock& clock_;
+  Endpoint endpoint_;
+  Duration timeout_;
+  size_t body_bytes_max_;
+  ConnPtr conn_;
+};
+
+}  // namespace mesclun

@@ -1,0 +1,191 @@
+#include "base/race.h"
+#include "base/test_loop.h"
+#include "http/client.h"
+#include "http/parser.h"
+#include "http/server.h"
+
+namespace mesclun {
+namespace {
+
+// Parses `text` in pieces of `step` bytes, as a slow network delivers it.
+std::string parse_request(std::string_view text, size_t step) {
+  HttpParser parser = HttpParser::request(4096);
+  std::string pending;
+  std::string body;
+  bool head = false;
+  for (size_t at = 0; at < text.size(); at += step) {
+    pending += text.substr(at, step);
+    if (!head) {
+      const auto parsed = parser.parse_head(pending);
+      if (!parsed) return parsed.error().message;
+      pending.erase(0, parsed->consumed);
+      head = parsed->done;
+      if (!head) continue;
+    }
+    if (parser.body_done()) continue;
+    std::vector<std::string_view> pieces;
+    const auto parsed = parser.parse_body(pending, pieces);
+    if (!parsed) return parsed.error().message;
+    for (std::string_view piece : pieces) body += piece;
+    pending.erase(0, parsed->consumed);
+  }
+  if (!head) return "incomplete head";
+  return fmt::format("{} {} body={} rest={} trailers={} {}", parser.request_head().method,
+                     parser.request_head().target, body, pending, parser.trailers().size(),
+                     parser.body_done() ? "done" : "open");
+}
+
+TEST(HttpParser, PiecesOfAnySizeGiveTheSameMessage) {
+  const std::string chunked =
+      "POST /p?q=1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nT: v\r\n\r\n";
+  const std::string empty_chunked =
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+  const std::string sized = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcNEXT";
+  for (size_t step = 1; step < 64; ++step) {
+    EXPECT_EQ(parse_request(chunked, step), "POST /p?q=1 body=hello world rest= trailers=1 done");
+    EXPECT_EQ(parse_request(empty_chunked, step), "POST / body= rest= trailers=0 done");
+    EXPECT_EQ(parse_request(sized, step), "PUT / body=abc rest=NEXT trailers=0 done");
+  }
+}
+
+TEST(HttpParser, RefusesWhatSmugglersSend) {
+  for (const char* text : {
+           "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+           "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+           "POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
+           "POST / HTTP/1.1\r\nContent-Length: +3\r\n\r\n",
+           "POST / HTTP/1.1\r\nContent Length: 3\r\n\r\n",
+           "GET / HTTP/1.1\r\nA : b\r\n\r\n",
+           "GET /\r\n\r\n",
+           "GET / HTTP/3.7\r\n\r\n",
+           "G\x01T / HTTP/1.1\r\n\r\n",
+       }) {
+    EXPECT_TRUE(parse_request(text, 1000).starts_with("malformed HTTP")) << text;
+  }
+  const std::string long_head = "GET / HTTP/1.1\r\nA: " + std::string(20'000, 'x') + "\r\n\r\n";
+  EXPECT_TRUE(parse_request(long_head, 1000).starts_with("malformed HTTP"));
+}
+
+TEST(HttpParser, ResponsesKnowWhereTheyEnd) {
+  const auto framing = [](std::string_view text, bool to_head) {
+    HttpParser parser = HttpParser::response(4096, to_head);
+    EXPECT_TRUE(parser.parse_head(text).value().done);
+    return std::pair(parser.framing().kind, parser.body_done());
+  };
+  using Kind = BodyFraming::Kind;
+  EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", false),
+            std::pair(Kind::Length, false));
+  EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true),
+            std::pair(Kind::None, true));
+  EXPECT_EQ(framing("HTTP/1.1 304 x\r\nContent-Length: 3\r\n\r\n", false),
+            std::pair(Kind::None, true));
+  EXPECT_EQ(framing("HTTP/1.1 200 OK\r\n\r\n", false), std::pair(Kind::UntilClose, false));
+  EXPECT_EQ(framing("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false),
+            std::pair(Kind::Chunked, false));
+}
+
+TEST(HeaderList, FindsAnyCaseAndTokens) {
+  HeaderList list;
+  list.add("Connection", "keep-alive, Upgrade");
+  list.add("X", "1");
+  list.add("x", "2");
+  EXPECT_TRUE(list.has_token("connection", "upgrade"));
+  EXPECT_FALSE(list.has_token("connection", "keep"));
+  EXPECT_EQ(list.find("X"), "1");
+  list.set("x", "3");
+  EXPECT_EQ(list.size(), 2u);
+  list.remove("X");
+  EXPECT_FALSE(list.has("x"));
+}
+
+TEST(HttpRequest, DecodesQueries) {
+  HttpRequest request;
+  request.head.target = "/a/b?page=2&name=a%20b+c&empty=&bad=%zz";
+  EXPECT_EQ(request.path(), "/a/b");
+  EXPECT_EQ(request.query("page"), "2");
+  EXPECT_EQ(request.query("name"), "a b c");
+  EXPECT_EQ(request.query("empty"), "");
+  EXPECT_EQ(request.query("bad"), std::nullopt);
+  EXPECT_EQ(request.query("none"), std::nullopt);
+}
+
+HttpResponse plain_error(const Error& error) {
+  HttpResponse response;
+  response.status = http_status(error.code);
+  response.body = error.message;
+  return response;
+}
+
+Task<HttpResponse> echo(HttpRequest request) {
+  HttpResponse response;
+  response.body = request.head.method + " " + request.head.target + " " + request.body;
+  co_return response;
+}
+
+// A client that sends `text` as it is and reads to the end.
+Task<Result<std::string>> raw(Clock& clock, Endpoint endpoint, std::string text) {
+  CO_TRY(const ConnPtr conn, co_await dial(endpoint, clock, 5s));
+  conn->set_deadline(clock.now() + 10s);
+  CO_TRY_DO(co_await conn->write(text));
+  std::string all;
+  char buffer[1000];
+  while (true) {
+    CO_TRY(const size_t n, co_await conn->read_some(asio::buffer(buffer)));
+    if (n == 0) co_return all;
+    all.append(buffer, n);
+  }
+}
+
+Task<Result<>> server_cases(Clock& clock) {
+  const auto executor = co_await asio::this_coro::executor;
+  HttpLimits limits;
+  limits.body_bytes_max = 100;
+  limits.head_timeout = 300ms;
+  limits.body_timeout = 300ms;
+  HttpServer server(executor, clock, "test", limits, echo, plain_error);
+  const Endpoint any{.host = "127.0.0.1"};
+  CO_TRY(Listener listener, Listener::bind(executor, any));
+  const Endpoint endpoint = listener.endpoint();
+  server.serve(std::move(listener));
+
+  HttpClient client(clock, endpoint, 5s);
+  for (int i = 0; i < 3; ++i) {
+    HttpCall call{.method = "POST", .target = "/x", .body = "hi"};
+    CO_TRY(const HttpReply reply, co_await client.call(std::move(call)));
+    EXPECT_EQ(reply.status, 200);
+    EXPECT_EQ(reply.body, "POST /x hi");
+  }
+  EXPECT_EQ(server.connections(), 1u);  // kept alive
+
+  CO_TRY(const std::string slow, co_await raw(clock, endpoint, "GET / HT"));
+  EXPECT_TRUE(slow.starts_with("HTTP/1.1 408")) << slow;
+  CO_TRY(const std::string stalled,
+         co_await raw(clock, endpoint, "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"));
+  EXPECT_TRUE(stalled.starts_with("HTTP/1.1 408")) << stalled;
+  CO_TRY(const std::string large,
+         co_await raw(clock, endpoint, "POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n"));
+  EXPECT_TRUE(large.starts_with("HTTP/1.1 413")) << large;
+  const std::string chunks = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n80\r\n" +
+                             std::string(128, 'x') + "\r\n0\r\n\r\n";
+  CO_TRY(const std::string chunked, co_await raw(clock, endpoint, chunks));
+  EXPECT_TRUE(chunked.starts_with("HTTP/1.1 413")) << chunked;
+  CO_TRY(const std::string nonsense, co_await raw(clock, endpoint, "\r\n\r\nnonsense\r\n\r\n"));
+  EXPECT_TRUE(nonsense.starts_with("HTTP/1.1 400")) << nonsense;
+  CO_TRY(const std::string two,
+         co_await raw(clock, endpoint,
+                      "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\nConnection: close\r\n\r\n"));
+  EXPECT_NE(two.find("GET /1 "), std::string::npos);
+  EXPECT_NE(two.find("GET /2 "), std::string::npos);
+  co_await server.stop();
+  EXPECT_EQ(server.connections(), 0u);
+  co_return Result<>();
+}
+
+TEST(HttpServer, ServesAndRefusesWithinItsLimits) {
+  RealLoop loop;
+  loop.run(server_cases(loop.clock));
+}
+
+}  // namespace
+}  // namespace mesclun

@@ -1,0 +1,80 @@
+// A small HTTP/1.1 server for our own endpoints: whole messages in, whole messages out, everything
+// bounded. (The gateway's data path streams and is written apart.)
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/conn.h"
+#include "base/scope.h"
+#include "base/socket_conn.h"
+#include "http/message.h"
+
+namespace mesclun {
+
+struct HttpLimits {
+  size_t head_bytes_max = 32 * 1024;
+  size_t body_bytes_max = 1024 * 1024;
+  size_t connections_max = 4096;
+  Duration head_timeout = 10s;   // first byte of a request to the end of its head
+  Duration body_timeout = 30s;   // end of the head to the end of the body
+  Duration idle_timeout = 75s;   // between requests of one connection
+  Duration write_timeout = 30s;  // an answer that the client does not take
+};
+
+struct HttpRequest {
+  RequestHead head;
+  std::string body;
+  std::string peer;
+
+  // The target up to the '?', and the value of a query parameter, decoded.
+  std::string_view path() const;
+  std::optional<std::string> query(std::string_view name) const;
+};
+
+struct HttpResponse {
+  int status = 200;
+  HeaderList headers;
+  std::string body;
+  // After a 101: takes over the connection (with what was read ahead). Not awaited by the server.
+  std::function<void(ConnPtr)> upgrade;
+};
+
+// The body of an error answer in the service's own shape; used for what the server itself refuses
+// (400 malformed, 408 too slow, 413 too large, 431 is folded into 400, 503 too many connections).
+using HttpErrorBody = std::function<HttpResponse(const Error&)>;
+
+// Serves one connection until it ends. `handler` runs on the connection's loop.
+Task<Result<>> serve_http(ConnPtr conn, Clock& clock, HttpLimits limits,
+                          std::function<Task<HttpResponse>(HttpRequest)> handler,
+                          HttpErrorBody error_body);
+
+class HttpServer {
+ public:
+  using Handler = std::function<Task<HttpResponse>(HttpRequest)>;
+
+  HttpServer(const asio::any_io_executor& executor, Clock& clock, std::string name,
+             HttpLimits limits, Handler handler, HttpErrorBody error_body);
+
+  // Serves connections of `listener`, several listeners at once if called several times.
+  void serve(Listener listener);
+  // Serves a connection that somebody else accepted.
+  void serve(ConnPtr conn);
+  Task<void> stop();
+  size_t connections() const { return connections_.running(); }
+
+ private:
+  Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);
+
+  Clock& clock_;
+  HttpLimits limits_;
+  Handler handler_;
+  HttpErrorBody error_body_;
+  Scope listeners_;
+  Scope connections_;
+};
+
+// "a%20b" to "a b"; nothing for a broken escape.
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
+
+}  // namespace mesclun

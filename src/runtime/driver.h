@@ -1,0 +1,100 @@
+// What runs instances on this machine: processes now, Docker Engine later, a fake in the simulator.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/socket_conn.h"
+
+namespace mesclun::runtime {
+
+// One run of an instance. Everything is decided by the caller; the driver carries it out.
+struct RunSpec {
+  std::string instance_id;                         // names the run; unique to each start
+  std::string image;                               // named, not pulled, by the process driver
+  std::vector<std::string> command;                // program and arguments, no shell
+  std::map<std::string, std::string> environment;  // complete, with the platform's variables
+  double cpu_cores = 1;                            // hard limit of CPU time, may be a fraction
+  int64_t memory_bytes = 0;                        // hard limit
+  int64_t shm_bytes = 64 * 1024 * 1024;            // size of /dev/shm
+  int32_t port = 0;                                // where the gateway reaches it; 0: nowhere
+  // The earlier run whose writable files this one takes over (restart); empty: fresh files.
+  std::string files_of;
+  // Kept by the driver with the run, for the agent's own restart.
+  json::object label;
+};
+
+struct RunExit {
+  int32_t code = 0;            // 128 + signal when killed, -1 when it could not be started
+  bool start_failure = false;  // no such program, not executable, ...
+  std::string detail;          // for people
+  int64_t time = 0;            // unix ns
+};
+
+// What the driver still has of a run, found after a restart of the agent.
+struct RunInfo {
+  std::string instance_id;
+  json::object label;
+  bool started = false;
+  int64_t start_time = 0;       // unix ns
+  std::optional<RunExit> exit;  // none: it runs
+};
+
+struct LogChunk {
+  std::string stream;  // "stdout" or "stderr"
+  int64_t time = 0;    // unix ns
+  std::string text;    // one line without its end
+};
+
+struct DriverFacts {
+  std::string runtime;       // "process"
+  bool own_network = false;  // instances have a network namespace: 169.254.169.254 works
+  bool limits_cpu = false;
+  bool limits_memory = false;
+  std::vector<std::string> warnings;  // what is missing on this machine and what that means
+};
+
+// Runs on: the agent's loop.
+// Order:   create, metadata_listener, start, wait; then stop (in any state), remove.
+// Fails:   NotFound, no such run; FailedPrecondition, the call does not fit its state; Internal or
+//          Unavailable, the machine refused (the message says what and why).
+class ContainerDriver {
+ public:
+  virtual ~ContainerDriver() = default;
+
+  virtual DriverFacts facts() const = 0;
+  // Everything that exists of earlier runs on this machine, for adoption.
+  virtual Task<Result<std::vector<RunInfo>>> list() = 0;
+
+  // Makes the run's surroundings (files, network, limits); nothing of the application runs yet.
+  virtual Task<Result<>> create(RunSpec spec) = 0;
+  // Where the metadata service of this run is to be answered, 169.254.169.254:80 inside its
+  // network; also for an adopted run. Nothing if this driver has no real network (simulator).
+  virtual Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) = 0;
+  // A program that cannot be started is no error here: wait() tells.
+  virtual Task<Result<>> start(std::string instance_id) = 0;
+  // Until the application ended. Several tasks may wait.
+  virtual Task<Result<RunExit>> wait(std::string instance_id) = 0;
+  // SIGTERM to the whole process group, SIGKILL to everything of the run after `grace`. Returns
+  // when nothing of it is left.
+  virtual Task<Result<>> stop(std::string instance_id, Duration grace) = 0;
+  // Forgets the run; its files too unless a later run took them over.
+  virtual Task<Result<>> remove(std::string instance_id) = 0;
+
+  // Connects to a port of the application: IPv6 loopback first if `ipv6_first`, then the other
+  // family.
+  virtual Task<Result<ConnPtr>> connect(std::string instance_id, uint16_t port, bool ipv6_first,
+                                        Duration limit) = 0;
+  // Runs a command inside; its exit status. DeadlineExceeded after `limit`, with the command
+  // killed.
+  virtual Task<Result<int32_t>> exec(std::string instance_id, std::vector<std::string> command,
+                                     Duration limit) = 0;
+  // Lines written since the last call for this run, at most `lines_max`; empty if there are none.
+  virtual Task<Result<std::vector<LogChunk>>> read_log(std::string instance_id,
+                                                       size_t lines_max) = 0;
+};
+
+}  // namespace mesclun::runtime

@@ -1,0 +1,224 @@
+#include "runtime/fake_driver.h"
+
+namespace mesclun::runtime {
+
+namespace {
+
+constexpr size_t kLogLinesMax = 1'000;
+
+HttpResponse refused(const Error& error) {
+  HttpResponse response;
+  response.status = http_status(error.code);
+  return response;
+}
+
+Task<HttpResponse> just(HttpResponse response) {
+  co_return response;
+}
+
+}  // namespace
+
+FakeDriver::FakeDriver(const asio::any_io_executor& executor, Clock& clock, Random& random,
+                       Script script)
+    : executor_(executor),
+      clock_(clock),
+      random_(random),
+      script_(std::move(script)),
+      scope_(executor, "fake driver") {}
+
+FakeDriver::~FakeDriver() = default;
+
+Task<void> FakeDriver::close() {
+  co_await scope_.stop();
+}
+
+Result<FakeDriver::RunPtr> FakeDriver::find(const std::string& instance_id) const {
+  const auto found = runs_.find(instance_id);
+  if (found == runs_.end()) return Error::not_found("no such run");
+  return found->second;
+}
+
+Task<Result<std::vector<RunInfo>>> FakeDriver::list() {
+  std::vector<RunInfo> out;
+  for (const auto& [id, run] : runs_) {
+    RunInfo info{.instance_id = id, .label = run->spec.label};
+    info.started = run->started;
+    info.start_time = run->start_wall;
+    info.exit = run->exit;
+    out.push_back(std::move(info));
+  }
+  co_return out;
+}
+
+Task<Result<>> FakeDriver::create(RunSpec spec) {
+  if (runs_.contains(spec.instance_id)) {
+    co_return Error{ErrorCode::FailedPrecondition, "that run exists"};
+  }
+  if (!spec.files_of.empty() && !runs_.contains(spec.files_of)) {
+    co_return Error::not_found("the run whose files should be taken over");
+  }
+  const FakeRun behaviour = script_ ? script_(spec, random_) : FakeRun{};
+  if (behaviour.create_time > Duration::zero()) {
+    CO_TRY_DO(co_await clock_.sleep_for(behaviour.create_time));
+  }
+  if (!behaviour.create_error.empty()) {
+    co_return behaviour.bad_spec ? Error::invalid(behaviour.create_error)
+                                 : Error::unavailable(behaviour.create_error);
+  }
+  auto run = std::make_shared<Run>(executor_);
+  run->spec = std::move(spec);
+  run->behaviour = behaviour;
+  run->number = creates_++;
+  runs_[run->spec.instance_id] = run;
+  co_return Result<>();
+}
+
+Result<std::optional<Listener>> FakeDriver::metadata_listener(const std::string& instance_id) {
+  TRY_DO(find(instance_id));
+  return std::optional<Listener>();
+}
+
+Task<Result<>> FakeDriver::start(std::string instance_id) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (run->started) co_return Error{ErrorCode::FailedPrecondition, "it was started before"};
+  const FakeRun& behaviour = run->behaviour;
+  if (behaviour.start_time > Duration::zero()) {
+    CO_TRY_DO(co_await clock_.sleep_for(behaviour.start_time));
+  }
+  if (run->exit) co_return Error{ErrorCode::FailedPrecondition, "it was stopped"};
+  ++starts_;
+  run->started = true;
+  run->start_time = clock_.now();
+  run->start_wall = to_unix_nanos(clock_.wall_now());
+  for (const std::string& line : behaviour.output) write_log(instance_id, "stdout", line);
+  if (!behaviour.start_failure.empty()) {
+    end(*run, -1, behaviour.start_failure);
+    run->exit->start_failure = true;
+  } else if (behaviour.exit_after) {
+    scope_.spawn(exit_later(run, *behaviour.exit_after));
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> FakeDriver::exit_later(RunPtr run, Duration after) {
+  CO_TRY_DO(co_await clock_.sleep_for(after));
+  end(*run, run->behaviour.exit_code, {});
+  co_return Result<>();
+}
+
+void FakeDriver::end(Run& run, int32_t code, std::string detail) {
+  if (run.exit) return;
+  run.exit =
+      RunExit{.code = code, .detail = std::move(detail), .time = to_unix_nanos(clock_.wall_now())};
+  run.changed.notify_all();
+}
+
+Task<Result<RunExit>> FakeDriver::wait(std::string instance_id) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  while (!run->exit) CO_TRY_DO(co_await run->changed.wait());
+  co_return *run->exit;
+}
+
+Task<Result<>> FakeDriver::stop(std::string instance_id, Duration grace) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (run->exit) co_return Result<>();
+  if (!run->started) {
+    end(*run, 0, "never started");
+    co_return Result<>();
+  }
+  run->terminated = true;
+  const bool killed = run->behaviour.stop_time > grace;
+  const Duration length = killed ? grace : run->behaviour.stop_time;
+  if (length > Duration::zero()) CO_TRY_DO(co_await clock_.sleep_for(length));
+  end(*run, killed ? 137 : 143, killed ? "killed after the grace" : "terminated");
+  co_return Result<>();
+}
+
+Task<Result<>> FakeDriver::remove(std::string instance_id) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (!run->exit) {
+    co_return Error{ErrorCode::FailedPrecondition, "it has not ended"};
+  }
+  runs_.erase(instance_id);
+  co_return Result<>();
+}
+
+bool FakeDriver::answers(const Run& run) const {
+  if (!run.started || run.exit) return false;
+  if (run.healthy) return *run.healthy;
+  const Duration age = clock_.now() - run.start_time;
+  if (run.behaviour.broken_after && age >= *run.behaviour.broken_after) return false;
+  return age >= run.behaviour.ready_after;
+}
+
+Task<Result<ConnPtr>> FakeDriver::connect(std::string instance_id, uint16_t, bool, Duration) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (!answers(*run)) {
+    co_return Error{ErrorCode::Unavailable, "connection refused", "refused"};
+  }
+  auto [ours, theirs] = memory_conn_pair(executor_, clock_);
+  auto handler = [this, instance_id](HttpRequest request) {
+    return just(application_ ? application_(instance_id, request) : HttpResponse{.body = "ok\n"});
+  };
+  scope_.spawn(serve_http(std::move(theirs), clock_, HttpLimits{}, std::move(handler), refused));
+  co_return std::move(ours);
+}
+
+Task<Result<int32_t>> FakeDriver::exec(std::string instance_id, std::vector<std::string>,
+                                       Duration) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (!run->started || run->exit) co_return Error::unavailable("it does not run");
+  co_return answers(*run) ? 0 : 1;
+}
+
+Task<Result<std::vector<LogChunk>>> FakeDriver::read_log(std::string instance_id,
+                                                         size_t lines_max) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  std::vector<LogChunk> out;
+  while (!run->log.empty() && out.size() < lines_max) {
+    out.push_back(std::move(run->log.front()));
+    run->log.pop_front();
+  }
+  co_return out;
+}
+
+void FakeDriver::exit_now(const std::string& instance_id, int32_t code) {
+  if (const auto run = find(instance_id); run && (*run)->started) end(**run, code, {});
+}
+
+void FakeDriver::set_healthy(const std::string& instance_id, bool healthy) {
+  if (const auto run = find(instance_id)) (*run)->healthy = healthy;
+}
+
+void FakeDriver::write_log(const std::string& instance_id, std::string stream, std::string text) {
+  const auto run = find(instance_id);
+  if (!run) return;
+  LogChunk chunk{.stream = std::move(stream),
+                 .time = to_unix_nanos(clock_.wall_now()),
+                 .text = std::move(text)};
+  (*run)->log.push_back(std::move(chunk));
+  if ((*run)->log.size() > kLogLinesMax) (*run)->log.pop_front();
+}
+
+void FakeDriver::reboot() {
+  const std::map<std::string, RunPtr> gone = std::exchange(runs_, {});
+  for (const auto& [id, run] : gone) end(*run, 137, "the machine was restarted");
+}
+
+std::vector<std::string> FakeDriver::live() const {
+  std::vector<std::pair<uint64_t, std::string>> numbered;
+  for (const auto& [id, run] : runs_) {
+    if (run->started && !run->exit) numbered.emplace_back(run->number, id);
+  }
+  std::ranges::sort(numbered);
+  std::vector<std::string> out;
+  for (auto& [number, id] : numbered) out.push_back(std::move(id));
+  return out;
+}
+
+const RunSpec* FakeDriver::find_spec(const std::string& instance_id) const {
+  const auto found = runs_.find(instance_id);
+  return found == runs_.end() ? nullptr : &found->second->spec;
+}
+
+}  // namespace mesclun::runtime

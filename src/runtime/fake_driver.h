@@ -1,0 +1,117 @@
+// A driver without a machine, for tests and the simulator: runs are timers, applications a few
+// numbers.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <set>
+
+#include "base/random.h"
+#include "base/scope.h"
+#include "http/server.h"
+#include "runtime/driver.h"
+
+namespace mesclun::runtime {
+
+// How one run behaves. Times count from the call of start(), unless said otherwise.
+struct FakeRun {
+  Duration create_time{};
+  Duration start_time{};               // how long start() takes
+  std::string create_error;            // not empty: create() fails with it
+  bool bad_spec = false;               // ... and says that no machine could run it
+  std::string start_failure;           // not empty: the program cannot be started
+  std::optional<Duration> exit_after;  // from the end of start(); nothing: runs until it is stopped
+  int32_t exit_code = 0;
+  Duration ready_after{};                // from the end of start(): then it listens and probes pass
+  std::optional<Duration> broken_after;  // then they fail again
+  Duration stop_time{};                  // from SIGTERM to its end; longer than the grace: SIGKILL
+  std::vector<std::string> output;       // written at its start
+};
+
+// Runs on:  one loop. Deterministic for the same script and the same Random.
+// Lifetime: outlives the agents that use it, as containers do; stop() before destruction.
+class FakeDriver final : public ContainerDriver {
+ public:
+  // Decides for each run; called by create().
+  using Script = std::function<FakeRun(const RunSpec&, Random&)>;
+
+  FakeDriver(const asio::any_io_executor& executor, Clock& clock, Random& random,
+             Script script = {});
+  ~FakeDriver() override;
+
+  DriverFacts facts() const override { return facts_; }
+  Task<Result<std::vector<RunInfo>>> list() override;
+  Task<Result<>> create(RunSpec spec) override;
+  Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) override;
+  Task<Result<>> start(std::string instance_id) override;
+  Task<Result<RunExit>> wait(std::string instance_id) override;
+  Task<Result<>> stop(std::string instance_id, Duration grace) override;
+  Task<Result<>> remove(std::string instance_id) override;
+  // GET anything answers 200 once ready; before that nobody listens.
+  Task<Result<ConnPtr>> connect(std::string instance_id, uint16_t port, bool ipv6_first,
+                                Duration limit) override;
+  // 0 once ready, else 1.
+  Task<Result<int32_t>> exec(std::string instance_id, std::vector<std::string> command,
+                             Duration limit) override;
+  Task<Result<std::vector<LogChunk>>> read_log(std::string instance_id, size_t lines_max) override;
+
+  // ---- what tests and the simulator do to it ----
+  void set_script(Script script) { script_ = std::move(script); }
+  void set_facts(DriverFacts facts) { facts_ = std::move(facts); }
+  // The application's own HTTP answers, instead of 200.
+  void set_application(
+      std::function<HttpResponse(const std::string& instance_id, const HttpRequest&)> f) {
+    application_ = std::move(f);
+  }
+  // Ends a live run from inside, as by itself.
+  void exit_now(const std::string& instance_id, int32_t code);
+  // Readiness by hand, from now on.
+  void set_healthy(const std::string& instance_id, bool healthy);
+  void write_log(const std::string& instance_id, std::string stream, std::string text);
+  // The machine restarts: every run is gone.
+  void reboot();
+  // Ends the applications' connections and timers.
+  Task<void> close();
+
+  std::vector<std::string> live()
+      const;  // ids of runs whose application runs, in order of creation
+  const RunSpec* find_spec(const std::string& instance_id) const;
+  size_t creates() const { return creates_; }
+  size_t starts() const { return starts_; }
+  size_t known() const { return runs_.size(); }
+
+ private:
+  struct Run {
+    Run(const asio::any_io_executor& executor) : changed(executor) {}
+    RunSpec spec;
+    FakeRun behaviour;
+    uint64_t number = 0;
+    bool started = false;
+    bool terminated = false;  // SIGTERM was sent
+    TimePoint start_time{};
+    int64_t start_wall = 0;
+    std::optional<RunExit> exit;
+    std::optional<bool> healthy;
+    std::deque<LogChunk> log;
+    Notify changed;
+  };
+  using RunPtr = std::shared_ptr<Run>;
+
+  Result<RunPtr> find(const std::string& instance_id) const;
+  bool answers(const Run& run) const;
+  void end(Run& run, int32_t code, std::string detail);
+  Task<Result<>> exit_later(RunPtr run, Duration after);
+
+  asio::any_io_executor executor_;
+  Clock& clock_;
+  Random& random_;
+  Script script_;
+  DriverFacts facts_{.runtime = "fake"};
+  std::function<HttpResponse(const std::string&, const HttpRequest&)> application_;
+  std::map<std::string, RunPtr> runs_;
+  uint64_t creates_ = 0;
+  uint64_t starts_ = 0;
+  Scope scope_;
+};
+
+}  // namespace mesclun::runtime

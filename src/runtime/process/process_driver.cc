@@ -1,0 +1,155 @@
+#include "runtime/process/process_driver.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/race.h"
+
+namespace mesclun::runtime {
+
+namespace {
+
+// For what a shim does at once.
+constexpr Duration kAskLimit = 10s;
+// After the grace, for the kernel to end everything.
+constexpr Duration kEndLimit = 10s;
+
+Error ended(const Run& run) {
+  return Error{ErrorCode::FailedPrecondition,
+               fmt::format("run {} has ended", run.record.instance_id)};
+}
+
+Task<Result<>> wait_for_exit(std::shared_ptr<Run> run) {
+  while (!run->exit) CO_TRY_DO(co_await run->changed.wait());
+  co_return Result<>();
+}
+
+}  // namespace
+
+Result<ProcessDriver::RunPtr> ProcessDriver::find(const std::string& instance_id) const {
+  const auto it = runs_.find(instance_id);
+  if (it == runs_.end() || !it->second->ready) {
+    return Error::not_found(fmt::format("no run {}", instance_id));
+  }
+  return it->second;
+}
+
+Task<void> ProcessDriver::close() {
+  co_await scope_.stop();
+}
+
+Task<Result<std::vector<RunInfo>>> ProcessDriver::list() {
+  std::vector<RunInfo> found;
+  for (const auto& [id, run] : runs_) {
+    if (!run->ready) continue;
+    found.push_back({.instance_id = id,
+                     .label = run->record.label,
+                     .started = run->start_time != 0,
+                     .start_time = run->start_time,
+                     .exit = run->exit});
+  }
+  co_return found;
+}
+
+Result<std::optional<Listener>> ProcessDriver::metadata_listener(const std::string& instance_id) {
+  TRY(const RunPtr run, find(instance_id));
+  if (run->exit || !run->metadata) return ended(*run);
+  Descriptor copy(::fcntl(run->metadata.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return system_error("cannot copy the metadata socket");
+  TRY(Listener listener, Listener::adopt(scope_.executor(), copy.release()));
+  return std::optional<Listener>(std::move(listener));
+}
+
+Task<Result<>> ProcessDriver::start(std::string instance_id) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (run->exit) co_return ended(*run);
+  ShimRequest request{.verb = ShimVerb::Start};
+  CO_TRY(const ShimAnswer answer,
+         co_await ask_shim(run->folder, std::move(request), clock_, kAskLimit));
+  run->start_time = answer.reply.start_time;
+  co_return Result<>();
+}
+
+Task<Result<RunExit>> ProcessDriver::wait(std::string instance_id) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  CO_TRY_DO(co_await wait_for_exit(run));
+  co_return *run->exit;
+}
+
+Task<Result<>> ProcessDriver::stop(std::string instance_id, Duration grace) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (run->exit) co_return Result<>();
+  ShimRequest request{.verb = ShimVerb::Stop, .limit_ms = to_millis(grace)};
+  const Result<ShimAnswer> asked =
+      co_await ask_shim(run->folder, std::move(request), clock_, kAskLimit);
+  if (!asked && asked.code() == ErrorCode::Cancelled) co_return asked.error();
+  // A shim that has just ended does not answer; one that is stuck dies below.
+  const Duration patience =
+      asked || asked.code() == ErrorCode::Unavailable ? grace + kEndLimit : 0s;
+  Result<> done = co_await within(clock_, patience, wait_for_exit(run));
+  if (done || done.code() != ErrorCode::DeadlineExceeded) co_return done;
+  log_warning("driver", "a shim did not end its run and is killed", {{"run", instance_id}});
+  signal_process(run->shim.shim, SIGKILL);
+  co_return co_await within(clock_, 2 * kEndLimit, wait_for_exit(run));
+}
+
+Task<Result<>> ProcessDriver::remove(std::string instance_id) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (!run->exit) {
+    co_return Error{ErrorCode::FailedPrecondition,
+                    fmt::format("run {} has not ended", instance_id)};
+  }
+  runs_.erase(instance_id);
+  discard(*run);
+  co_return Result<>();
+}
+
+Task<Result<ConnPtr>> ProcessDriver::connect(std::string instance_id, uint16_t port,
+                                             bool ipv6_first, Duration limit) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (run->exit) co_return ended(*run);
+  const TimePoint end = clock_.now() + limit;
+  Error last;
+  for (const int family : {ipv6_first ? AF_INET6 : AF_INET, ipv6_first ? AF_INET : AF_INET6}) {
+    Result<Descriptor> socket = co_await take_socket(run, family, clock_, end - clock_.now());
+    if (!socket) {
+      if (socket.code() == ErrorCode::Cancelled) co_return socket.error();
+      last = socket.error();
+      continue;
+    }
+    const asio::ip::address address = family == AF_INET6
+                                          ? asio::ip::address(asio::ip::address_v6::loopback())
+                                          : asio::ip::address(asio::ip::address_v4::loopback());
+    Result<ConnPtr> conn =
+        co_await connect_descriptor(socket->release(), address, port, clock_, end - clock_.now());
+    if (conn || conn.code() == ErrorCode::Cancelled) co_return conn;
+    last = conn.error();
+  }
+  co_return Error{last.code, fmt::format("cannot reach port {}: {}", port, last.message)};
+}
+
+Task<Result<int32_t>> ProcessDriver::exec(std::string instance_id, std::vector<std::string> command,
+                                          Duration limit) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (run->exit) co_return ended(*run);
+  if (command.empty()) co_return Error::invalid("no command");
+  ShimRequest request{
+      .verb = ShimVerb::Exec, .command = std::move(command), .limit_ms = to_millis(limit)};
+  // The shim keeps the limit; ours is for a shim that does not answer.
+  CO_TRY(const ShimAnswer answer,
+         co_await ask_shim(run->folder, std::move(request), clock_, limit + kAskLimit));
+  if (answer.reply.timed_out) {
+    co_return Error::deadline(fmt::format("the command took longer than {} ms", to_millis(limit)));
+  }
+  co_return answer.reply.exit_code;
+}
+
+Task<Result<std::vector<LogChunk>>> ProcessDriver::read_log(std::string instance_id,
+                                                            size_t lines_max) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  co_return run->log.read(lines_max);
+}
+
+}  // namespace mesclun::runtime

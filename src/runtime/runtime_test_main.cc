@@ -1,0 +1,14 @@
+// Runs the tests, or is the supervisor of a run that a test started.
+#include <gtest/gtest.h>
+
+#include "base/log.h"
+#include "runtime/shim/shim.h"
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "shim") {
+    return mesclun::runtime::run_shim_command(argc - 1, argv + 1);
+  }
+  mesclun::setup_logging({.level = mesclun::LogLevel::Off});
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,222 @@
+#include "runtime/walls/cgroup.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <charconv>
+#include <cmath>
+
+namespace mesclun::runtime {
+
+namespace {
+
+constexpr int64_t kPeriodMicroseconds = 100'000;
+// The kernel refuses less.
+constexpr int64_t kQuotaMicrosecondsMin = 1'000;
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const size_t end = text.find(separator);
+    if (end != 0) parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return parts;
+}
+
+bool has_word(std::string_view text, char separator, std::string_view word) {
+  const std::vector<std::string_view> words = split(text, separator);
+  return std::ranges::find(words, word) != words.end();
+}
+
+Result<> put(const std::string& path, std::string_view text) {
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file) return system_error("cannot open " + path);
+  if (::write(file.get(), text.data(), text.size()) < 0) {
+    return system_error(fmt::format("cannot write '{}' to {}", text, path));
+  }
+  return {};
+}
+
+Result<> make_folder(const std::string& path) {
+  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
+    return system_error("cannot create " + path);
+  }
+  return {};
+}
+
+// The folder mount/mesclun/name. Version 2 wants the controller switched on for the children of
+// every folder on the way.
+Result<std::string> make_group(const std::string& mount, bool v2, std::string_view controller,
+                               const std::string& name) {
+  const std::string parent = mount + "/mesclun";
+  TRY_DO(make_folder(parent));
+  if (v2) {
+    TRY_DO(put(mount + "/cgroup.subtree_control", fmt::format("+{}", controller)));
+    TRY_DO(put(parent + "/cgroup.subtree_control", fmt::format("+{}", controller)));
+  }
+  const std::string path = fmt::format("{}/{}", parent, name);
+  TRY_DO(make_folder(path));
+  return path;
+}
+
+std::vector<pid_t> processes_of(const std::string& cgroup) {
+  std::vector<pid_t> pids;
+  const Result<std::string> text = read_file(cgroup + "/cgroup.procs");
+  for (const std::string_view line : split(text ? *text : std::string(), '\n')) {
+    pid_t pid = 0;
+    std::from_chars(line.data(), line.data() + line.size(), pid);
+    if (pid > 0) pids.push_back(pid);
+  }
+  return pids;
+}
+
+}  // namespace
+
+CgroupMounts find_cgroup_mounts(
+    std::string_view mountinfo,
+    const std::function<std::string(const std::string&)>& controllers_of) {
+  CgroupMounts found;
+  std::string unified;
+  for (const std::string_view line : split(mountinfo, '\n')) {
+    // id parent device root mount-point options ... - type source super-options
+    const size_t dash = line.find(" - ");
+    if (dash == std::string_view::npos) continue;
+    const std::vector<std::string_view> left = split(line.substr(0, dash), ' ');
+    const std::vector<std::string_view> right = split(line.substr(dash + 3), ' ');
+    if (left.size() < 5 || right.size() < 3) continue;
+    if (right[0] == "cgroup2" && unified.empty()) unified = left[4];
+    if (right[0] != "cgroup") continue;
+    if (found.cpu.empty() && has_word(right[2], ',', "cpu")) found.cpu = left[4];
+    if (found.memory.empty() && has_word(right[2], ',', "memory")) found.memory = left[4];
+  }
+  if (unified.empty() || (!found.cpu.empty() && !found.memory.empty())) return found;
+  std::string controllers = controllers_of(unified);
+  std::ranges::replace(controllers, '\n', ' ');
+  if (found.cpu.empty() && has_word(controllers, ' ', "cpu")) {
+    found.cpu = unified;
+    found.cpu_v2 = true;
+  }
+  if (found.memory.empty() && has_word(controllers, ' ', "memory")) {
+    found.memory = unified;
+    found.memory_v2 = true;
+  }
+  return found;
+}
+
+Cgroups Cgroups::of_this_machine() {
+  const auto controllers_of = [](const std::string& mount) {
+    return read_file(mount + "/cgroup.controllers").value_or("");
+  };
+  const Result<std::string> mountinfo = read_file("/proc/self/mountinfo");
+  return Cgroups(find_cgroup_mounts(mountinfo ? *mountinfo : std::string(), controllers_of));
+}
+
+Result<std::string> Cgroups::create_cpu(const std::string& name, double cores) const {
+  const auto wanted = static_cast<int64_t>(std::lround(cores * kPeriodMicroseconds));
+  const int64_t quota = std::max(wanted, kQuotaMicrosecondsMin);
+  TRY(const std::string path, make_group(mounts_.cpu, mounts_.cpu_v2, "cpu", name));
+  Result<> done;
+  if (mounts_.cpu_v2) {
+    done = put(path + "/cpu.max", fmt::format("{} {}", quota, kPeriodMicroseconds));
+  } else {
+    done = put(path + "/cpu.cfs_period_us", fmt::format("{}", kPeriodMicroseconds));
+    if (done) done = put(path + "/cpu.cfs_quota_us", fmt::format("{}", quota));
+  }
+  if (done) return path;
+  remove_cgroups({path});
+  return done.error();
+}
+
+Result<std::string> Cgroups::create_memory(const std::string& name, int64_t bytes) const {
+  TRY(const std::string path, make_group(mounts_.memory, mounts_.memory_v2, "memory", name));
+  if (bytes <= 0) return path;
+  const std::string text = fmt::format("{}", bytes);
+  const Result<> done =
+      put(path + (mounts_.memory_v2 ? "/memory.max" : "/memory.limit_in_bytes"), text);
+  // Swap would only put off the end; kernels without swap accounting lack the file.
+  const std::string swap =
+      path + (mounts_.memory_v2 ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes");
+  if (done) static_cast<void>(put(swap, mounts_.memory_v2 ? "0" : text).has_value());
+  if (done) return path;
+  remove_cgroups({path});
+  return done.error();
+}
+
+std::vector<std::string> Cgroups::paths_of(const std::string& name) const {
+  std::vector<std::string> paths;
+  if (limits_cpu()) paths.push_back(fmt::format("{}/mesclun/{}", mounts_.cpu, name));
+  if (limits_memory() && mounts_.memory != mounts_.cpu) {
+    paths.push_back(fmt::format("{}/mesclun/{}", mounts_.memory, name));
+  }
+  return paths;
+}
+
+Result<std::vector<std::string>> Cgroups::create(const std::string& name,
+                                                 CgroupLimits limits) const {
+  std::vector<std::string> paths;
+  if (limits_cpu()) {
+    TRY(std::string path, create_cpu(name, limits.cpu_cores));
+    paths.push_back(std::move(path));
+  }
+  if (limits_memory()) {
+    const Result<std::string> path = create_memory(name, limits.memory_bytes);
+    if (!path) {
+      remove_cgroups(paths);
+      return path.error();
+    }
+    if (paths.empty() || paths[0] != *path) paths.push_back(*path);
+  }
+  return paths;
+}
+
+Result<> join_cgroups(const std::vector<std::string>& cgroups) {
+  for (const std::string& cgroup : cgroups) TRY_DO(put(cgroup + "/cgroup.procs", "0"));
+  return {};
+}
+
+int64_t out_of_memory_kills(const std::vector<std::string>& cgroups) {
+  for (const std::string& cgroup : cgroups) {
+    for (const char* file : {"/memory.events", "/memory.oom_control"}) {
+      const Result<std::string> text = read_file(cgroup + file);
+      for (const std::string_view line : split(text ? *text : std::string(), '\n')) {
+        constexpr std::string_view kName = "oom_kill ";
+        if (!line.starts_with(kName)) continue;
+        int64_t count = 0;
+        std::from_chars(line.data() + kName.size(), line.data() + line.size(), count);
+        return count;
+      }
+    }
+  }
+  return 0;
+}
+
+bool kill_cgroups(const std::vector<std::string>& cgroups) {
+  bool empty = true;
+  for (const std::string& cgroup : cgroups) {
+    const std::vector<pid_t> pids = processes_of(cgroup);
+    if (pids.empty()) continue;
+    empty = false;
+    if (put(cgroup + "/cgroup.kill", "1")) continue;
+    for (const pid_t pid : pids) ::kill(pid, SIGKILL);
+  }
+  return empty;
+}
+
+bool remove_cgroups(const std::vector<std::string>& cgroups) {
+  bool gone = true;
+  for (const std::string& cgroup : cgroups) {
+    // An application may have made groups of its own inside, if it could.
+    for (const std::string& name : list_folder(cgroup)) {
+      const std::string child = fmt::format("{}/{}", cgroup, name);
+      struct stat status{};
+      if (::stat(child.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) ::rmdir(child.c_str());
+    }
+    if (::rmdir(cgroup.c_str()) != 0 && errno != ENOENT) gone = false;
+  }
+  return gone;
+}
+
+}  // namespace mesclun::runtime
