@@ -258,15 +258,12 @@ Result<std::string> parse_health_request(std::string_view message) {
   return service;
 }
 
-Task<Result<>> serve_grpc_health(ConnPtr conn, std::string read_ahead, Clock& clock,
+Task<Result<>> serve_grpc_health(ConnPtr conn, Clock& clock,
                                  std::function<HealthVerdict()> health) {
   HealthSession session(std::move(health));
-  std::string input = std::move(read_ahead);
   TimePoint idle_until = clock.now() + kIdle;
   char chunk[4096];
   while (true) {
-    if (!session.receive(input)) co_return Result<>();
-    input.clear();
     session.tell_watchers();
     if (const std::string out = session.pending(); !out.empty()) {
       conn->set_deadline(clock.now() + 10s);
@@ -284,7 +281,7 @@ Task<Result<>> serve_grpc_health(ConnPtr conn, std::string read_ahead, Clock& cl
     }
     if (!n || *n == 0) co_return Result<>();
     idle_until = clock.now() + kIdle;
-    input.assign(chunk, *n);
+    if (!session.receive(std::string_view(chunk, *n))) co_return Result<>();
   }
 }
 

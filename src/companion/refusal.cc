@@ -16,6 +16,15 @@ void append_answer(ResponseHead head, std::string_view body, bool keep_alive, bo
 
 }  // namespace
 
+Refusal application_refusal(const Error& error, const FrontConfig& config) {
+  const std::string text = "the application did not answer: " + error.message;
+  if (error.code == ErrorCode::DeadlineExceeded) {
+    return {config.timeout_status, "deadline", text, {}};
+  }
+  if (error.code == ErrorCode::Unavailable) return {502, "application_unreachable", text, {}};
+  return {502, "application_bad_answer", text, {}};
+}
+
 void append_refusal(const Refusal& refusal, bool keep_alive, bool to_head, std::string& out) {
   ResponseHead head;
   head.status = refusal.status;

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "base/clock.h"
+#include "companion/config.h"
 #include "http/message.h"
 
 namespace mesclun::companion {
@@ -15,6 +15,9 @@ struct Refusal {
   std::string message;  // for people
   std::optional<Duration> retry_after;
 };
+
+// What a caller is told when the application gave no answer.
+Refusal application_refusal(const Error& error, const FrontConfig& config);
 
 // Appends a whole answer with an application/json body.
 void append_refusal(const Refusal& refusal, bool keep_alive, bool to_head, std::string& out);

@@ -1,0 +1,108 @@
+#include "companion/relay.h"
+
+#include "base/race.h"
+#include "companion/work_meter.h"
+
+namespace mesclun::companion {
+
+namespace {
+
+Task<void> copy_quietly(Conn& from, Conn& to, Clock& clock, Duration idle) {
+  const Result<uint64_t> copied = co_await copy_stream(from, to, clock, idle);
+  // After an error in one direction the other has nothing to say either.
+  if (!copied) {
+    from.close();
+    to.close();
+  }
+}
+
+}  // namespace
+
+Task<void> Relay::run(Next& next, Front::ExchangeEnd& end) {
+  const CallerRequest& request = caller_.request();
+  const FrontConfig& config = front_.config().front;
+  std::string head;
+  append_forward_head(request.head, config, request.body.size(), request.has_body(),
+                      request.deadline - front_.clock().now(), head);
+  const Result<> opened =
+      co_await exchange_.open(std::move(head), request.body, request.to_head(), request.deadline);
+  if (!opened) {
+    if (opened.code() == ErrorCode::Cancelled) co_return;
+    const bool late = opened.code() == ErrorCode::DeadlineExceeded;
+    end.counts = late;
+    // A caller in a hurry is no sign of a broken application.
+    end.error = !late || request.wish.timeout >= config.timeout;
+    next = co_await caller_.refuse(application_refusal(opened.error(), config), false);
+    co_return;
+  }
+  end.error = exchange_.head().status >= 500;
+  next = co_await pass_on(end.work);
+  end.counts = next == Next::KeepAlive || next == Next::Close;
+}
+
+Task<Next> Relay::pass_on(std::optional<double>& work) {
+  const CallerRequest& request = caller_.request();
+  Conn& conn = caller_.conn();
+  const Duration idle = front_.config().front.idle_timeout;
+  const bool has_body = exchange_.has_body();
+  const int status = exchange_.head().status;
+  const AnswerPlan plan =
+      plan_answer(exchange_.framing(), has_body, request.head.http_1_0, request.keep_alive);
+  std::string out;
+  append_answer_head(exchange_.head(), plan, out);
+  ++front_.stats().answers[status];
+  WorkMeter meter(front_.config().monitor.work);
+  meter.begin(exchange_.head().headers);
+  std::vector<std::string_view> pieces;
+  for (bool ended = !has_body; !ended || !out.empty();) {
+    if (!ended && (out.empty() || exchange_.body_at_hand())) {
+      pieces.clear();
+      const Result<bool> end = co_await exchange_.read_body(pieces, idle);
+      // Broken off in the middle: the caller must see that, so its connection breaks too.
+      if (!end) co_return Next::Gone;
+      ended = *end;
+      for (std::string_view piece : pieces) {
+        meter.feed(piece);
+        append_piece(piece, plan.framing, out);
+      }
+      if (ended) append_end(plan.framing, out);
+    }
+    if (out.empty()) continue;
+    conn.set_deadline(front_.clock().now() + idle);
+    if (!co_await conn.write(out)) co_return Next::Gone;
+    conn.set_deadline(TimePoint::max());
+    out.clear();
+  }
+  exchange_.finish();
+  if (status < 400) work = meter.finish();
+  co_return plan.keep_alive ? Next::KeepAlive : Next::Close;
+}
+
+Task<Next> Relay::upgrade() {
+  const CallerRequest& request = caller_.request();
+  std::string head;
+  append_upgrade_head(request.head, head);
+  const Result<> opened = co_await exchange_.open(std::move(head), "", false, request.deadline);
+  if (!opened) {
+    co_return co_await caller_.refuse(application_refusal(opened.error(), front_.config().front),
+                                      false);
+  }
+  if (exchange_.head().status != 101) {
+    std::optional<double> work;
+    co_return co_await pass_on(work);
+  }
+  std::string out;
+  append_switching_head(exchange_.head(), out);
+  if (co_await caller_.send(std::move(out), 101, Next::KeepAlive) == Next::Gone) {
+    co_return Next::Gone;
+  }
+  const ConnPtr caller = caller_.take_conn();
+  const ConnPtr application = exchange_.take_conn();
+  Clock& clock = front_.clock();
+  const Duration idle = front_.config().front.idle_timeout;
+  co_await join(copy_quietly(*caller, *application, clock, idle),
+                copy_quietly(*application, *caller, clock, idle));
+  co_return Next::Gone;
+}
+
+}  // namespace mesclun::companion
