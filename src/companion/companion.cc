@@ -5,6 +5,8 @@
 #include <csignal>
 
 #include "base/log.h"
+#include "companion/start_up.h"
+#include "companion/summary_log.h"
 
 namespace mesclun::companion {
 
@@ -22,26 +24,27 @@ Companion::Companion(const asio::any_io_executor& executor, Config config,
       config_(std::move(config)),
       command_(std::move(command)),
       is_local_(environment_.machine_id().empty()),
+      endings_(executor, is_local_),
       table_(executor),
       runner_(table_, clock_),
       process_(table_, clock_),
       judge_(config_.application),
+      node_watch_(config_, clock_, runner_, environment_, endings_),
       metadata_(clock_, config_.metadata),
-      changed_(executor),
       tasks_(executor, "companion") {
   if (const Result<Endpoint> address = parse_endpoint(config_.application.address)) {
     link_.emplace(clock_, *address);
   }
   if (link_ && !config_.front.listen.empty()) {
-    FrontObserver& observer = *this;
+    FrontObserver& observer = node_watch_;
     front_.emplace(executor, clock_, random_, config_, *link_, judge_, observer);
+    node_watch_.steer(*front_);
   }
-  pages_.emplace(clock_, config_, judge_, front_ ? &*front_ : nullptr,
-                 [this] { return monitor_status(); });
+  Front* const front = front_ ? &*front_ : nullptr;
+  pages_.emplace(clock_, config_, judge_, front, [this] { return node_watch_.status(); });
+  application_watch_.emplace(config_.application, clock_, judge_, *pages_, front, endings_);
   if (front_) server_.emplace(executor, *front_, *pages_);
 }
-
-Companion::~Companion() = default;
 
 Result<> Companion::listen() {
   if (server_) {
@@ -57,51 +60,18 @@ Result<> Companion::listen() {
   return {};
 }
 
-void Companion::end(Ending ending) {
-  if (ending_) return;
-  ending_ = std::move(ending);
-  changed_.notify_all();
-}
-
-void Companion::told_to_stop(int signal) {
-  if (ending_) {
-    hurry_ = true;
-    changed_.notify_all();
-    return;
-  }
-  log_info("app", "told to stop", {{"signal", signal}});
-  end({.kind = Ending::Kind::Told, .exit_code = 128 + signal, .signal = signal});
-}
-
-void Companion::act(Action action, const std::string& reason, bool must_end) {
-  if (action == Action::Reallocate && is_local_) {
-    log_warning("app", "on a platform this would ask for another node", {{"reason", reason}});
-    action = Action::Report;
-  }
-  switch (action) {
-    case Action::Reallocate:
-      end({.kind = Ending::Kind::Leave, .reason = reason});
-      return;
-    case Action::Exit:
-      end({.kind = Ending::Kind::Exit, .reason = reason});
-      return;
-    case Action::Report:
-      log_warning("app", reason);
-      if (must_end) end({.kind = Ending::Kind::Exit, .reason = reason});
-      return;
-  }
-}
-
 Task<Result<int>> Companion::run() {
   CO_TRY_DO(listen());
   if (is_local_) {
     log_info("app", "no $SALAD_MACHINE_ID: a local run, without checks and without moving on");
   }
   tasks_.spawn(prepare());
-  tasks_.spawn(health_loop());
-  if (config_.log_summary > 0s) tasks_.spawn(summary_loop());
-  while (!ending_) CO_TRY_DO(co_await changed_.wait());
-  const int exit_code = co_await carry_out(*ending_);
+  tasks_.spawn(application_watch_->health_loop());
+  if (config_.log_summary > 0s) {
+    tasks_.spawn(log_summaries(config_, clock_, *pages_, front_ ? &*front_ : nullptr, node_watch_));
+  }
+  while (!endings_.first()) CO_TRY_DO(co_await endings_.changed().wait());
+  const int exit_code = co_await carry_out(*endings_.first());
   co_await tasks_.stop();
   if (front_) co_await front_->stop();
   // Refusals of the last requests go out before their connections are closed.
@@ -113,9 +83,45 @@ Task<Result<int>> Companion::run() {
   co_return exit_code;
 }
 
+Task<Result<>> Companion::prepare() {
+  StartUp start_up(config_, clock_, random_, runner_, environment_, judge_, endings_);
+  CO_TRY(const bool fit, co_await start_up.check_node());
+  if (!fit || !start_application()) co_return Result<>();
+  if (link_) {
+    CO_TRY(const bool ready, co_await start_up.wait_for_application(*link_));
+    if (!ready) co_return Result<>();
+  }
+  judge_.started(clock_.now());
+  log_info("app", "serving");
+  if (link_) tasks_.spawn(application_watch_->check_loop(*link_));
+  if (front_ && config_.monitor.work) tasks_.spawn(node_watch_.speed_loop());
+  tasks_.spawn(node_watch_.gpu_loop());
+  co_return Result<>();
+}
+
+// False: the instance ends.
+bool Companion::start_application() {
+  judge_.preparing("the application starts");
+  const Result<> started = process_.start(command_);
+  if (!started) {
+    const int code = started.code() == ErrorCode::NotFound ? 127 : 126;
+    endings_.end({.exit_code = code, .reason = started.error().message});
+    return false;
+  }
+  log_info("app", "the application runs", {{"command", command_.front()}});
+  tasks_.spawn(wait_for_application());
+  return true;
+}
+
+Task<Result<>> Companion::wait_for_application() {
+  CO_TRY(const ProcessEnd end, co_await process_.wait());
+  endings_.application_ended(end);
+  co_return Result<>();
+}
+
 Task<void> Companion::wait_for_answers(Duration limit) {
   const TimePoint end = clock_.now() + limit;
-  while (front_ && front_->queue().accepted() > 0 && clock_.now() < end && !hurry_) {
+  while (front_ && front_->queue().accepted() > 0 && clock_.now() < end && !endings_.hurry()) {
     if (!co_await clock_.sleep_for(10ms)) co_return;
   }
 }
@@ -129,16 +135,17 @@ Task<void> Companion::leave_node(std::string reason) {
     co_return;
   }
   const TimePoint end = clock_.now() + kMovedWithin;
-  while (!hurry_ && !application_end_ && clock_.now() < end) {
-    if (!co_await changed_.wait_until(clock_, end)) co_return;
+  while (!endings_.hurry() && !endings_.application_end() && clock_.now() < end) {
+    if (!co_await endings_.changed().wait_until(clock_, end)) co_return;
   }
 }
 
 Task<int> Companion::carry_out(Ending ending) {
+  const std::optional<ProcessEnd>& application_end = endings_.application_end();
   switch (ending.kind) {
     case Ending::Kind::ApplicationEnded:
-      judge_.dead("the application " + application_end_->describe());
-      log_info("app", "the application " + application_end_->describe());
+      judge_.dead("the application " + application_end->describe());
+      log_info("app", "the application " + application_end->describe());
       co_await wait_for_answers(kLastAnswers);
       co_return ending.exit_code;
     case Ending::Kind::Told:
@@ -154,16 +161,16 @@ Task<int> Companion::carry_out(Ending ending) {
       log_error("app", "ending this instance", {{"reason", ending.reason}});
       break;
   }
-  const bool started = process_.running() || application_end_;
+  const bool started = process_.running() || application_end;
   co_await process_.stop(ending.signal == 0 ? SIGTERM : ending.signal,
                          config_.application.stop_grace);
   // wait_for_application() runs in this turn of the loop or the next.
-  while (started && !application_end_) {
-    if (!co_await changed_.wait()) break;
+  while (started && !application_end) {
+    if (!co_await endings_.changed().wait()) break;
   }
-  if (ending.kind == Ending::Kind::Told && application_end_) {
-    log_info("app", "the application " + application_end_->describe());
-    co_return application_end_->exit_code();
+  if (ending.kind == Ending::Kind::Told && application_end) {
+    log_info("app", "the application " + application_end->describe());
+    co_return application_end->exit_code();
   }
   co_return ending.exit_code;
 }

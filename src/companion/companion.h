@@ -11,69 +11,31 @@
 #include "base/real_clock.h"
 #include "base/real_random.h"
 #include "companion/application_process.h"
-#include "companion/check_runner.h"
+#include "companion/application_watch.h"
 #include "companion/front_server.h"
 #include "companion/metadata_client.h"
-#include "companion/performance_monitor.h"
-#include "companion/process_table.h"
-#include "companion/warmup.h"
+#include "companion/node_watch.h"
 
 namespace mesclun::companion {
 
-struct Ending {
-  enum class Kind {
-    ApplicationEnded,  // by itself
-    Told,              // by a signal
-    Leave,             // ask for another node, then end with status 1
-    Exit,              // end with exit_code
-  };
-  Kind kind = Kind::Exit;
-  int exit_code = 1;
-  int signal = 0;
-  std::string reason;
-};
-
 // Runs on: one io_context, on the main thread.
-class Companion final : private FrontObserver {
+class Companion {
  public:
   Companion(const asio::any_io_executor& executor, Config config, std::vector<std::string> command);
-  ~Companion() override;
 
   // The exit status of the process.
   Task<Result<int>> run();
 
   // SIGTERM and SIGINT: the orderly end; a second time without waiting for requests in flight.
-  void told_to_stop(int signal);
+  void told_to_stop(int signal) { endings_.told_to_stop(signal); }
   // Any other signal belongs to the application.
   void forward(int signal) { process_.signal(signal); }
 
  private:
   Result<> listen();
-  void end(Ending ending);
-  // `must_end`: merely reporting would leave an instance that never serves.
-  void act(Action action, const std::string& reason, bool must_end);
-
-  // companion_start.cc
   Task<Result<>> prepare();
-  Task<Result<bool>> run_checks();
-  Task<Result<bool>> start_application();
-  Task<Result<bool>> wait_until_it_answers();
-  Task<Result<bool>> run_warmup_requests();
-  Task<Result<std::optional<double>>> warmup_request();
-  bool follow(const CheckVerdict& verdict);
+  bool start_application();
   Task<Result<>> wait_for_application();
-
-  // companion_watch.cc
-  Task<Result<>> check_application();
-  Task<Result<>> check_loop();
-  Task<Result<>> health_loop();
-  Task<Result<>> monitor_loop();
-  Task<Result<>> gpu_loop();
-  Task<Result<>> summary_loop();
-  void follow(const MonitorDecision& decision);
-  void finished(TimePoint began, TimePoint ended, double work) override;
-  MonitorStatus monitor_status() const;
-  bool few_nodes_left() const;
 
   // The ways to end.
   Task<int> carry_out(Ending ending);
@@ -88,23 +50,18 @@ class Companion final : private FrontObserver {
   ProcessCheckEnvironment environment_;
   const bool is_local_;
 
+  Endings endings_;
   ProcessTable table_;
   ProcessRunner runner_;
   ApplicationProcess process_;
   HealthJudge judge_;
+  NodeWatch node_watch_;
   std::optional<ApplicationLink> link_;
   std::optional<Front> front_;
-  std::optional<PerformanceMonitor> monitor_;  // once it serves, if monitor.work is given
-  std::optional<double> last_rate_;
   std::optional<StatusPages> pages_;
+  std::optional<ApplicationWatch> application_watch_;
   std::optional<FrontServer> server_;
-  std::optional<Listener> metrics_listener_;
   MetadataClient metadata_;
-
-  std::optional<Ending> ending_;
-  bool hurry_ = false;
-  std::optional<ProcessEnd> application_end_;
-  Notify changed_;  // ending_, hurry_ or application_end_
   Scope tasks_;
 };
 
