@@ -8,9 +8,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <filesystem>
 
+#include "base/command_line.h"
 #include "base/log.h"
 #include "base/service.h"
-#include "base/settings.h"
 #include "client/context.h"
 #include "cloud/cloud_host.h"
 #include "gateway/cloud_dialer.h"
@@ -218,7 +218,7 @@ Result<> complete(UpSettings& settings) {
 
 int run_up_command(int argc, char** argv) {
   UpSettings settings;
-  CLI::App app(
+  CommandLine line(
       "A whole cloud on this machine, in the foreground: control plane, gateway, and nodes that "
       "are\n"
       "processes of their own. For development and small fleets. Prints one line 'ready api=...' "
@@ -227,22 +227,22 @@ int run_up_command(int argc, char** argv) {
       "everything.\n"
       "Example: mesclun up --node country=us --node country=de,cpu-share=40",
       "mesclun up");
-  cloud::add_cloud_settings(app, settings.cloud);
-  add_setting(app, "--gateway", settings.gateway, "Where applications are reached, by their Host");
-  add_setting(app, "--nodes", settings.nodes, 0, 100, "How many nodes to run here");
-  app.add_option("--node", settings.node_texts,
-                 "A node as KEY=VALUE,...: name, country, cpu, memory, cpu-share (percent of each "
-                 "core), gpu-class (pretended, and shown so); repeat for more")
-      ->type_name("SPEC");
-  app.add_option("--runtime", settings.runtime, "How instances run; auto is process for now")
-      ->check(CLI::IsMember({"auto", "process", "docker"}))
-      ->capture_default_str();
-  add_setting(app, "--organization", settings.organization, "Made at the first start");
-  add_setting(app, "--project", settings.project, "Made at the first start");
-  add_setting(app, "--stop-grace", settings.stop_grace, 0s, 10min,
+  cloud::add_cloud_settings(line, settings.cloud);
+  add_setting(line, "--gateway", settings.gateway, "Where applications are reached, by their Host");
+  add_setting(line, "--nodes", settings.nodes, 0, 100, "How many nodes to run here");
+  line.option("--node", settings.node_texts,
+              "A node as KEY=VALUE,...: name, country, cpu, memory, cpu-share (percent of each "
+              "core), gpu-class (pretended, and shown so); repeat for more")
+      .value_name("SPEC");
+  line.choice("--runtime", settings.runtime,
+              {{"auto", "auto"}, {"process", "process"}, {"docker", "docker"}},
+              "How instances run; auto is process for now");
+  add_setting(line, "--organization", settings.organization, "Made at the first start");
+  add_setting(line, "--project", settings.project, "Made at the first start");
+  add_setting(line, "--stop-grace", settings.stop_grace, 0s, 10min,
               "From SIGTERM to SIGKILL of an instance");
-  add_log_settings(app, settings.log);
-  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  add_log_settings(line, settings.log);
+  if (const auto status = line.parse(argc, argv)) return *status;
   if (const Result<> completed = complete(settings); !completed) {
     fmt::print(stderr, "mesclun up: {}\nRun with --help for more information.\n",
                completed.error().message);

@@ -11,10 +11,10 @@
 #include "agent/machine_facts.h"
 #include "api/gpu_class.h"
 #include "api/names.h"
+#include "base/command_line.h"
 #include "base/ids.h"
 #include "base/real_clock.h"
 #include "base/service.h"
-#include "base/settings.h"
 #include "base/text.h"
 
 namespace mesclun::agent {
@@ -70,112 +70,106 @@ std::string default_data_folder() {
   return std::string(home == nullptr ? "." : home) + "/.local/share/mesclun/agent";
 }
 
-void add_cloud_settings(CLI::App& app, CommandSettings& s) {
+void add_cloud_settings(CommandLine& line, CommandSettings& s) {
   AgentOptions& options = s.options;
-  add_setting(app, "--cloud", options.cloud, "Where the cloud takes nodes");
-  add_setting(app, "--join-token", options.join_token,
+  add_setting(line, "--cloud", options.cloud, "Where the cloud takes nodes");
+  add_setting(line, "--join-token", options.join_token,
               "Lets a machine in that the cloud does not know yet");
-  app.add_option("--join-token-file", s.join_token_file, "A file with the join token in it")
-      ->type_name("FILE")
-      ->excludes("--join-token")
-      ->envname("MESCLUN_JOIN_TOKEN_FILE");
-  app.add_flag("--allow-remote-cloud", options.allow_remote_cloud,
-               "Take instances from a cloud on another machine, whose users can then run anything "
-               "here")
-      ->envname("MESCLUN_ALLOW_REMOTE_CLOUD");
-  add_setting(app, "--data", s.data, "Folder for identity, state and files; one agent each")
-      ->type_name("DIR");
+  line.option("--join-token-file", s.join_token_file, "A file with the join token in it")
+      .value_name("FILE")
+      .excludes("--join-token")
+      .environment("MESCLUN_JOIN_TOKEN_FILE");
+  line.flag("--allow-remote-cloud", options.allow_remote_cloud,
+            "Take instances from a cloud on another machine, whose users can then run anything "
+            "here")
+      .environment("MESCLUN_ALLOW_REMOTE_CLOUD");
+  add_setting(line, "--data", s.data, "Folder for identity, state and files; one agent each")
+      .value_name("DIR");
 }
 
-void add_offer_settings(CLI::App& app, CommandSettings& s, const MachineFacts& machine) {
+void add_offer_settings(CommandLine& line, CommandSettings& s, const MachineFacts& machine) {
   link::NodeFacts& facts = s.options.facts;
   facts.hostname = machine.hostname;
   facts.cpu = machine.cpu;
   s.memory_bytes = machine.memory_bytes;
   s.storage_bytes = machine.storage_bytes;
-  add_setting(app, "--name", facts.hostname, "How the machine is shown");
+  add_setting(line, "--name", facts.hostname, "How the machine is shown");
   add_setting(
-      app, "--country", facts.country,
+      line, "--country", facts.country,
       "Where it stands, as a lower-case ISO 3166-1 code; groups that name countries need it")
-      ->check([](const std::string& text) {
+      .check([](const std::string& text) {
         return text.empty() || api::is_country_code(text) ? std::string()
                                                           : "is not a country code such as de";
       });
-  add_setting(app, "--cpu", facts.cpu, 1, 1024, "Cores offered");
-  add_bytes_setting(app, "--memory", s.memory_bytes, 1024 * 1024, uint64_t{1} << 50,
+  add_setting(line, "--cpu", facts.cpu, 1, 1024, "Cores offered");
+  add_bytes_setting(line, "--memory", s.memory_bytes, 1024 * 1024, uint64_t{1} << 50,
                     "Memory offered");
-  add_bytes_setting(app, "--storage", s.storage_bytes, 0, uint64_t{1} << 60, "Disk space offered");
-  app.add_option("--gpu-class", s.gpu_classes,
-                 "A GPU that is pretended, by the name or id of its class; shown as pretended "
-                 "everywhere; may be repeated")
-      ->type_name("NAME|UUID")
-      ->allow_extra_args(false)
-      ->envname("MESCLUN_GPU_CLASS");
-  add_setting(app, "--cpu-share", facts.cpu_share_percent, 1, 100,
+  add_bytes_setting(line, "--storage", s.storage_bytes, 0, uint64_t{1} << 60, "Disk space offered");
+  line.option("--gpu-class", s.gpu_classes,
+              "A GPU that is pretended, by the name or id of its class; shown as pretended "
+              "everywhere; may be repeated")
+      .value_name("NAME|UUID")
+      .one_value_each()
+      .environment("MESCLUN_GPU_CLASS");
+  add_setting(line, "--cpu-share", facts.cpu_share_percent, 1, 100,
               "Percent of each core that instances get: a slow machine for development");
-  app.add_option("--runtime", s.runtime, "What runs instances; auto is process for now")
-      ->check(CLI::IsMember({"auto", "process"}).description(""))
-      ->type_name("auto|process")
-      ->capture_default_str()
-      ->envname("MESCLUN_RUNTIME");
+  line.choice("--runtime", s.runtime, {{"auto", "auto"}, {"process", "process"}},
+              "What runs instances; auto is process for now")
+      .environment("MESCLUN_RUNTIME");
 }
 
-void add_network_settings(CLI::App& app, CommandSettings& s) {
-  app.add_option("--service", s.services,
-                 "A service on 127.0.0.1 of this machine that instances reach at the same address, "
-                 "such as the job queue's; may be repeated up to 8 times")
-      ->type_name("127.0.0.1:PORT")
-      ->allow_extra_args(false)
-      ->envname("MESCLUN_SERVICE");
-  app.add_flag("--egress,!--no-egress", s.options.egress,
-               "Let instances reach other machines (on by default); as root this adds a table "
-               "'mesclun' to the packet filter and switches on IP forwarding")
-      ->envname("MESCLUN_EGRESS");
+void add_network_settings(CommandLine& line, CommandSettings& s) {
+  line.option("--service", s.services,
+              "A service on 127.0.0.1 of this machine that instances reach at the same address, "
+              "such as the job queue's; may be repeated up to 8 times")
+      .value_name("127.0.0.1:PORT")
+      .one_value_each()
+      .environment("MESCLUN_SERVICE");
+  line.flag("--egress,!--no-egress", s.options.egress,
+            "Let instances reach other machines (on by default); as root this adds a table "
+            "'mesclun' to the packet filter and switches on IP forwarding")
+      .environment("MESCLUN_EGRESS");
 }
 
-void add_behaviour_settings(CLI::App& app, AgentSettings& s) {
-  add_setting(app, "--stop-grace", s.stop_grace, 0s, 1h, "From SIGTERM to SIGKILL");
-  add_setting(app, "--heartbeat", s.heartbeat, 100ms, 1min,
+void add_behaviour_settings(CommandLine& line, AgentSettings& s) {
+  add_setting(line, "--stop-grace", s.stop_grace, 0s, 1h, "From SIGTERM to SIGKILL");
+  add_setting(line, "--heartbeat", s.heartbeat, 100ms, 1min,
               "How often the cloud hears from an idle agent, unless it says otherwise");
-  add_setting(app, "--report-gap", s.report_gap, 1ms, 1s, "Least time between two reports");
-  add_setting(app, "--action-delay", s.action_delay, 0s, 5s,
+  add_setting(line, "--report-gap", s.report_gap, 1ms, 1s, "Least time between two reports");
+  add_setting(line, "--action-delay", s.action_delay, 0s, 5s,
               "From an instance's own restart, recreate or reallocate call to the deed");
-  add_setting(app, "--cloud-back-off-max", s.back_off_max, 1s, 10min,
+  add_setting(line, "--cloud-back-off-max", s.back_off_max, 1s, 10min,
               "Longest wait between two dials of the cloud");
-  add_setting(app, "--refused-back-off", s.refused_back_off, 1s, 1h,
+  add_setting(line, "--refused-back-off", s.refused_back_off, 1s, 1h,
               "Wait after the cloud refused this node");
-  add_setting(app, "--tunnel-back-off-max", s.tunnel_back_off_max, 100ms, 1min,
+  add_setting(line, "--tunnel-back-off-max", s.tunnel_back_off_max, 100ms, 1min,
               "Longest wait between two dials of a gateway");
-  add_setting(app, "--log-interval", s.logs.interval, 0s, 1min,
+  add_setting(line, "--log-interval", s.logs.interval, 0s, 1min,
               "How often the output of instances is collected; 0: never");
-  add_bytes_setting(app, "--log-buffer", s.logs.pending_bytes_max, 64 * 1024, size_t{1} << 30,
+  add_bytes_setting(line, "--log-buffer", s.logs.pending_bytes_max, 64 * 1024, size_t{1} << 30,
                     "Output kept for the cloud; beyond, the oldest lines are dropped");
-  const std::map<std::string, HeaderRule> rules{
-      {"strict", HeaderRule::Strict},
-      {"relaxed-for-actions", HeaderRule::RelaxedForActions},
-      {"off", HeaderRule::Off}};
-  app.add_option("--metadata-header", s.metadata_header,
-                 "Whether the metadata service insists on 'Metadata: true'; some published clients "
-                 "leave it out of their restart, recreate and reallocate calls")
-      ->transform(CLI::CheckedTransformer(rules).description(""))
-      ->type_name("strict|relaxed-for-actions|off")
-      ->default_str("strict")
-      ->envname("MESCLUN_METADATA_HEADER");
+  line.choice("--metadata-header", s.metadata_header,
+              {{"strict", HeaderRule::Strict},
+               {"relaxed-for-actions", HeaderRule::RelaxedForActions},
+               {"off", HeaderRule::Off}},
+              "Whether the metadata service insists on 'Metadata: true'; some published clients "
+              "leave it out of their restart, recreate and reallocate calls")
+      .environment("MESCLUN_METADATA_HEADER");
 }
 
-void add_verbs(CLI::App& app, CommandSettings& s) {
+void add_verbs(CommandLine& line, CommandSettings& s) {
   const std::pair<const char*, const char*> verbs[] = {
       {"pause", "Keep what runs, take nothing new"},
       {"resume", "Take new instances again"},
       {"drain", "Let go of what runs and take nothing new"},
       {"status", "Show what runs here"}};
   for (const auto& [verb, help] : verbs) {
-    CLI::App* sub = app.add_subcommand(verb, help);
-    sub->fallthrough();
-    sub->callback([&s, verb] { s.verb = verb; });
-    sub->add_flag("--json", s.json, "Print JSON");
+    CommandLine& sub = line.verb(verb, help);
+    sub.allow_outer_flags();
+    sub.when_named([&s, verb] { s.verb = verb; });
+    sub.flag("--json", s.json, "Print JSON");
   }
-  app.require_subcommand(0, 1);
+  line.require_verbs(0, 1);
 }
 
 Result<std::string> read_token_file(const std::string& path) {
@@ -235,15 +229,15 @@ Task<Result<>> ask_and_print(CommandSettings settings) {
 int run_agent_command(int argc, char** argv) {
   CommandSettings settings;
   settings.data = default_data_folder();
-  CLI::App app(kDescription, "mesclun agent");
-  app.footer(kFooter);
-  add_cloud_settings(app, settings);
-  add_offer_settings(app, settings, read_machine_facts(settings.data));
-  add_network_settings(app, settings);
-  add_behaviour_settings(app, settings.options.settings);
-  add_log_settings(app, settings.log);
-  add_verbs(app, settings);
-  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  CommandLine line(kDescription, "mesclun agent");
+  line.footer(kFooter);
+  add_cloud_settings(line, settings);
+  add_offer_settings(line, settings, read_machine_facts(settings.data));
+  add_network_settings(line, settings);
+  add_behaviour_settings(line, settings.options.settings);
+  add_log_settings(line, settings.log);
+  add_verbs(line, settings);
+  if (const auto status = line.parse(argc, argv)) return *status;
   setup_logging(settings.log);
   if (!settings.verb.empty()) {
     return run_service([&](asio::io_context&) { return ask_and_print(settings); });

@@ -5,6 +5,12 @@
 
 namespace mesclun {
 
+Notify::Notify(const asio::any_io_executor& executor) : timer_(executor) {
+  timer_.expires_at(asio::steady_timer::time_point::max());
+}
+
+Notify::~Notify() = default;
+
 Task<Result<>> Notify::wait() {
   if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return Error::cancelled();
   const uint64_t seen = generation_;

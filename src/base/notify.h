@@ -15,9 +15,8 @@ namespace mesclun {
 // Runs on: one loop. For another thread, post to the executor first.
 class Notify {
  public:
-  explicit Notify(const asio::any_io_executor& executor) : timer_(executor) {
-    timer_.expires_at(asio::steady_timer::time_point::max());
-  }
+  explicit Notify(const asio::any_io_executor& executor);
+  ~Notify();
   Notify(const Notify&) = delete;
   Notify& operator=(const Notify&) = delete;
 

@@ -24,14 +24,14 @@ A file is the API's own JSON, or YAML of the same shape:
     resources: {cpu: 1, memory: 1024}
   networking: {protocol: http, port: 8080, auth: false})";
 
-void add_wait_flags(CLI::App& verb, WaitOptions& wait, const std::string& until) {
-  verb.add_flag("--wait", wait.wait, "Wait until " + until);
+void add_wait_flags(CommandLine& verb, WaitOptions& wait, const std::string& until) {
+  verb.flag("--wait", wait.wait, "Wait until " + until);
   add_setting(verb, "--timeout", wait.timeout, 1s, std::chrono::hours(24),
               "How long --wait waits; the group goes on afterwards");
 }
 
-CLI::Option* add_name(CLI::App& verb, std::string& name) {
-  return verb.add_option("NAME", name, "The group")->required();
+CommandOption add_name(CommandLine& verb, std::string& name) {
+  return verb.option("NAME", name, "The group").required();
 }
 
 struct Options {
@@ -43,49 +43,47 @@ struct Options {
   Verb verb;
 };
 
-void add_create(CLI::App& app, Options& o) {
-  CLI::App* verb = app.add_subcommand("create", "Create a group from a JSON or YAML file");
-  verb->add_option("-f,--file", o.create.file, "The file; - is standard input")->required();
-  add_wait_flags(*verb, o.create.wait,
+void add_create(CommandLine& line, Options& o) {
+  CommandLine& verb = line.verb("create", "Create a group from a JSON or YAML file");
+  verb.option("-f,--file", o.create.file, "The file; - is standard input").required();
+  add_wait_flags(verb, o.create.wait,
                  "every replica is running and ready (or, without autostart_policy, until the "
                  "image is prepared)");
-  verb->callback([&o] { o.verb = [&o](Session& s) { return create_group(s, o.create); }; });
+  verb.when_named([&o] { o.verb = [&o](Session& s) { return create_group(s, o.create); }; });
 }
 
-void add_list_and_get(CLI::App& app, Options& o) {
-  CLI::App* list = app.add_subcommand("list",
-                                      "All groups of the project; * marks one that is "
-                                      "still applying a change");
-  list->callback([&o] { o.verb = [](Session& s) { return list_groups(s); }; });
-  CLI::App* get = app.add_subcommand("get", "One group");
-  add_name(*get, o.name);
-  get->callback([&o] { o.verb = [&o](Session& s) { return get_group(s, o.name); }; });
+void add_list_and_get(CommandLine& line, Options& o) {
+  CommandLine& list = line.verb("list",
+                                "All groups of the project; * marks one that is "
+                                "still applying a change");
+  list.when_named([&o] { o.verb = [](Session& s) { return list_groups(s); }; });
+  CommandLine& get = line.verb("get", "One group");
+  add_name(get, o.name);
+  get.when_named([&o] { o.verb = [&o](Session& s) { return get_group(s, o.name); }; });
 }
 
-void add_update(CLI::App& app, Options& o) {
-  CLI::App* verb = app.add_subcommand(
-      "update", "Change a group: only what is named changes, null removes (merge patch)");
-  add_name(*verb, o.update.name);
-  verb->add_option("-f,--file", o.update.file,
-                   "A file with the members to change; - is standard "
-                   "input");
-  verb->add_option("--replicas", o.update.replicas, "How many instances")
-      ->check(CLI::Range(int64_t{0}, int64_t{500}).description(""))
-      ->type_name("INT 0..500");
-  verb->add_option("--set", o.update.sets,
-                   "One member, dots between the names, \\. for a dot in a name; repeatable")
-      ->type_name("PATH=VALUE")
-      ->allow_extra_args(false);
-  add_wait_flags(*verb, o.update.wait, "the change is applied everywhere");
-  verb->callback([&o] { o.verb = [&o](Session& s) { return update_group(s, o.update); }; });
+void add_update(CommandLine& line, Options& o) {
+  CommandLine& verb =
+      line.verb("update", "Change a group: only what is named changes, null removes (merge patch)");
+  add_name(verb, o.update.name);
+  verb.option("-f,--file", o.update.file,
+              "A file with the members to change; - is standard "
+              "input");
+  add_number(verb, "--replicas", o.update.replicas, 0, 500, "How many instances");
+  verb.option("--set", o.update.sets,
+              "One member, dots between the names, \\. for a dot in a name; repeatable")
+      .value_name("PATH=VALUE")
+      .one_value_each();
+  add_wait_flags(verb, o.update.wait, "the change is applied everywhere");
+  verb.when_named([&o] { o.verb = [&o](Session& s) { return update_group(s, o.update); }; });
 }
 
-void add_action(CLI::App& app, Options& o, const char* name, GroupAction action, const char* help,
-                const char* until) {
-  CLI::App* verb = app.add_subcommand(name, help);
-  add_name(*verb, o.name);
-  add_wait_flags(*verb, o.wait, until);
-  verb->callback([&o, action] {
+void add_action(CommandLine& line, Options& o, const char* name, GroupAction action,
+                const char* help, const char* until) {
+  CommandLine& verb = line.verb(name, help);
+  add_name(verb, o.name);
+  add_wait_flags(verb, o.wait, until);
+  verb.when_named([&o, action] {
     o.verb = [&o, action](Session& s) { return act_on_group(s, o.name, action, o.wait); };
   });
 }
@@ -94,21 +92,21 @@ void add_action(CLI::App& app, Options& o, const char* name, GroupAction action,
 
 int group_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
-  CLI::App app("Container groups: what should run, on how many machines, and where to call it.",
-               argv[0]);
-  app.footer(kExamples);
-  add_user_flags(app, options.common);
-  add_create(app, options);
-  add_list_and_get(app, options);
-  add_update(app, options);
-  add_action(app, options, "start", GroupAction::Start, "Start a stopped group",
+  CommandLine line("Container groups: what should run, on how many machines, and where to call it.",
+                   argv[0]);
+  line.footer(kExamples);
+  add_user_flags(line, options.common);
+  add_create(line, options);
+  add_list_and_get(line, options);
+  add_update(line, options);
+  add_action(line, options, "start", GroupAction::Start, "Start a stopped group",
              "every replica is running and ready");
-  add_action(app, options, "stop", GroupAction::Stop, "Stop a group: its instances end",
+  add_action(line, options, "stop", GroupAction::Stop, "Stop a group: its instances end",
              "no instance is left");
-  add_action(app, options, "delete", GroupAction::Delete,
+  add_action(line, options, "delete", GroupAction::Delete,
              "Delete a group for good; its name cannot be used again", "no instance is left");
-  take_verbs(app);
-  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  take_verbs(line);
+  if (const auto status = line.parse(argc, argv)) return *status;
   return run_verb(options.common, Needs::Project, console, environment, options.verb);
 }
 

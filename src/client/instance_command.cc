@@ -23,15 +23,15 @@ struct Options {
   Verb verb;
 };
 
-void add_instance(CLI::App& verb, InstanceName& name) {
-  verb.add_option("GROUP", name.group, "The group")->required();
-  verb.add_option("ID", name.id, "The instance")->required();
+void add_instance(CommandLine& verb, InstanceName& name) {
+  verb.option("GROUP", name.group, "The group").required();
+  verb.option("ID", name.id, "The instance").required();
 }
 
-void add_action(CLI::App& app, Options& o, const char* name, const char* help) {
-  CLI::App* verb = app.add_subcommand(name, help);
-  add_instance(*verb, o.name);
-  verb->callback([&o, action = std::string(name)] {
+void add_action(CommandLine& line, Options& o, const char* name, const char* help) {
+  CommandLine& verb = line.verb(name, help);
+  add_instance(verb, o.name);
+  verb.when_named([&o, action = std::string(name)] {
     o.verb = [&o, action](Session& s) { return act_on_instance(s, o.name, action); };
   });
 }
@@ -41,33 +41,30 @@ void add_action(CLI::App& app, Options& o, const char* name, const char* help) {
 int instance_command(int argc, char** argv, const Console& console,
                      const Environment& environment) {
   Options options;
-  CLI::App app("Instances: the running copies of a group.", argv[0]);
-  app.footer(kExamples);
-  add_user_flags(app, options.common);
-  CLI::App* list = app.add_subcommand("list", "All instances of a group");
-  list->add_option("GROUP", options.name.group, "The group")->required();
-  list->callback(
+  CommandLine line("Instances: the running copies of a group.", argv[0]);
+  line.footer(kExamples);
+  add_user_flags(line, options.common);
+  CommandLine& list = line.verb("list", "All instances of a group");
+  list.option("GROUP", options.name.group, "The group").required();
+  list.when_named(
       [&o = options] { o.verb = [&o](Session& s) { return list_instances(s, o.name.group); }; });
-  CLI::App* get = app.add_subcommand("get", "One instance");
-  add_instance(*get, options.name);
-  get->callback([&o = options] { o.verb = [&o](Session& s) { return get_instance(s, o.name); }; });
-  add_action(app, options, "reallocate",
+  CommandLine& get = line.verb("get", "One instance");
+  add_instance(get, options.name);
+  get.when_named([&o = options] { o.verb = [&o](Session& s) { return get_instance(s, o.name); }; });
+  add_action(line, options, "reallocate",
              "Move it to another machine; this one is left out for "
              "48 h");
-  add_action(app, options, "recreate", "A fresh container on the same machine; files are lost");
-  add_action(app, options, "restart", "Stop and start on the same machine; files are kept");
-  CLI::App* cost = app.add_subcommand(
+  add_action(line, options, "recreate", "A fresh container on the same machine; files are lost");
+  add_action(line, options, "restart", "Stop and start on the same machine; files are kept");
+  CommandLine& cost = line.verb(
       "set-deletion-cost", "How much its loss would cost; the lowest goes first when scaling in");
-  add_instance(*cost, options.name);
-  cost->add_option("COST", options.cost, "The cost")
-      ->required()
-      ->check(CLI::Range(int64_t{0}, int64_t{100'000}).description(""))
-      ->type_name("INT 0..100000");
-  cost->callback([&o = options] {
+  add_instance(cost, options.name);
+  add_number(cost, "COST", options.cost, 0, 100'000, "The cost").required();
+  cost.when_named([&o = options] {
     o.verb = [&o](Session& s) { return set_deletion_cost(s, o.name, o.cost); };
   });
-  take_verbs(app);
-  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  take_verbs(line);
+  if (const auto status = line.parse(argc, argv)) return *status;
   return run_verb(options.common, Needs::Project, console, environment, options.verb);
 }
 

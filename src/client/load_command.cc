@@ -50,93 +50,85 @@ struct Options {
   std::string bodies_jsonl;
   std::string out;
   LoadSettings load;
-  CLI::Option* body_given = nullptr;
-  CLI::Option* concurrency_given = nullptr;
-  CLI::Option* concurrency_max_given = nullptr;
+  std::optional<CommandOption> body_option;
+  std::optional<CommandOption> concurrency_option;
+  std::optional<CommandOption> concurrency_max_option;
 };
 
-void add_request_flags(CLI::App& app, Options& o) {
-  app.add_option("URL", o.url, "http://HOST:PORT/PATH; names under .localhost are this machine")
-      ->required();
-  const auto group = [](CLI::Option* option) { return option->group("Requests"); };
-  group(app.add_option("--method", o.method, "GET, or POST with a body"));
-  group(app.add_option("--header", o.headers, "A header field; repeatable"))
-      ->type_name("'NAME: VALUE'")
-      ->allow_extra_args(false);
-  group(app.add_option("--host", o.host, "Host header: the access domain of a group"));
-  o.body_given = group(app.add_option("--body", o.body, "The body of every request"));
-  group(app.add_option("--body-file", o.body_files,
-                       "The body from a file, - is standard input; repeatable: requests cycle "
-                       "through them"))
-      ->type_name("FILE")
-      ->allow_extra_args(false);
-  group(app.add_option("--bodies-jsonl", o.bodies_jsonl,
-                       "One JSON value per line, each a body; - is standard input"))
-      ->type_name("FILE");
-  group(add_setting(app, "--content-type", o.content_type, "Content-Type of the bodies"));
+void add_request_flags(CommandLine& line, Options& o) {
+  line.option("URL", o.url, "http://HOST:PORT/PATH; names under .localhost are this machine")
+      .required();
+  const auto group = [](CommandOption option) { return option.heading("Requests"); };
+  group(line.option("--method", o.method, "GET, or POST with a body"));
+  group(line.option("--header", o.headers, "A header field; repeatable"))
+      .value_name("'NAME: VALUE'")
+      .one_value_each();
+  group(line.option("--host", o.host, "Host header: the access domain of a group"));
+  o.body_option = group(line.option("--body", o.body, "The body of every request"));
+  group(line.option("--body-file", o.body_files,
+                    "The body from a file, - is standard input; repeatable: requests cycle "
+                    "through them"))
+      .value_name("FILE")
+      .one_value_each();
+  group(line.option("--bodies-jsonl", o.bodies_jsonl,
+                    "One JSON value per line, each a body; - is standard input"))
+      .value_name("FILE");
+  group(add_setting(line, "--content-type", o.content_type, "Content-Type of the bodies"));
 }
 
-void add_amount_flags(CLI::App& app, Options& o) {
-  const auto group = [](CLI::Option* option) { return option->group("How many"); };
-  group(add_setting(app, "--requests", o.load.plan.requests, uint64_t{0}, uint64_t{1'000'000'000},
+void add_amount_flags(CommandLine& line, Options& o) {
+  const auto group = [](CommandOption option) { return option.heading("How many"); };
+  group(add_setting(line, "--requests", o.load.plan.requests, uint64_t{0}, uint64_t{1'000'000'000},
                     "How many; 0: each body once, or 100, or as many as --duration has time for"));
-  group(add_setting(app, "--duration", o.load.plan.duration, 0s, std::chrono::hours(24 * 7),
+  group(add_setting(line, "--duration", o.load.plan.duration, 0s, std::chrono::hours(24 * 7),
                     "How long to send; 0: until --requests are done"));
-  group(add_setting(app, "--rate", o.load.plan.rate, 0.0, 100'000.0,
+  group(add_setting(line, "--rate", o.load.plan.rate, 0.0, 100'000.0,
                     "Requests a second; 0: whenever there is room"));
-  o.concurrency_given =
-      group(add_setting(app, "--concurrency", o.load.traffic.concurrency, size_t{1}, size_t{10'000},
-                        "Requests at once, at the start"));
-  o.concurrency_max_given =
-      group(add_setting(app, "--concurrency-max", o.load.traffic.concurrency_max, size_t{1},
+  o.concurrency_option =
+      group(add_setting(line, "--concurrency", o.load.traffic.concurrency, size_t{1},
+                        size_t{10'000}, "Requests at once, at the start"));
+  o.concurrency_max_option =
+      group(add_setting(line, "--concurrency-max", o.load.traffic.concurrency_max, size_t{1},
                         size_t{10'000}, "Requests at once, at most"));
 }
 
-void add_care_flags(CLI::App& app, Options& o) {
-  const auto group = [](CLI::Option* option) { return option->group("Care"); };
+void add_care_flags(CommandLine& line, Options& o) {
+  const auto group = [](CommandOption option) { return option.heading("Care"); };
   TrafficSettings& traffic = o.load.traffic;
-  group(add_setting(app, "--timeout", o.load.plan.timeout, 1ms, std::chrono::hours(1),
+  group(add_setting(line, "--timeout", o.load.plan.timeout, 1ms, std::chrono::hours(1),
                     "Each request's time, waiting and retries included; what is left of it goes "
                     "along as X-Request-Timeout-Ms"));
-  group(add_setting(app, "--attempts", traffic.attempts_max, 1, 100,
+  group(add_setting(line, "--attempts", traffic.attempts_max, 1, 100,
                     "Attempts of one request, the first one included"));
-  group(add_setting(app, "--retry-budget", traffic.retry_ratio, 0.0, 10.0,
+  group(add_setting(line, "--retry-budget", traffic.retry_ratio, 0.0, 10.0,
                     "Retries and hedges per request, in the long run (and 10 at once)"));
-  group(add_setting(app, "--hedge", traffic.hedge_quantile, 0.0, 0.999,
+  group(add_setting(line, "--hedge", traffic.hedge_quantile, 0.0, 0.999,
                     "Send a second copy after this quantile of the latencies, such as 0.95; 0: "
                     "never"));
-  group(add_setting(app, "--waiting-max", traffic.waiting_max, size_t{0}, size_t{1'000'000},
+  group(add_setting(line, "--waiting-max", traffic.waiting_max, size_t{0}, size_t{1'000'000},
                     "With --rate: requests that wait for room; more are refused at once"));
-  group(add_setting(app, "--seed", o.load.seed, uint64_t{0}, std::numeric_limits<uint64_t>::max(),
+  group(add_setting(line, "--seed", o.load.seed, uint64_t{0}, std::numeric_limits<uint64_t>::max(),
                     "Of the random waits; 0: others each time"));
 }
 
-void add_result_flags(CLI::App& app, Options& o) {
-  const auto group = [](CLI::Option* option) { return option->group("Results"); };
-  const auto set = [&o](const std::string& text) {
-    if (text != "table" && text != "json") {
-      throw CLI::ValidationError("--output", "must be table or json, not '" + text + "'");
-    }
-    o.load.json = text == "json";
-  };
-  group(app.add_option_function<std::string>("-o,--output", set,
-                                             "What to print: a table, or JSON lines"))
-      ->type_name("table|json")
-      ->default_str("table");
-  group(app.add_option("--out", o.out, "Write the JSON lines to this file as well"))
-      ->type_name("FILE");
-  group(app.add_flag("--keep-bodies", o.load.lines.keep_bodies,
-                     "Put the body of each answer into its JSON line"));
-  group(add_setting(app, "--label-header", o.load.lines.label_header,
+void add_result_flags(CommandLine& line, Options& o) {
+  const auto group = [](CommandOption option) { return option.heading("Results"); };
+  group(line.choice<bool>("-o,--output", o.load.json, {{"table", false}, {"json", true}},
+                          "What to print: a table, or JSON lines"));
+  group(line.option("--out", o.out, "Write the JSON lines to this file as well"))
+      .value_name("FILE");
+  group(line.flag("--keep-bodies", o.load.lines.keep_bodies,
+                  "Put the body of each answer into its JSON line"));
+  group(add_setting(line, "--label-header", o.load.lines.label_header,
                     "Response header that says who answered; becomes \"node\" of the JSON line"));
 }
 
 Result<> read_bodies(Options& o, const Console& console) {
   std::vector<std::string>& bodies = o.load.plan.bodies;
-  const int kinds = (o.body_given->count() > 0 ? 1 : 0) + (o.body_files.empty() ? 0 : 1) +
+  const int kinds = (o.body_option->given() ? 1 : 0) + (o.body_files.empty() ? 0 : 1) +
                     (o.bodies_jsonl.empty() ? 0 : 1);
   if (kinds > 1) return Error::invalid("give one of --body, --body-file and --bodies-jsonl");
-  if (o.body_given->count() > 0) bodies.push_back(o.body);
+  if (o.body_option->given()) bodies.push_back(o.body);
   for (const std::string& path : o.body_files) {
     TRY(std::string body, read_body_file(path, console.in));
     bodies.push_back(std::move(body));
@@ -168,11 +160,11 @@ Result<> complete(Options& o, const Console& console) {
   }
   TrafficSettings& traffic = o.load.traffic;
   if (traffic.concurrency > traffic.concurrency_max) {
-    const bool both = o.concurrency_given->count() > 0 && o.concurrency_max_given->count() > 0;
+    const bool both = o.concurrency_option->given() && o.concurrency_max_option->given();
     if (both) return Error::invalid("--concurrency is larger than --concurrency-max");
     // Who names one of the two means it.
-    (o.concurrency_given->count() > 0 ? traffic.concurrency_max : traffic.concurrency) =
-        o.concurrency_given->count() > 0 ? traffic.concurrency : traffic.concurrency_max;
+    (o.concurrency_option->given() ? traffic.concurrency_max : traffic.concurrency) =
+        o.concurrency_option->given() ? traffic.concurrency : traffic.concurrency_max;
   }
   if (traffic.hedge_quantile > 0 && traffic.hedge_quantile < 0.5) {
     return Error::invalid("--hedge below 0.5 would send most requests twice");
@@ -185,13 +177,13 @@ Result<> complete(Options& o, const Console& console) {
 
 int load_command(int argc, char** argv, const Console& console, const Environment&) {
   Options options;
-  CLI::App app(kAbout, argv[0]);
-  app.footer(kExamples);
-  add_request_flags(app, options);
-  add_amount_flags(app, options);
-  add_care_flags(app, options);
-  add_result_flags(app, options);
-  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  CommandLine line(kAbout, argv[0]);
+  line.footer(kExamples);
+  add_request_flags(line, options);
+  add_amount_flags(line, options);
+  add_care_flags(line, options);
+  add_result_flags(line, options);
+  if (const auto status = line.parse(argc, argv)) return *status;
   if (const Result<> ready = complete(options, console); !ready) {
     console.note("mesclun: " + ready.error().message + "\nSee mesclun load --help.");
     return 2;

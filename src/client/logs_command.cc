@@ -22,21 +22,21 @@ struct Options {
   StreamOptions stream;
 };
 
-void add_stream_flags(CLI::App& app, StreamOptions& stream) {
-  app.add_option("GROUP", stream.group, "The group")->required();
-  app.add_flag("-f,--follow", stream.follow,
-               "Go on printing what comes, until Ctrl-C or until the "
-               "group is deleted");
-  add_setting(app, "--tail", stream.tail, int64_t{0}, int64_t{1000}, "How many of the newest");
-  add_setting(app, "--patience", stream.patience, 0s, std::chrono::hours(24),
+void add_stream_flags(CommandLine& line, StreamOptions& stream) {
+  line.option("GROUP", stream.group, "The group").required();
+  line.flag("-f,--follow", stream.follow,
+            "Go on printing what comes, until Ctrl-C or until the "
+            "group is deleted");
+  add_setting(line, "--tail", stream.tail, int64_t{0}, int64_t{1000}, "How many of the newest");
+  add_setting(line, "--patience", stream.patience, 0s, std::chrono::hours(24),
               "With -f: how long to wait for a cloud that cannot be reached");
 }
 
-int finish(CLI::App& app, int argc, char** argv, const Console& console,
+int finish(CommandLine& line, int argc, char** argv, const Console& console,
            const Environment& environment, Options& options, StreamKind kind) {
-  add_user_flags(app, options.common);
-  app.footer(std::string(app.get_footer()) + "\n\n" + kExitStatusHelp);
-  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  add_user_flags(line, options.common);
+  line.add_to_footer("\n\n" + std::string(kExitStatusHelp));
+  if (const auto status = line.parse(argc, argv)) return *status;
   const Verb verb = [&](Session& s) { return show_stream(s, kind, options.stream); };
   return run_verb(options.common, Needs::Project, console, environment, verb);
 }
@@ -45,22 +45,22 @@ int finish(CLI::App& app, int argc, char** argv, const Console& console,
 
 int logs_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
-  CLI::App app("What the instances of a group wrote to standard output and error.", argv[0]);
-  app.footer(kLogsExamples);
-  add_stream_flags(app, options.stream);
-  app.add_option("--instance", options.stream.instance,
-                 "Only this instance (a beginning of its id "
-                 "is enough)");
-  return finish(app, argc, argv, console, environment, options, StreamKind::Logs);
+  CommandLine line("What the instances of a group wrote to standard output and error.", argv[0]);
+  line.footer(kLogsExamples);
+  add_stream_flags(line, options.stream);
+  line.option("--instance", options.stream.instance,
+              "Only this instance (a beginning of its id "
+              "is enough)");
+  return finish(line, argc, argv, console, environment, options, StreamKind::Logs);
 }
 
 int events_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
-  CLI::App app("What happened to a group and its instances: placements, starts, exits, moves.",
-               argv[0]);
-  app.footer(kEventsExamples);
-  add_stream_flags(app, options.stream);
-  return finish(app, argc, argv, console, environment, options, StreamKind::Events);
+  CommandLine line("What happened to a group and its instances: placements, starts, exits, moves.",
+                   argv[0]);
+  line.footer(kEventsExamples);
+  add_stream_flags(line, options.stream);
+  return finish(line, argc, argv, console, environment, options, StreamKind::Events);
 }
 
 int run_logs_command(int argc, char** argv) {

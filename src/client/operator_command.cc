@@ -37,26 +37,24 @@ struct Options {
   Verb verb;
 };
 
-int parse_and_run(CLI::App& app, int argc, char** argv, const Console& console,
+int parse_and_run(CommandLine& line, int argc, char** argv, const Console& console,
                   const Environment& environment, Options& options, Needs needs) {
-  take_verbs(app);
-  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  take_verbs(line);
+  if (const auto status = line.parse(argc, argv)) return *status;
   return run_verb(options.common, needs, console, environment, options.verb);
 }
 
-void add_quota(CLI::App& app, Options& o) {
-  CLI::App* verb = app.add_subcommand("quota", "Show an organization's quotas, or change them");
-  verb->add_option("NAME", o.name, "The organization")->required();
+void add_quota(CommandLine& line, Options& o) {
+  CommandLine& verb = line.verb("quota", "Show an organization's quotas, or change them");
+  verb.option("NAME", o.name, "The organization").required();
   const auto add = [&](const char* flag, std::optional<int64_t>& value, const char* help) {
-    verb->add_option(flag, value, help)
-        ->check(CLI::Range(int64_t{0}, int64_t{2'147'483'647}).description(""))
-        ->type_name("INT 0..2147483647");
+    add_number(verb, flag, value, 0, 2'147'483'647, help);
   };
   add("--replicas", o.quota.replicas, "Replicas of all groups together");
   add("--reallocations", o.quota.reallocations, "Reallocations a minute through the API");
   add("--recreates", o.quota.recreates, "Recreations a minute through the API");
   add("--restarts", o.quota.restarts, "Restarts a minute through the API");
-  verb->callback(
+  verb.when_named(
       [&o] { o.verb = [&o](Session& s) { return organization_quota(s, o.name, o.quota); }; });
 }
 
@@ -64,71 +62,71 @@ void add_quota(CLI::App& app, Options& o) {
 
 int node_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
-  CLI::App app("Machines: what they have and what runs there (for operators).", argv[0]);
-  app.footer(kNodeExamples);
-  add_operator_flags(app, options.common);
-  CLI::App* list = app.add_subcommand("list", "All machines");
-  list->callback([&o = options] { o.verb = [](Session& s) { return list_nodes(s); }; });
-  return parse_and_run(app, argc, argv, console, environment, options, Needs::Operator);
+  CommandLine line("Machines: what they have and what runs there (for operators).", argv[0]);
+  line.footer(kNodeExamples);
+  add_operator_flags(line, options.common);
+  CommandLine& list = line.verb("list", "All machines");
+  list.when_named([&o = options] { o.verb = [](Session& s) { return list_nodes(s); }; });
+  return parse_and_run(line, argc, argv, console, environment, options, Needs::Operator);
 }
 
 int org_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
-  CLI::App app("Organizations and their quotas (for operators).", argv[0]);
-  app.footer(kOrgExamples);
-  add_operator_flags(app, options.common);
-  CLI::App* create = app.add_subcommand("create", "Create an organization");
-  create->add_option("NAME", options.name, "Its name, for paths")->required();
-  create->add_option("--display-name", options.display_name, "Its name for people");
-  create->callback([&o = options] {
+  CommandLine line("Organizations and their quotas (for operators).", argv[0]);
+  line.footer(kOrgExamples);
+  add_operator_flags(line, options.common);
+  CommandLine& create = line.verb("create", "Create an organization");
+  create.option("NAME", options.name, "Its name, for paths").required();
+  create.option("--display-name", options.display_name, "Its name for people");
+  create.when_named([&o = options] {
     o.verb = [&o](Session& s) { return create_organization(s, o.name, o.display_name); };
   });
-  CLI::App* list = app.add_subcommand("list", "All organizations");
-  list->callback([&o = options] { o.verb = [](Session& s) { return list_organizations(s); }; });
-  CLI::App* get = app.add_subcommand("get", "One organization");
-  get->add_option("NAME", options.name, "The organization")->required();
-  get->callback(
+  CommandLine& list = line.verb("list", "All organizations");
+  list.when_named([&o = options] { o.verb = [](Session& s) { return list_organizations(s); }; });
+  CommandLine& get = line.verb("get", "One organization");
+  get.option("NAME", options.name, "The organization").required();
+  get.when_named(
       [&o = options] { o.verb = [&o](Session& s) { return get_organization(s, o.name); }; });
-  add_quota(app, options);
-  return parse_and_run(app, argc, argv, console, environment, options, Needs::Operator);
+  add_quota(line, options);
+  return parse_and_run(line, argc, argv, console, environment, options, Needs::Operator);
 }
 
 int project_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
-  CLI::App app("Projects of an organization (for operators).", argv[0]);
-  app.footer(kProjectExamples);
-  add_operator_flags(app, options.common);
-  add_context_flag(app, "--organization", options.common.context.organization, "Organization");
-  CLI::App* create = app.add_subcommand("create", "Create a project");
-  create->add_option("NAME", options.name, "Its name, for paths")->required();
-  create->callback(
+  CommandLine line("Projects of an organization (for operators).", argv[0]);
+  line.footer(kProjectExamples);
+  add_operator_flags(line, options.common);
+  add_context_flag(line, "--organization", options.common.context.organization, "Organization");
+  CommandLine& create = line.verb("create", "Create a project");
+  create.option("NAME", options.name, "Its name, for paths").required();
+  create.when_named(
       [&o = options] { o.verb = [&o](Session& s) { return create_project(s, o.name); }; });
-  CLI::App* list = app.add_subcommand("list", "All projects of the organization");
-  list->callback([&o = options] { o.verb = [](Session& s) { return list_projects(s); }; });
-  return parse_and_run(app, argc, argv, console, environment, options,
+  CommandLine& list = line.verb("list", "All projects of the organization");
+  list.when_named([&o = options] { o.verb = [](Session& s) { return list_projects(s); }; });
+  return parse_and_run(line, argc, argv, console, environment, options,
                        Needs::OperatorInOrganization);
 }
 
 int key_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
-  CLI::App app("API keys of users (for operators).", argv[0]);
-  app.footer(kKeyExamples);
-  add_operator_flags(app, options.common);
-  CLI::App* create = app.add_subcommand("create", "Create a key; it is shown this once");
-  create->add_option("--user", options.name, "Whose key it is")->required();
+  CommandLine line("API keys of users (for operators).", argv[0]);
+  line.footer(kKeyExamples);
+  add_operator_flags(line, options.common);
+  CommandLine& create = line.verb("create", "Create a key; it is shown this once");
+  create.option("--user", options.name, "Whose key it is").required();
   create
-      ->add_option("--organization", options.organizations,
-                   "An organization that the user belongs to; repeatable")
-      ->required();
-  create->callback([&o = options] {
+      .option("--organization", options.organizations,
+              "An organization that the user belongs to; repeatable")
+      .required();
+  create.when_named([&o = options] {
     o.verb = [&o](Session& s) { return create_key(s, o.name, o.organizations); };
   });
-  CLI::App* list = app.add_subcommand("list", "All keys, without the keys themselves");
-  list->callback([&o = options] { o.verb = [](Session& s) { return list_keys(s); }; });
-  CLI::App* erase = app.add_subcommand("delete", "Delete a key: it stops working at once");
-  erase->add_option("ID", options.name, "The key's id")->required();
-  erase->callback([&o = options] { o.verb = [&o](Session& s) { return delete_key(s, o.name); }; });
-  return parse_and_run(app, argc, argv, console, environment, options, Needs::Operator);
+  CommandLine& list = line.verb("list", "All keys, without the keys themselves");
+  list.when_named([&o = options] { o.verb = [](Session& s) { return list_keys(s); }; });
+  CommandLine& erase = line.verb("delete", "Delete a key: it stops working at once");
+  erase.option("ID", options.name, "The key's id").required();
+  erase.when_named([&o = options] { o.verb = [&o](Session& s) { return delete_key(s, o.name); }; });
+  return parse_and_run(line, argc, argv, console, environment, options, Needs::Operator);
 }
 
 int run_node_command(int argc, char** argv) {

@@ -1,33 +1,33 @@
 #include "cloud/cloud_command.h"
 
+#include "base/command_line.h"
 #include "base/service.h"
-#include "base/settings.h"
 #include "cloud/cloud_host.h"
 
 namespace mesclun::cloud {
 
-void add_cloud_settings(CLI::App& app, CloudHostSettings& settings) {
-  add_setting(app, "--data", settings.data,
+void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
+  add_setting(line, "--data", settings.data,
               "Folder of the databases and secrets; one process each");
-  add_setting(app, "--api", settings.api, "Where the HTTP API listens (paths under /api/public)");
-  add_setting(app, "--nodes-listen", settings.nodes,
+  add_setting(line, "--api", settings.api, "Where the HTTP API listens (paths under /api/public)");
+  add_setting(line, "--nodes-listen", settings.nodes,
               "Where agents and gateways dial in, for sessions and tunnels");
-  add_setting(app, "--node-grace", settings.cloud.fleet.node_grace, 2s, 10min,
+  add_setting(line, "--node-grace", settings.cloud.fleet.node_grace, 2s, 10min,
               "A node is replaced when it was silent for so long");
-  add_setting(app, "--heartbeat", settings.cloud.nodes.heartbeat, 100ms, 60s,
+  add_setting(line, "--heartbeat", settings.cloud.nodes.heartbeat, 100ms, 60s,
               "How often a node speaks at least; keep it below a third of --node-grace");
-  add_setting(app, "--exclusion", settings.cloud.fleet.exclusion, 1s,
+  add_setting(line, "--exclusion", settings.cloud.fleet.exclusion, 1s,
               Duration(std::chrono::hours(24 * 30)),
               "A node that failed a group, or was left by it, is not offered to it for so long");
-  add_setting(app, "--zone", settings.cloud.fleet.zone,
+  add_setting(line, "--zone", settings.cloud.fleet.zone,
               "Groups are reached below this domain; 'localhost' gives them short names");
-  add_setting(app, "--rate-limit", settings.cloud.api.requests_per_minute, 1, 1'000'000,
+  add_setting(line, "--rate-limit", settings.cloud.api.requests_per_minute, 1, 1'000'000,
               "API requests a minute for one key; more are answered with 429");
-  add_setting(app, "--token-issuer", settings.cloud.token_issuer,
+  add_setting(line, "--token-issuer", settings.cloud.token_issuer,
               "The `iss` claim of workload identity tokens");
-  add_bytes_setting(app, "--body-max", settings.cloud.http.body_bytes_max, 1024, 64 << 20,
+  add_bytes_setting(line, "--body-max", settings.cloud.http.body_bytes_max, 1024, 64 << 20,
                     "The largest request body of the API; larger ones are answered with 413");
-  add_setting(app, "--log-lines-max", settings.cloud.logs.lines_max, int64_t{1000},
+  add_setting(line, "--log-lines-max", settings.cloud.logs.lines_max, int64_t{1000},
               int64_t{1'000'000'000}, "Lines of container output that are kept, of all groups");
 }
 
@@ -49,14 +49,14 @@ Task<Result<>> serve(asio::io_context& io, CloudHostSettings settings) {
 int run_cloud_command(int argc, char** argv) {
   CloudHostSettings settings;
   LogSettings log;
-  CLI::App app(
+  CommandLine line(
       "The control plane: the HTTP API, placement, and the port that agents and gateways dial.\n"
       "Secrets for them are made in the data folder at the first start: join.token, gateway.token, "
       "operator.key.",
       "mesclun cloud");
-  add_cloud_settings(app, settings);
-  add_log_settings(app, log);
-  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  add_cloud_settings(line, settings);
+  add_log_settings(line, log);
+  if (const auto status = line.parse(argc, argv)) return *status;
   setup_logging(log);
   return run_service([&](asio::io_context& io) { return serve(io, settings); });
 }

@@ -8,8 +8,8 @@
 #include "cloud/cloud.h"
 #include "cloud/data_folder.h"
 
-namespace CLI {
-class App;
+namespace mesclun {
+class CommandLine;
 }
 
 namespace mesclun::cloud {
@@ -22,7 +22,7 @@ struct CloudHostSettings {
 };
 
 // The flags that `mesclun cloud` and `mesclun up` share.
-void add_cloud_settings(CLI::App& app, CloudHostSettings& settings);
+void add_cloud_settings(CommandLine& line, CloudHostSettings& settings);
 
 // Runs on: the loop of `executor`. stop() before its end.
 class CloudHost {

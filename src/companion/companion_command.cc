@@ -1,10 +1,9 @@
 #include "companion/companion_command.h"
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
 
-#include "base/log.h"
+#include "base/command_line.h"
 #include "companion/companion.h"
 #include "companion/config_reader.h"
 
@@ -129,21 +128,17 @@ int run_companion_command(int argc, char** argv, char** environment) {
     break;
   }
 
-  CLI::App app(kDescription, "mesclun-app");
-  app.footer(kFooter);
+  CommandLine line(kDescription, "mesclun-app");
+  line.footer(kFooter);
   std::string file_name;
-  app.add_option("--config", file_name, "Settings, in YAML")->type_name("FILE");
-  app.set_version_flag("--version", std::string("mesclun-app ") + MESCLUN_VERSION);
-  CLI::App* check = app.add_subcommand("check-config", "Explain mistakes in the settings");
-  check->add_option("FILE", file_name, "Default: as without it");
-  CLI::App* settings = app.add_subcommand("settings", "Show every setting, its range and default");
-  app.require_subcommand(0, 1);
-  try {
-    app.parse(own, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
-  if (settings->parsed()) {
+  line.option("--config", file_name, "Settings, in YAML").value_name("FILE");
+  line.version(std::string("mesclun-app ") + MESCLUN_VERSION);
+  CommandLine& check = line.verb("check-config", "Explain mistakes in the settings");
+  check.option("FILE", file_name, "Default: as without it");
+  CommandLine& settings = line.verb("settings", "Show every setting, its range and default");
+  line.require_verbs(0, 1);
+  if (const auto status = line.parse(own, argv)) return *status;
+  if (settings.named()) {
     fmt::print("{}", describe_settings());
     return 0;
   }
@@ -153,7 +148,7 @@ int run_companion_command(int argc, char** argv, char** environment) {
   if (!file) return fail_usage(file.error().message);
   LoadedConfig loaded =
       read_config(file->name.empty() ? "mesclun-app.yaml" : file->name, file->text, variables);
-  if (check->parsed()) return check_config(*file, loaded);
+  if (check.named()) return check_config(*file, loaded);
   if (!has_command || command.empty()) {
     return fail_usage("there is no command to run: write -- and then the command");
   }

@@ -2,10 +2,10 @@
 
 #include <fstream>
 
+#include "base/command_line.h"
 #include "base/real_clock.h"
 #include "base/real_random.h"
 #include "base/service.h"
-#include "base/settings.h"
 #include "gateway/cloud_dialer.h"
 #include "gateway/gateway.h"
 
@@ -25,44 +25,44 @@ struct CommandSettings {
   LogSettings log;
 };
 
-void add_proxy_settings(CLI::App& app, ProxyLimits& limits) {
-  add_setting(app, "--connections-max", limits.connections_max, size_t{1}, size_t{1'000'000},
+void add_proxy_settings(CommandLine& line, ProxyLimits& limits) {
+  add_setting(line, "--connections-max", limits.connections_max, size_t{1}, size_t{1'000'000},
               "Client connections at once");
-  add_bytes_setting(app, "--head-bytes-max", limits.head_bytes_max, 1024, 60 * 1024,
+  add_bytes_setting(line, "--head-bytes-max", limits.head_bytes_max, 1024, 60 * 1024,
                     "Largest head of a request");
-  add_bytes_setting(app, "--body-bytes-max", limits.body_bytes_max, 1024, uint64_t{1} << 40,
+  add_bytes_setting(line, "--body-bytes-max", limits.body_bytes_max, 1024, uint64_t{1} << 40,
                     "Largest body of a request");
-  add_setting(app, "--idle-timeout", limits.idle_timeout, 1s, 1h,
+  add_setting(line, "--idle-timeout", limits.idle_timeout, 1s, 1h,
               "Between two requests of a connection");
-  add_setting(app, "--head-timeout", limits.head_timeout, 100ms, 10min,
+  add_setting(line, "--head-timeout", limits.head_timeout, 100ms, 10min,
               "From the first byte of a request to the end of its head");
-  add_setting(app, "--body-idle-timeout", limits.body_idle_timeout, 100ms, 1h,
+  add_setting(line, "--body-idle-timeout", limits.body_idle_timeout, 100ms, 1h,
               "Between two pieces of a request's body");
-  add_setting(app, "--body-rate-min", limits.body_bytes_per_second_min, size_t{1},
+  add_setting(line, "--body-rate-min", limits.body_bytes_per_second_min, size_t{1},
               size_t{1024} * 1024, "Bytes a second that a client sends on average");
-  add_setting(app, "--connect-timeout", limits.connect_timeout, 10ms, 100s,
+  add_setting(line, "--connect-timeout", limits.connect_timeout, 10ms, 100s,
               "For an instance to take a connection");
-  add_setting(app, "--connect-tries", limits.connect_tries_max, size_t{1}, size_t{10},
+  add_setting(line, "--connect-tries", limits.connect_tries_max, size_t{1}, size_t{10},
               "Instances that are tried before a request fails");
-  add_setting(app, "--stream-idle-timeout", limits.stream_idle_timeout, 1s, 1h,
+  add_setting(line, "--stream-idle-timeout", limits.stream_idle_timeout, 1s, 1h,
               "Silence in a streaming answer or a WebSocket");
-  add_setting(app, "--pool-idle-max", limits.pool.idle_max, size_t{0}, size_t{10'000},
+  add_setting(line, "--pool-idle-max", limits.pool.idle_max, size_t{0}, size_t{10'000},
               "Idle connections kept per instance");
-  add_setting(app, "--pool-idle-for", limits.pool.idle_for, 0ms, 10min, "How long they are kept");
-  app.add_flag("--trust-forwarded", limits.trust_forwarded,
-               "A proxy of yours is in front: keep its X-Forwarded-Proto and X-Forwarded-Host")
-      ->envname("MESCLUN_TRUST_FORWARDED");
+  add_setting(line, "--pool-idle-for", limits.pool.idle_for, 0ms, 10min, "How long they are kept");
+  line.flag("--trust-forwarded", limits.trust_forwarded,
+            "A proxy of yours is in front: keep its X-Forwarded-Proto and X-Forwarded-Host")
+      .environment("MESCLUN_TRUST_FORWARDED");
 }
 
-void add_tunnel_settings(CLI::App& app, link::TunnelLimits& limits) {
-  add_setting(app, "--streams-max", limits.streams_max, size_t{1}, size_t{65'536},
+void add_tunnel_settings(CommandLine& line, link::TunnelLimits& limits) {
+  add_setting(line, "--streams-max", limits.streams_max, size_t{1}, size_t{65'536},
               "Streams at once in one tunnel");
-  add_bytes_setting(app, "--tunnel-buffer-max", limits.buffered_bytes_max, 1024 * 1024,
+  add_bytes_setting(line, "--tunnel-buffer-max", limits.buffered_bytes_max, 1024 * 1024,
                     size_t{16} * 1024 * 1024 * 1024,
                     "Unread bytes of one tunnel beyond which streams get small windows only");
-  add_setting(app, "--suspect-after", limits.suspect_after, 300ms, 1min,
+  add_setting(line, "--suspect-after", limits.suspect_after, 300ms, 1min,
               "Silence after which a node takes no new requests while others can");
-  add_setting(app, "--tunnel-dead-after", limits.dead_after, 1s, 10min,
+  add_setting(line, "--tunnel-dead-after", limits.dead_after, 1s, 10min,
               "Silence after which a tunnel is given up");
 }
 
@@ -111,28 +111,29 @@ Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {
 int run_gateway_command(int argc, char** argv) {
   CommandSettings settings;
   settings.gateway.session.name = "gateway";
-  CLI::App app("Runs a gateway: takes requests for container groups and brings them to instances.",
-               argv[0]);
-  add_setting(app, "--listen", settings.listen, "Where clients connect (plain HTTP)");
-  add_setting(app, "--tunnels", settings.tunnels, "Where nodes dial their tunnels");
-  add_setting(app, "--tunnel-address", settings.tunnel_address,
+  CommandLine line(
+      "Runs a gateway: takes requests for container groups and brings them to instances.", argv[0]);
+  add_setting(line, "--listen", settings.listen, "Where clients connect (plain HTTP)");
+  add_setting(line, "--tunnels", settings.tunnels, "Where nodes dial their tunnels");
+  add_setting(line, "--tunnel-address", settings.tunnel_address,
               "HOST:PORT that nodes are told to dial; default: --tunnels");
-  add_setting(app, "--cloud", settings.cloud, "The cloud's node port");
-  add_setting(app, "--admin", settings.admin, "Serves /metrics, /state and /healthz; default: off");
-  add_setting(app, "--name", settings.gateway.session.name, "Name of this gateway, for people");
-  add_setting(app, "--gateway-token", settings.token, "Lets this gateway in at the cloud");
-  add_setting(app, "--gateway-token-file", settings.token_file,
+  add_setting(line, "--cloud", settings.cloud, "The cloud's node port");
+  add_setting(line, "--admin", settings.admin,
+              "Serves /metrics, /state and /healthz; default: off");
+  add_setting(line, "--name", settings.gateway.session.name, "Name of this gateway, for people");
+  add_setting(line, "--gateway-token", settings.token, "Lets this gateway in at the cloud");
+  add_setting(line, "--gateway-token-file", settings.token_file,
               "File with the token in its first line");
-  add_setting(app, "--drain", settings.gateway.drain, 0s, 1h,
+  add_setting(line, "--drain", settings.gateway.drain, 0s, 1h,
               "How long requests in flight may take at the end");
-  add_setting(app, "--heartbeat", settings.gateway.session.heartbeat, 100ms, 1min,
+  add_setting(line, "--heartbeat", settings.gateway.session.heartbeat, 100ms, 1min,
               "How often the cloud hears from this gateway");
-  add_setting(app, "--cloud-silence-max", settings.gateway.session.silence_max, 1s, 10min,
+  add_setting(line, "--cloud-silence-max", settings.gateway.session.silence_max, 1s, 10min,
               "Silence of the cloud after which it is dialled again");
-  add_proxy_settings(app, settings.gateway.proxy);
-  add_tunnel_settings(app, settings.gateway.tunnel);
-  add_log_settings(app, settings.log);
-  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  add_proxy_settings(line, settings.gateway.proxy);
+  add_tunnel_settings(line, settings.gateway.tunnel);
+  add_log_settings(line, settings.log);
+  if (const auto status = line.parse(argc, argv)) return *status;
   setup_logging(settings.log);
   return run_service([&settings](asio::io_context& io) { return serve(io, std::move(settings)); });
 }

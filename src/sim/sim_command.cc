@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include "base/settings.h"
+#include "base/command_line.h"
 #include "sim/simulation.h"
 
 namespace mesclun::sim {
@@ -46,8 +46,8 @@ void print_result(const SimSettings& settings, const SimResult& result) {
 int run_sim_command(int argc, char** argv) {
   SimSettings settings;
   LogSettings log{.level = LogLevel::Off};
-  std::string output = "table";
-  CLI::App app(
+  bool json = false;
+  CommandLine line(
       "The real planner, fleet loop, sessions and agents over a simulated fleet, in virtual time:\n"
       "machines that vanish, lost and late messages, partitions, restarts of the cloud, a slow "
       "and\n"
@@ -56,28 +56,27 @@ int run_sim_command(int argc, char** argv) {
       "stopped, everything must have healed. The same seed gives the same trace.\n"
       "Example: mesclun sim --nodes 1000 --hours 24 --seed 7",
       "mesclun sim");
-  add_setting(app, "--nodes", settings.nodes, size_t{1}, size_t{100'000}, "Machines");
-  add_setting(app, "--hours", settings.hours, 0.0, 10'000.0, "Virtual hours with faults");
-  add_setting(app, "--heal-hours", settings.heal_hours, 1.5, 1000.0,
+  add_setting(line, "--nodes", settings.nodes, size_t{1}, size_t{100'000}, "Machines");
+  add_setting(line, "--hours", settings.hours, 0.0, 10'000.0, "Virtual hours with faults");
+  add_setting(line, "--heal-hours", settings.heal_hours, 1.5, 1000.0,
               "Virtual hours without them, afterwards; a start can take one");
-  app.add_option("--seed", settings.seed, "Replays a run")->capture_default_str();
-  add_setting(app, "--churn", settings.faults.churn_factor, 0.0, 1000.0,
+  add_setting(line, "--seed", settings.seed, uint64_t{0}, std::numeric_limits<uint64_t>::max(),
+              "Replays a run");
+  add_setting(line, "--churn", settings.faults.churn_factor, 0.0, 1000.0,
               "Times the published rate of 1.1 interruptions an hour among 100 nodes");
-  add_setting(app, "--session-resets", settings.faults.session_reset_chance, 0.0, 1.0,
+  add_setting(line, "--session-resets", settings.faults.session_reset_chance, 0.0, 1.0,
               "Chance of a message to break its session");
-  add_setting(app, "--delay-spikes", settings.faults.delay_spike_chance, 0.0, 1.0,
+  add_setting(line, "--delay-spikes", settings.faults.delay_spike_chance, 0.0, 1.0,
               "Chance of a message to be 0.2 to 3.2 s late");
-  add_setting(app, "--store-failures", settings.faults.store_failure_chance, 0.0, 1.0,
+  add_setting(line, "--store-failures", settings.faults.store_failure_chance, 0.0, 1.0,
               "Chance of a commit to fail");
-  add_setting(app, "--store-slow", settings.faults.store_slow_chance, 0.0, 1.0,
+  add_setting(line, "--store-slow", settings.faults.store_slow_chance, 0.0, 1.0,
               "Chance of a commit to take 0.2 to 5 s");
-  add_setting(app, "--cloud-restarts", settings.faults.cloud_restarts_per_hour, 0.0, 100.0,
+  add_setting(line, "--cloud-restarts", settings.faults.cloud_restarts_per_hour, 0.0, 100.0,
               "Restarts of the cloud an hour");
-  app.add_option("-o,--output", output, "Format")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->capture_default_str();
-  add_log_settings(app, log);
-  if (const auto status = parse_command_line(app, argc, argv)) return *status;
+  line.choice<bool>("-o,--output", json, {{"table", false}, {"json", true}}, "Format");
+  add_log_settings(line, log);
+  if (const auto status = line.parse(argc, argv)) return *status;
   setup_logging(log);
   const bool terminal = isatty(STDERR_FILENO) != 0;
   Simulation simulation(settings);
@@ -90,7 +89,7 @@ int run_sim_command(int argc, char** argv) {
                percent);
   });
   if (terminal) fmt::print(stderr, "\n");
-  if (output == "json") {
+  if (json) {
     fmt::print("{}\n", json::serialize(result_json(settings, result)));
   } else {
     print_result(settings, result);

@@ -1,0 +1,282 @@
+#include "base/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+
+namespace mesclun {
+
+namespace {
+
+// "-o,--output" to "--output": the name that errors carry.
+std::string long_name(const std::string& flag) {
+  return flag.substr(flag.rfind(',') + 1);
+}
+
+template <class T>
+Result<T> parse_number(std::string_view text) {
+  T number{};
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure == std::errc() && end == text.data() + text.size()) return number;
+  if (failure == std::errc::result_out_of_range) {
+    return Error::invalid(fmt::format("{} is too large", text));
+  }
+  return Error::invalid(
+      fmt::format("'{}' is not a {}number", text, std::is_integral_v<T> ? "whole " : ""));
+}
+
+// A reader that takes only what lies within the range. `parse` and `format` are those of the unit.
+template <class T, class Parse, class Format>
+CommandLine::Reader read_within(T& value, T min, T max, Parse parse, Format format) {
+  return [&value, min, max, parse, format](const std::string& text) -> Result<> {
+    TRY(const T read, parse(text));
+    if (read < min || read > max) {
+      return Error::invalid(
+          fmt::format("{} is not between {} and {}", text, format(min), format(max)));
+    }
+    value = read;
+    return {};
+  };
+}
+
+template <class T>
+CommandOption add_read_number(CommandLine& line, const std::string& flag, T& value, T min, T max,
+                              const std::string& help) {
+  const auto format = [](T number) { return fmt::format("{}", number); };
+  return line.option(flag, read_within(value, min, max, parse_number<T>, format), help)
+      .value_name(fmt::format("{} {}..{}", std::is_integral_v<T> ? "INT" : "NUMBER", min, max));
+}
+
+}  // namespace
+
+CommandOption CommandOption::required() {
+  option_->required();
+  return *this;
+}
+
+CommandOption CommandOption::heading(const std::string& text) {
+  option_->group(text);
+  return *this;
+}
+
+CommandOption CommandOption::value_name(const std::string& text) {
+  option_->type_name(text);
+  return *this;
+}
+
+CommandOption CommandOption::shown_default(const std::string& text) {
+  option_->default_str(text);
+  return *this;
+}
+
+CommandOption CommandOption::environment(const std::string& variable) {
+  option_->envname(variable);
+  return *this;
+}
+
+CommandOption CommandOption::excludes(const std::string& other_flag) {
+  option_->excludes(other_flag);
+  return *this;
+}
+
+CommandOption CommandOption::one_value_each() {
+  option_->allow_extra_args(false);
+  return *this;
+}
+
+CommandOption CommandOption::check(std::function<std::string(const std::string&)> problem) {
+  option_->check(std::move(problem));
+  return *this;
+}
+
+bool CommandOption::given() const {
+  return option_->count() > 0;
+}
+
+CommandLine::CommandLine(const std::string& description, const std::string& program)
+    : owned_(std::make_unique<CLI::App>(description, program)), app_(owned_.get()) {}
+
+CommandLine::CommandLine(CLI::App* app) : app_(app) {}
+
+CommandLine::~CommandLine() = default;
+
+CommandOption CommandLine::option(const std::string& flag, std::string& value,
+                                  const std::string& help) {
+  return CommandOption(app_->add_option(flag, value, help));
+}
+
+CommandOption CommandLine::option(const std::string& flag, std::vector<std::string>& values,
+                                  const std::string& help) {
+  return CommandOption(app_->add_option(flag, values, help));
+}
+
+CommandOption CommandLine::option(const std::string& flag, Reader read, const std::string& help) {
+  // CLI11 tells of a bad value by an exception only.
+  auto set = [name = long_name(flag), read = std::move(read)](const std::string& text) {
+    if (const Result<> done = read(text); !done) {
+      throw CLI::ValidationError(name, done.error().message);
+    }
+  };
+  return CommandOption(app_->add_option_function<std::string>(flag, set, help));
+}
+
+CommandOption CommandLine::flag(const std::string& flag, bool& value, const std::string& help) {
+  return CommandOption(app_->add_flag(flag, value, help));
+}
+
+CommandOption CommandLine::choice(const std::string& flag, std::vector<std::string> words,
+                                  size_t initial, std::function<void(size_t)> chosen,
+                                  const std::string& help) {
+  const std::string all = fmt::format("{}", fmt::join(words, "|"));
+  const std::string shown = words[initial];
+  auto read = [words = std::move(words),
+               chosen = std::move(chosen)](const std::string& text) -> Result<> {
+    const auto found = std::ranges::find(words, text);
+    if (found == words.end()) {
+      return Error::invalid(fmt::format("must be {}, not '{}'", fmt::join(words, " or "), text));
+    }
+    chosen(static_cast<size_t>(found - words.begin()));
+    return {};
+  };
+  return option(flag, std::move(read), help).value_name(all).shown_default(shown);
+}
+
+void CommandLine::footer(const std::string& text) {
+  app_->footer(text);
+}
+
+void CommandLine::add_to_footer(const std::string& text) {
+  app_->footer(app_->get_footer() + text);
+}
+
+std::string CommandLine::name() const {
+  return app_->get_name();
+}
+
+void CommandLine::version(const std::string& text) {
+  app_->set_version_flag("--version", text);
+}
+
+CommandLine& CommandLine::verb(const std::string& name, const std::string& help) {
+  CLI::App* const app = app_->add_subcommand(name, help);
+  verbs_.push_back(std::unique_ptr<CommandLine>(new CommandLine(app)));
+  return *verbs_.back();
+}
+
+void CommandLine::when_named(std::function<void()> call) {
+  app_->callback(std::move(call));
+}
+
+bool CommandLine::named() const {
+  return app_->parsed();
+}
+
+void CommandLine::require_verbs(size_t min, size_t max) {
+  app_->require_subcommand(min, max);
+}
+
+void CommandLine::allow_outer_flags() {
+  app_->fallthrough();
+}
+
+std::optional<int> CommandLine::parse(int argc, char** argv) {
+  try {
+    app_->parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app_->exit(e) == 0 ? 0 : 2;
+  }
+  return std::nullopt;
+}
+
+std::string setting_environment_name(std::string_view flag) {
+  std::string name = "MESCLUN_";
+  for (char c : flag.substr(flag.find_first_not_of('-'))) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+CommandOption add_setting(CommandLine& line, const std::string& flag, Duration& value, Duration min,
+                          Duration max, const std::string& help) {
+  return line.option(flag, read_within(value, min, max, parse_duration, format_duration), help)
+      .value_name(fmt::format("DURATION {}..{}", format_duration(min), format_duration(max)))
+      .shown_default(format_duration(value))
+      .environment(setting_environment_name(flag));
+}
+
+CommandOption add_bytes_setting(CommandLine& line, const std::string& flag, size_t& value,
+                                uint64_t min, uint64_t max, const std::string& help) {
+  return line.option(flag, read_within<uint64_t>(value, min, max, parse_bytes, format_bytes), help)
+      .value_name(fmt::format("BYTES {}..{}", format_bytes(min), format_bytes(max)))
+      .shown_default(format_bytes(value))
+      .environment(setting_environment_name(flag));
+}
+
+template <class T>
+  requires std::is_arithmetic_v<T>
+CommandOption add_setting(CommandLine& line, const std::string& flag, T& value, T min, T max,
+                          const std::string& help) {
+  return add_read_number(line, flag, value, min, max, help)
+      .shown_default(fmt::format("{}", value))
+      .environment(setting_environment_name(flag));
+}
+
+template CommandOption add_setting<int>(CommandLine&, const std::string&, int&, int, int,
+                                        const std::string&);
+template CommandOption add_setting<int64_t>(CommandLine&, const std::string&, int64_t&, int64_t,
+                                            int64_t, const std::string&);
+template CommandOption add_setting<uint64_t>(CommandLine&, const std::string&, uint64_t&, uint64_t,
+                                             uint64_t, const std::string&);
+template CommandOption add_setting<double>(CommandLine&, const std::string&, double&, double,
+                                           double, const std::string&);
+
+CommandOption add_setting(CommandLine& line, const std::string& flag, std::string& value,
+                          const std::string& help) {
+  return line.option(flag, value, help)
+      .shown_default(value)
+      .environment(setting_environment_name(flag));
+}
+
+CommandOption add_setting(CommandLine& line, const std::string& flag, Endpoint& value,
+                          const std::string& help) {
+  auto read = [&value](const std::string& text) -> Result<> {
+    TRY(value, parse_endpoint(text, value.port));
+    return {};
+  };
+  return line.option(flag, std::move(read), help)
+      .value_name("HOST:PORT")
+      .shown_default(value.host.empty() ? "" : value.to_string())
+      .environment(setting_environment_name(flag));
+}
+
+CommandOption add_number(CommandLine& line, const std::string& flag, int64_t& value, int64_t min,
+                         int64_t max, const std::string& help) {
+  return add_read_number(line, flag, value, min, max, help);
+}
+
+CommandOption add_number(CommandLine& line, const std::string& flag, std::optional<int64_t>& value,
+                         int64_t min, int64_t max, const std::string& help) {
+  auto read = [&value, min, max](const std::string& text) -> Result<> {
+    int64_t number = 0;
+    TRY_DO(read_within(number, min, max, parse_number<int64_t>, [](int64_t n) { return n; })(text));
+    value = number;
+    return {};
+  };
+  return line.option(flag, std::move(read), help).value_name(fmt::format("INT {}..{}", min, max));
+}
+
+void add_log_settings(CommandLine& line, LogSettings& settings) {
+  line.choice("--log-level", settings.level,
+              {{"debug", LogLevel::Debug},
+               {"info", LogLevel::Info},
+               {"warning", LogLevel::Warning},
+               {"error", LogLevel::Error},
+               {"off", LogLevel::Off}},
+              "How much to log, to standard error")
+      .environment("MESCLUN_LOG_LEVEL");
+  line.choice("--log-format", settings.format,
+              {{"text", LogFormat::Text}, {"json", LogFormat::Json}},
+              "Lines for people, or JSON objects")
+      .environment("MESCLUN_LOG_FORMAT");
+}
+
+}  // namespace mesclun
