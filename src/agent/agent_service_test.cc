@@ -66,9 +66,9 @@ class NodePort {
     }
     co_return Result<>();
   }
-  const link::InstanceReport& instance() const {
-    static const link::InstanceReport kNone;
-    return last.instances.empty() ? kNone : last.instances.front();
+  const link::ReplicaStatus& instance() const {
+    static const link::ReplicaStatus kNone;
+    return last.instances.empty() ? kNone : last.instances.front().status;
   }
 
   Endpoint endpoint;

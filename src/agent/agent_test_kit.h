@@ -162,9 +162,9 @@ class TestNode {
   bool until(Predicate done, Duration limit = 60s) {
     return loop.clock.run_while_not(done, limit);
   }
-  link::InstanceReport report(const std::string& allocation_id = "a") const {
+  link::ReplicaStatus report(const std::string& allocation_id = "a") const {
     const link::InstanceReport* found = cloud.find(allocation_id);
-    return found == nullptr ? link::InstanceReport{} : *found;
+    return found == nullptr ? link::ReplicaStatus{} : found->status;
   }
   // The supervisor of the one live run.
   InstanceSupervisor& instance() { return *agent->find_instance(driver.live().at(0)); }

@@ -54,12 +54,12 @@ AgentStatus agent_status(const NodeAgent& agent) {
                      .tunnels = static_cast<int64_t>(agent.tunnels_up()),
                      .events_waiting = static_cast<int64_t>(agent.events_waiting()),
                      .warnings = agent.facts().warnings};
-  for (const link::InstanceReport& instance : agent.report().instances) {
-    InstanceStatus line{.instance_id = instance.instance_id,
-                        .group = agent.group_name(instance.allocation_id),
-                        .state = instance.state,
-                        .ready = instance.ready,
-                        .reason = instance.reason};
+  for (const auto& [allocation_id, replica] : agent.report().instances) {
+    InstanceStatus line{.instance_id = replica.instance_id,
+                        .group = agent.group_name(allocation_id),
+                        .state = replica.state,
+                        .ready = replica.ready,
+                        .reason = replica.reason};
     status.instances.push_back(std::move(line));
   }
   return status;

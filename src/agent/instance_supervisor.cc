@@ -18,10 +18,11 @@ constexpr size_t kDetailBytesMax = 2'000;
 InstanceSupervisor::InstanceSupervisor(const Home& home, AllocationRecord record)
     : home_(home),
       record_(std::move(record)),
-      run_taken_(record_.run),
+      run_taken_(record_.status.run),
       wake_(home.executor),
       scope_(home.executor, "instance") {
-  if (record_.instance_id.empty()) record_.instance_id = record_.assignment.instance_id;
+  if (record_.status.instance_id.empty())
+    record_.status.instance_id = record_.assignment.instance_id;
 }
 
 InstanceSupervisor::~InstanceSupervisor() = default;
@@ -45,47 +46,43 @@ void InstanceSupervisor::refuse(RunOutcome outcome, std::string reason) {
   step.kind = NextStep::Kind::End;
   step.outcome = outcome;
   step.reason = std::move(reason);
-  record_.version = record_.assignment.version;
-  record_.run = record_.assignment.run;
+  record_.status.version = record_.assignment.wish.version;
+  record_.status.run = record_.assignment.wish.run;
   finish(step);
 }
 
 void InstanceSupervisor::update(const link::Assignment& assignment) {
   if (ended()) return;  // the cloud has not read our report yet
   link::Assignment& current = record_.assignment;
+  link::ReplicaWish wish = assignment.wish;
   // A stop is not taken back: what was told to end is ending.
-  const bool stop = current.stop || assignment.stop;
+  wish.stop = wish.stop || current.wish.stop;
   const bool new_spec = current.spec != assignment.spec;
-  const bool new_cost = assignment.deletion_cost_change > record_.deletion_cost_change;
-  const bool changed = new_spec || new_cost || stop != current.stop ||
-                       current.version != assignment.version || current.run != assignment.run ||
-                       current.run_action != assignment.run_action ||
-                       current.run_by_user != assignment.run_by_user;
-  if (!changed) return;
+  if (!new_spec && wish == current.wish) return;
   if (new_spec) {
     Result<api::GroupSpec> wanted = read_spec(assignment.spec);
     if (!wanted) {
       log_error("agent", "a new spec is not understood; the old one stays",
-                {{"instance", record_.instance_id}, {"error", wanted.error().message}});
-      current.stop = stop;
+                {{"instance", instance_id()}, {"error", wanted.error().message}});
+      current.wish.stop = wish.stop;
       wake_.notify_all();
       return;
     }
     wanted_spec_ = std::move(*wanted);
   }
   current = assignment;
-  current.stop = stop;
-  if (new_cost) take_deletion_cost();
+  current.wish = wish;
+  take_deletion_cost();
   // A new version that asks for no new run is only a label of the one that runs.
-  if (current.run <= run_taken_) record_.version = current.version;
+  if (wish.run <= run_taken_) record_.status.version = wish.version;
   save(Durability::ProcessCrash);
   home_.changed();
   wake_.notify_all();
 }
 
 void InstanceSupervisor::stop() {
-  if (record_.assignment.stop || ended()) return;
-  record_.assignment.stop = true;
+  if (record_.assignment.wish.stop || ended()) return;
+  record_.assignment.wish.stop = true;
   save(Durability::ProcessCrash);
   wake_.notify_all();
 }
@@ -99,44 +96,27 @@ void InstanceSupervisor::let_go(std::string reason) {
   wake_.notify_all();
 }
 
-link::InstanceReport InstanceSupervisor::report() const {
-  link::InstanceReport report{.allocation_id = record_.assignment.allocation_id,
-                              .instance_id = record_.instance_id,
-                              .version = record_.version,
-                              .run = record_.run,
-                              .state = record_.state,
-                              .started = record_.started,
-                              .ready = record_.ready,
-                              .deletion_cost = record_.deletion_cost,
-                              .deletion_cost_change = record_.deletion_cost_change,
-                              .update_time = record_.update_time,
-                              .outcome = record_.outcome,
-                              .exclude_node = record_.exclude_node,
-                              .reason = record_.reason};
-  return report;
-}
-
 void InstanceSupervisor::serve_metadata(ConnPtr conn) {
   if (present()) run_->metadata().serve(std::move(conn));
 }
 
 void InstanceSupervisor::set_deletion_cost(int32_t cost) {
-  if (record_.deletion_cost == cost) return;
-  record_.deletion_cost = cost;
+  if (record_.status.deletion_cost == cost) return;
+  record_.status.deletion_cost = cost;
   save(Durability::ProcessCrash);
   home_.changed();
 }
 
 // The last writer wins; this time it is the API.
 void InstanceSupervisor::take_deletion_cost() {
-  const link::Assignment& assignment = record_.assignment;
-  if (assignment.deletion_cost_change <= record_.deletion_cost_change) return;
-  record_.deletion_cost_change = assignment.deletion_cost_change;
-  record_.deletion_cost = assignment.deletion_cost;
+  const link::ReplicaWish& wish = record_.assignment.wish;
+  if (wish.deletion_cost_change <= record_.status.deletion_cost_change) return;
+  record_.status.deletion_cost_change = wish.deletion_cost_change;
+  record_.status.deletion_cost = wish.deletion_cost;
 }
 
 void InstanceSupervisor::ask(SelfAction action, std::string reason) {
-  if (record_.action != SelfAction::None || record_.state == RunState::Stopping) return;
+  if (record_.action != SelfAction::None || record_.status.state == RunState::Stopping) return;
   record_.action = action;
   record_.action_reason = std::move(reason);
   action_due_ = home_.clock.now() + home_.settings.action_delay;
@@ -146,7 +126,7 @@ void InstanceSupervisor::ask(SelfAction action, std::string reason) {
 
 void InstanceSupervisor::on_probe(api::ProbeKind kind, const RunHealth::Change& change,
                                   const std::string& detail) {
-  if (record_.state != RunState::Running) return;
+  if (record_.status.state != RunState::Running) return;
   if (change.startup_passed) {
     // The observed order of a good start is "ready", then "startup passed": where readiness is
     // probed in the same moment its first result is awaited.
@@ -167,18 +147,18 @@ void InstanceSupervisor::on_probe(api::ProbeKind kind, const RunHealth::Change& 
 
 void InstanceSupervisor::show_health() {
   const RunHealth& health = run_->health();
-  if (record_.started == health.started() && record_.ready == health.ready()) return;
-  record_.started = health.started();
-  record_.ready = health.ready();
-  record_.update_time = to_unix_nanos(home_.clock.wall_now());
+  if (record_.status.started == health.started() && record_.status.ready == health.ready()) return;
+  record_.status.started = health.started();
+  record_.status.ready = health.ready();
+  record_.status.update_time = to_unix_nanos(home_.clock.wall_now());
   save(Durability::ProcessCrash);
   home_.changed();
 }
 
 void InstanceSupervisor::add_event(std::string_view name, std::string_view detail) {
   link::InstanceEvent event{.group_id = group_id(),
-                            .instance_id = record_.instance_id,
-                            .version = record_.version,
+                            .instance_id = record_.status.instance_id,
+                            .version = record_.status.version,
                             .time = to_unix_nanos(home_.clock.wall_now()),
                             .name = std::string(name)};
   event.detail = clean_text(detail, kDetailBytesMax);
@@ -187,8 +167,8 @@ void InstanceSupervisor::add_event(std::string_view name, std::string_view detai
 }
 
 void InstanceSupervisor::set_state(RunState state) {
-  record_.state = state;
-  record_.update_time = to_unix_nanos(home_.clock.wall_now());
+  record_.status.state = state;
+  record_.status.update_time = to_unix_nanos(home_.clock.wall_now());
   save(Durability::ProcessCrash);
   home_.changed();
 }
@@ -197,17 +177,17 @@ void InstanceSupervisor::save(Durability durability) {
   saved_ = home_.store.save_allocation(record_, durability);
   if (!saved_) {
     log_error("agent", "the state of an instance could not be stored",
-              {{"instance", record_.instance_id}, {"error", saved_.error().message}});
+              {{"instance", record_.status.instance_id}, {"error", saved_.error().message}});
   }
 }
 
 void InstanceSupervisor::finish(const NextStep& step) {
-  record_.state = RunState::Ended;
-  record_.update_time = to_unix_nanos(home_.clock.wall_now());
-  record_.started = record_.ready = false;
-  record_.outcome = step.outcome;
-  record_.exclude_node = step.exclude_node;
-  record_.reason = clean_text(step.reason, kDetailBytesMax);
+  record_.status.state = RunState::Ended;
+  record_.status.update_time = to_unix_nanos(home_.clock.wall_now());
+  record_.status.started = record_.status.ready = false;
+  record_.status.outcome = step.outcome;
+  record_.status.exclude_node = step.exclude_node;
+  record_.status.reason = clean_text(step.reason, kDetailBytesMax);
   record_.action = SelfAction::None;
   save(Durability::PowerLoss);
   home_.changed();
@@ -225,14 +205,14 @@ size_t InstanceSupervisor::recent_restarts() const {
 
 RunFacts InstanceSupervisor::facts() const {
   RunFacts facts;
-  facts.stop = record_.assignment.stop;
+  facts.stop = record_.assignment.wish.stop;
   facts.let_go_reason = record_.let_go_reason;
   facts.action = record_.action;
   facts.action_reason = record_.action_reason;
   facts.action_due = action_due_;
-  facts.newer_run = record_.assignment.run > run_taken_;
-  facts.run_action = record_.assignment.run_action;
-  facts.run_by_user = record_.assignment.run_by_user;
+  facts.newer_run = record_.assignment.wish.run > run_taken_;
+  facts.run_action = record_.assignment.wish.run_action;
+  facts.run_by_user = record_.assignment.wish.run_by_user;
   if (run_ != nullptr) {
     facts.exit = run_->exit();
     facts.failed_probe = run_->failed_probe();

@@ -54,10 +54,10 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   void stop();                      // the cloud left it out
   void let_go(std::string reason);  // the machine's owner wants it elsewhere
 
-  link::InstanceReport report() const;
+  link::InstanceReport report() const { return {record_.assignment.allocation_id, record_.status}; }
   const AllocationRecord& record() const { return record_; }
-  bool ended() const { return record_.state == link::RunState::Ended; }
-  const std::string& instance_id() const { return record_.instance_id; }
+  bool ended() const { return record_.status.state == link::RunState::Ended; }
+  const std::string& instance_id() const { return record_.status.instance_id; }
   const std::string& group_id() const { return record_.assignment.group.group_id; }
   // For what arrives by other ways than the run's own network.
   void serve_metadata(ConnPtr conn);
@@ -67,9 +67,9 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
 
   // MetadataHost
   bool present() const override { return run_ != nullptr && !ended(); }
-  bool started() const override { return record_.started; }
-  bool ready() const override { return record_.ready; }
-  int32_t deletion_cost() const override { return record_.deletion_cost; }
+  bool started() const override { return record_.status.started; }
+  bool ready() const override { return record_.status.ready; }
+  int32_t deletion_cost() const override { return record_.status.deletion_cost; }
   void set_deletion_cost(int32_t cost) override;
   void ask(SelfAction action, std::string reason) override;
   Task<Result<std::string>> token() override { return home_.tokens.token(group_id()); }

@@ -39,27 +39,27 @@ Task<Result<>> InstanceSupervisor::run_after_run(std::optional<runtime::RunInfo>
 
 // After a restart of the agent: finds out what became of the run that it had.
 Task<Result<>> InstanceSupervisor::resume(std::optional<runtime::RunInfo> found) {
-  if (record_.run == 0) co_return Result<>();
+  if (record_.status.run == 0) co_return Result<>();
   const bool between_runs =
-      record_.state == RunState::Creating && record_.instance_id == record_.files_of;
+      record_.status.state == RunState::Creating && record_.status.instance_id == record_.files_of;
   if (between_runs) co_return Result<>();
   if (found && found->started) {
     make_run_object();
     if (!found->exit) run_->serve_metadata();
-    if (!found->exit && record_.state != RunState::Running) {
-      const bool unsaid = record_.state == RunState::Creating;
+    if (!found->exit && record_.status.state != RunState::Running) {
+      const bool unsaid = record_.status.state == RunState::Creating;
       set_state(RunState::Running);
       if (unsaid) add_event(event::kRunning, {});
     }
-    run_->adopt(record_.started, record_.ready);
+    run_->adopt(record_.status.started, record_.status.ready);
     show_health();
     log_info("agent", "an instance was adopted",
-             {{"instance", record_.instance_id}, {"ended", found->exit ? "yes" : "no"}});
+             {{"instance", record_.status.instance_id}, {"ended", found->exit ? "yes" : "no"}});
     co_return Result<>();
   }
-  if (record_.state == RunState::Creating) {
+  if (record_.status.state == RunState::Creating) {
     // Killed between two runs or before the start: that run never began, the next one does.
-    co_return co_await drop_run(record_.instance_id);
+    co_return co_await drop_run(record_.status.instance_id);
   }
   NextStep lost;
   lost.kind = NextStep::Kind::End;
@@ -77,26 +77,27 @@ void InstanceSupervisor::make_run_object() {
                                    .host = *this,
                                    .observer = *this,
                                    .metadata_header = home_.settings.metadata_header};
-  run_ = std::make_unique<InstanceRun>(std::move(around), record_.instance_id, spec_);
-  LogSource source{
-      .instance_id = record_.instance_id, .group_id = group_id(), .version = record_.version};
+  run_ = std::make_unique<InstanceRun>(std::move(around), record_.status.instance_id, spec_);
+  LogSource source{.instance_id = record_.status.instance_id,
+                   .group_id = group_id(),
+                   .version = record_.status.version};
   home_.logs.add(std::move(source));
 }
 
 Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
   // The first run has the id that the cloud gave; each later start has its own. One that the driver
   // may have heard of is never used again.
-  if (record_.run != 0) record_.instance_id = new_uuid(home_.random);
+  if (record_.status.run != 0) record_.status.instance_id = new_uuid(home_.random);
   const link::Assignment& wanted = record_.assignment;
   spec_ = wanted_spec_;
   record_.spec = wanted.spec;
-  record_.run = run_taken_ = wanted.run;
-  record_.version = wanted.version;
-  record_.state = RunState::Creating;
-  record_.started = record_.ready = false;
-  record_.deletion_cost = 0;
+  record_.status.run = run_taken_ = wanted.wish.run;
+  record_.status.version = wanted.wish.version;
+  record_.status.state = RunState::Creating;
+  record_.status.started = record_.status.ready = false;
+  record_.status.deletion_cost = 0;
   take_deletion_cost();
-  record_.update_time = to_unix_nanos(home_.clock.wall_now());
+  record_.status.update_time = to_unix_nanos(home_.clock.wall_now());
   held_startup_event_.reset();
   save(Durability::PowerLoss);
   home_.changed();
@@ -123,7 +124,7 @@ Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
         "from");
     co_return Result<>();
   }
-  runtime::RunSpec spec = make_run(wanted, spec_, home_.node, record_.instance_id,
+  runtime::RunSpec spec = make_run(wanted, spec_, home_.node, record_.status.instance_id,
                                    keep_files ? record_.files_of : std::string());
   CO_TRY_DO(co_await run_->create(std::move(spec)));
   if (!record_.files_of.empty()) {
@@ -135,7 +136,8 @@ Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
 
 Task<Result<>> InstanceSupervisor::start_run() {
   // Told to stop in the meantime: there is nothing to start.
-  if (run_->exit() || !run_->refused().empty() || record_.assignment.stop) co_return Result<>();
+  if (run_->exit() || !run_->refused().empty() || record_.assignment.wish.stop)
+    co_return Result<>();
   run_->serve_metadata();
   add_event(event::kStarting, {});
   CO_TRY(const bool running, co_await run_->start());
@@ -164,7 +166,7 @@ void InstanceSupervisor::take(const NextStep& step) {
     add_event(event::kStartupPassed, *std::exchange(held_startup_event_, std::nullopt));
   }
   for (const EventText& text : step.events) add_event(text.name, text.detail);
-  run_taken_ = record_.assignment.run;
+  run_taken_ = record_.assignment.wish.run;
   if (step.counts_as_quick) {
     const int64_t now = to_unix_nanos(home_.clock.wall_now());
     if (record_.quick_exits.size() > kRestartsInPlace) {
@@ -175,16 +177,16 @@ void InstanceSupervisor::take(const NextStep& step) {
 }
 
 Task<Result<>> InstanceSupervisor::end_run(bool keep_files) {
-  record_.ready = false;
+  record_.status.ready = false;
   set_state(RunState::Stopping);
   CO_TRY_DO(co_await run_->end(home_.settings.stop_grace));
-  CO_TRY_DO(co_await home_.logs.finish(record_.instance_id));
+  CO_TRY_DO(co_await home_.logs.finish(record_.status.instance_id));
   run_.reset();
   if (keep_files) {
-    record_.files_of = record_.instance_id;
+    record_.files_of = record_.status.instance_id;
     co_return Result<>();
   }
-  co_return co_await drop_run(record_.instance_id);
+  co_return co_await drop_run(record_.status.instance_id);
 }
 
 // Makes the driver forget a run. What it refuses is said and left: the run is over for us.
@@ -204,7 +206,7 @@ Task<Result<NextStep>> InstanceSupervisor::pause(NextStep step) {
   const TimePoint until = home_.clock.now() + step.back_off;
   record_.action = SelfAction::None;
   record_.action_reason.clear();
-  record_.started = false;
+  record_.status.started = false;
   set_state(RunState::Creating);
   while (true) {
     NextStep sooner = decide_next(facts(), home_.clock.now());

@@ -81,7 +81,7 @@ TEST_F(InstanceTest, RepeatedDesiresStartItOnce) {
 TEST_F(InstanceTest, StopEndsItWithTheGraceAndNothingIsLeft) {
   begin("{}", {.stop_time = 10s});
   ASSERT_TRUE(running());
-  wanted().stop = true;
+  wanted().wish.stop = true;
   node.cloud.say();
   node.run_for(5s);
   EXPECT_EQ(node.report().state, RunState::Stopping);
@@ -250,9 +250,9 @@ TEST_F(InstanceTest, ReadinessFlapsWithoutEndingTheRun) {
 TEST_F(InstanceTest, TheCloudsRestartKeepsTheFilesAndRecreateDoesNot) {
   begin();
   ASSERT_TRUE(running());
-  wanted().run = 2;
-  wanted().run_action = link::RunAction::Restart;
-  wanted().run_by_user = true;
+  wanted().wish.run = 2;
+  wanted().wish.run_action = link::RunAction::Restart;
+  wanted().wish.run_by_user = true;
   node.cloud.say();
   node.run_for(1s);
   const std::string second = node.report().instance_id;
@@ -263,9 +263,9 @@ TEST_F(InstanceTest, TheCloudsRestartKeepsTheFilesAndRecreateDoesNot) {
   EXPECT_EQ(node.driver.known(), 1u);  // the earlier run was removed
   EXPECT_THAT(events(), ElementsAre("Instance Creating", "Instance Starting", "Instance Running",
                                     "Instance Restarted", "Instance Starting", "Instance Running"));
-  wanted().run = 3;
-  wanted().run_action = link::RunAction::Recreate;
-  wanted().run_by_user = false;
+  wanted().wish.run = 3;
+  wanted().wish.run_action = link::RunAction::Recreate;
+  wanted().wish.run_by_user = false;
   node.cloud.say();
   node.run_for(1s);
   EXPECT_EQ(node.report().run, 3);
@@ -279,7 +279,7 @@ TEST_F(InstanceTest, TheCloudsRestartKeepsTheFilesAndRecreateDoesNot) {
 TEST_F(InstanceTest, ANewVersionAloneIsOnlyALabel) {
   begin();
   ASSERT_TRUE(running());
-  wanted().version = 2;
+  wanted().wish.version = 2;
   node.cloud.say();
   node.run_for(1s);
   EXPECT_EQ(node.report().version, 2);
@@ -289,8 +289,8 @@ TEST_F(InstanceTest, ANewVersionAloneIsOnlyALabel) {
 TEST_F(InstanceTest, ANewVersionWithANewRunIsLabelledOnceItRuns) {
   begin("{}", {.stop_time = 10s});
   ASSERT_TRUE(running());
-  wanted().version = 2;
-  wanted().run = 2;
+  wanted().wish.version = 2;
+  wanted().wish.run = 2;
   wanted().spec = test_spec(R"({"container": {"command": ["app2"]}})");
   node.cloud.say();
   node.run_for(5s);
@@ -351,8 +351,8 @@ TEST_F(InstanceTest, OwnRestartAndRecreateStayOnTheNodeWithANewIdAndCostZero) {
 TEST_F(InstanceTest, TheApisDeletionCostIsTakenOverOnceAndResetWithTheRun) {
   begin();
   ASSERT_TRUE(running());
-  wanted().deletion_cost = 7;
-  wanted().deletion_cost_change = 1;
+  wanted().wish.deletion_cost = 7;
+  wanted().wish.deletion_cost_change = 1;
   node.cloud.say();
   node.run_for(1s);
   EXPECT_EQ(node.report().deletion_cost, 7);
@@ -370,7 +370,7 @@ TEST_F(InstanceTest, AStopDuringTheBackOffEndsIt) {
   begin("{}", {.exit_after = 1s});
   ASSERT_TRUE(node.until([&] { return node.driver.starts() == 5 && node.driver.live().empty(); }));
   node.run_for(1s);  // in the back-off of 8 s
-  wanted().stop = true;
+  wanted().wish.stop = true;
   node.cloud.say();
   node.run_for(100ms);
   EXPECT_EQ(node.report().outcome, RunOutcome::Stopped);
@@ -380,7 +380,7 @@ TEST_F(InstanceTest, AStopDuringTheBackOffEndsIt) {
 TEST_F(InstanceTest, AStopWhileItIsCreatedStartsNothing) {
   begin("{}", {.create_time = 5s});
   node.run_for(1s);
-  wanted().stop = true;
+  wanted().wish.stop = true;
   node.cloud.say();
   ASSERT_TRUE(ended());
   EXPECT_EQ(node.driver.starts(), 0u);

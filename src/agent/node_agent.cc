@@ -94,13 +94,13 @@ Task<Result<>> NodeAgent::adopt(std::vector<AllocationRecord> allocations) {
   for (runtime::RunInfo& run : *runs) found.emplace(run.instance_id, std::move(run));
   for (AllocationRecord& record : allocations) {
     std::optional<runtime::RunInfo> run;
-    const bool ended = record.state == link::RunState::Ended;
-    if (const auto at = found.find(record.instance_id); at != found.end() && !ended) {
+    const bool ended = record.status.state == link::RunState::Ended;
+    if (const auto at = found.find(record.status.instance_id); at != found.end() && !ended) {
       run = std::move(at->second);
       found.erase(at);
     }
     // Files that the next run is to take over stay.
-    if (!ended && record.run != 0) found.erase(record.files_of);
+    if (!ended && record.status.run != 0) found.erase(record.files_of);
     const std::string id = record.assignment.allocation_id;
     auto supervisor = std::make_unique<InstanceSupervisor>(home_, std::move(record));
     supervisor->begin(std::move(run));

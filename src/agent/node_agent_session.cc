@@ -85,7 +85,7 @@ void NodeAgent::add(const link::Assignment& assignment) {
   record.assignment = assignment;
   auto& supervisor = supervisors_[assignment.allocation_id];
   supervisor = std::make_unique<InstanceSupervisor>(home_, std::move(record));
-  if (assignment.stop) {
+  if (assignment.wish.stop) {
     supervisor->refuse(RunOutcome::Stopped, "it does not run here");
   } else if (mode() != NodeMode::Active) {
     supervisor->refuse(RunOutcome::Replace, stopping_ ? "the agent of this machine is stopping"

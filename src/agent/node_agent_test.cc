@@ -259,7 +259,7 @@ TEST_F(NodeAgentTest, ASpecThatIsNotUnderstoodMoves) {
 }
 
 TEST_F(NodeAgentTest, AStopForWhatNeverRanHereIsAnswered) {
-  node.cloud.assign("a", test_spec()).stop = true;
+  node.cloud.assign("a", test_spec()).wish.stop = true;
   node.start();
   node.run_for(1s);
   EXPECT_EQ(node.report().outcome, RunOutcome::Stopped);

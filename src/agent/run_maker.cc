@@ -33,8 +33,8 @@ runtime::RunSpec make_run(const link::Assignment& assignment, const api::GroupSp
   run.image = spec.container.image;
   run.command = spec.container.command;
   run.environment = make_environment(assignment.group, spec, instance_id, node.machine_id);
-  if (assignment.nodes_left) {
-    run.environment.emplace("MESCLUN_NODES_LEFT", std::to_string(*assignment.nodes_left));
+  if (assignment.wish.nodes_left) {
+    run.environment.emplace("MESCLUN_NODES_LEFT", std::to_string(*assignment.wish.nodes_left));
   }
   run.cpu_cores = spec.container.resources.cpu * node.cpu_share_percent / 100.0;
   run.memory_bytes = int64_t{spec.container.resources.memory} * 1024 * 1024;

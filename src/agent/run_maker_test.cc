@@ -39,7 +39,7 @@ TEST(RunMaker, PlatformVariablesWinAndHostnameDoesNot) {
 
 TEST(RunMaker, TheInstanceIsToldHowManyNodesAreLeft) {
   link::Assignment told = assignment({});
-  told.nodes_left = 2;
+  told.wish.nodes_left = 2;
   const runtime::RunSpec run = make_run(told, {}, {}, "i", "");
   EXPECT_EQ(run.environment.at("MESCLUN_NODES_LEFT"), "2");
 }

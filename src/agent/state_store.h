@@ -21,29 +21,18 @@ BOOST_DESCRIBE_STRUCT(NodeRecord, (), (machine_id, node_secret, mode))
 // One allocation and its current run.
 struct AllocationRecord {
   link::Assignment assignment;  // the newest wish; `stop` too when the cloud left it out
-  std::string instance_id;      // of the current run, written before the driver hears of it
-  std::string files_of;         // an earlier run that still waits for removal
-  json::object spec;            // of the current run
-  int32_t run = 0;              // Assignment.run of the current run; 0: none yet
-  int32_t version = 1;
-  link::RunState state = link::RunState::Creating;
-  bool started = false;
-  bool ready = false;
-  int32_t deletion_cost = 0;
-  int32_t deletion_cost_change = 0;  // of the Assignment that was taken over last
-  int64_t update_time = 0;
-  link::RunOutcome outcome = link::RunOutcome::None;
-  bool exclude_node = false;
-  std::string reason;
+  // Written with a new instance id before the driver hears of it.
+  link::ReplicaStatus status;
+  std::string files_of;                  // an earlier run that still waits for removal
+  json::object spec;                     // of the current run
   SelfAction action = SelfAction::None;  // answered, not carried out yet
   std::string action_reason;
   std::string let_go_reason;         // this machine wants it elsewhere and is ending it
   std::vector<int64_t> quick_exits;  // unix ns of restarts in place
 };
 BOOST_DESCRIBE_STRUCT(AllocationRecord, (),
-                      (assignment, instance_id, files_of, spec, run, version, state, started, ready,
-                       deletion_cost, deletion_cost_change, update_time, outcome, exclude_node,
-                       reason, action, action_reason, let_go_reason, quick_exits))
+                      (assignment, status, files_of, spec, action, action_reason, let_go_reason,
+                       quick_exits))
 
 struct StoredState {
   NodeRecord node;

@@ -25,9 +25,9 @@ class FileStateStoreTest : public testing::Test {
     AllocationRecord out;
     out.assignment.allocation_id = id;
     out.assignment.spec = {{"name", "x"}};
-    out.instance_id = "run-1";
-    out.run = 3;
-    out.state = link::RunState::Running;
+    out.status.instance_id = "run-1";
+    out.status.run = 3;
+    out.status.state = link::RunState::Running;
     out.action = SelfAction::Reallocate;
     out.quick_exits = {1, 2};
     return out;

@@ -200,14 +200,13 @@ Task<Result<>> obedient_node(link::Session& session, std::string machine_id, boo
     } else if (const auto* desired = std::get_if<link::Desired>(&said)) {
       report.revision = desired->revision;
       for (const link::Assignment& assignment : desired->assignments) {
-        link::InstanceReport& instance = report.instances.emplace_back();
-        instance.allocation_id = assignment.allocation_id;
-        instance.instance_id = assignment.instance_id;
-        instance.version = assignment.version;
-        instance.run = assignment.run;
-        instance.state = assignment.stop ? link::RunState::Ended : link::RunState::Running;
-        instance.outcome = assignment.stop ? link::RunOutcome::Stopped : link::RunOutcome::None;
-        instance.started = instance.ready = !assignment.stop;
+        const link::ReplicaWish& wish = assignment.wish;
+        link::ReplicaStatus status{
+            .instance_id = assignment.instance_id, .version = wish.version, .run = wish.run};
+        status.state = wish.stop ? link::RunState::Ended : link::RunState::Running;
+        status.outcome = wish.stop ? link::RunOutcome::Stopped : link::RunOutcome::None;
+        status.started = status.ready = !wish.stop;
+        report.instances.push_back({assignment.allocation_id, status});
       }
     } else {
       continue;

@@ -66,8 +66,8 @@ Allocation& Fleet::add_allocation(const Group& group, std::string slot, Moment n
   Allocation made{.id = new_uuid(random_)};
   made.slot = slot.empty() ? made.id : std::move(slot);
   made.group_id = group.id;
-  made.instance_id = new_uuid(random_);
-  made.version = group.version;
+  made.status.instance_id = new_uuid(random_);
+  made.wish.version = group.version;
   made.create_time = made.update_time = to_unix_nanos(now.wall);
   by_group_[group.id].insert(made.id);
   waiting_.insert(made.id);
@@ -113,7 +113,6 @@ void Fleet::erase(const std::string& allocation_id) {
 
 void Fleet::place(Allocation& allocation, const std::string& node_id, Moment now) {
   allocation.node_id = node_id;
-  allocation.state = api::InstanceState::Creating;
   allocation.update_time = to_unix_nanos(now.wall);
   by_node_[node_id].insert(allocation.id);
   waiting_.erase(allocation.id);
@@ -128,9 +127,7 @@ void Fleet::release(Allocation& allocation, Moment now) {
     erase(allocation.id);
     return;
   }
-  allocation.stop = true;
-  allocation.ready = false;
-  allocation.state = api::InstanceState::Stopping;
+  allocation.wish.stop = true;
   allocation.update_time = to_unix_nanos(now.wall);
   changed(allocation);
 }
@@ -161,9 +158,9 @@ void Fleet::add_event(const Allocation& allocation, std::string name, std::strin
   event.sequence = ++event_sequence_;
   event.group_id = allocation.group_id;
   event.resource_type = "instance_controller";
-  event.instance_id = allocation.instance_id;
+  event.instance_id = allocation.status.instance_id;
   event.machine_id = allocation.node_id;
-  event.version = allocation.version;
+  event.version = allocation.wish.version;
   event.time = to_unix_nanos(now.wall);
   event.event_name = std::move(name);
   event.detail = std::move(detail);

@@ -132,7 +132,7 @@ class Fleet {
 
   void apply_report(Node& node, Allocation& allocation, const link::InstanceReport& report,
                     Moment now);
-  void end_run(Allocation& allocation, const link::InstanceReport& report, Moment now);
+  void end_run(Allocation& allocation, Moment now);
   void take_back_or_end(Allocation& returned, Moment now);
   void forget_lost_of_slot(const std::string& group_id, const std::string& slot);
   void lose_silent_nodes(Moment now);

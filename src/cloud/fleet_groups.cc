@@ -142,7 +142,7 @@ Result<> Fleet::patch_group(const std::string& group_id, const api::GroupChange&
   const std::set<std::string> members = by_group_[group_id];
   for (const std::string& id : members) {
     Allocation& allocation = allocations_.at(id);
-    if (allocation.stop || allocation.done()) continue;
+    if (allocation.wish.stop || allocation.done()) continue;
     const auto node = nodes_.find(allocation.node_id);
     if (change.placement_changed && node != nodes_.end()) {
       // Measured against the whole machine: what runs there already has its share.
@@ -157,11 +157,11 @@ Result<> Fleet::patch_group(const std::string& group_id, const api::GroupChange&
         continue;
       }
     }
-    allocation.version = group->version;
+    allocation.wish.version = group->version;
     if (change.restart_all && allocation.placed()) {
-      ++allocation.run;
-      allocation.run_action = link::RunAction::Recreate;
-      allocation.run_by_user = false;
+      ++allocation.wish.run;
+      allocation.wish.run_action = link::RunAction::Recreate;
+      allocation.wish.run_by_user = false;
     }
     changed(allocation);
   }
@@ -177,7 +177,7 @@ Result<> Fleet::reallocate(const std::string& group_id, std::string_view instanc
   Allocation* allocation = instance_in(group_id, instance);
   if (allocation == nullptr) return Error::not_found("no such instance");
   // Only what is on a node can leave it; anything else is accepted without effect (api.md §7).
-  if (!allocation->placed() || allocation->stop) return {};
+  if (!allocation->placed() || allocation->wish.stop) return {};
   exclude(group_id, allocation->node_id, settings_.exclusion, now);
   add_event(*allocation, "Instance Reallocated by User", "", now);
   release(*allocation, now);
@@ -188,12 +188,13 @@ Result<> Fleet::run_again(const std::string& group_id, std::string_view instance
                           link::RunAction action, Moment) {
   Allocation* allocation = instance_in(group_id, instance);
   if (allocation == nullptr) return Error::not_found("no such instance");
-  const bool running = allocation->state == api::InstanceState::Running && !allocation->stop;
+  link::ReplicaWish& wish = allocation->wish;
+  const bool running = allocation->state() == api::InstanceState::Running;
   // A second call while one is pending has no double effect.
-  if (!running || allocation->actual_run < allocation->run) return {};
-  allocation->run = allocation->actual_run + 1;
-  allocation->run_action = action;
-  allocation->run_by_user = true;
+  if (!running || allocation->status.run < wish.run) return {};
+  wish.run = allocation->status.run + 1;
+  wish.run_action = action;
+  wish.run_by_user = true;
   changed(*allocation);
   return {};
 }
@@ -202,8 +203,8 @@ Result<> Fleet::set_deletion_cost(const std::string& group_id, std::string_view 
                                   int32_t cost, Moment) {
   Allocation* allocation = instance_in(group_id, instance);
   if (allocation == nullptr) return Error::not_found("no such instance");
-  allocation->deletion_cost = cost;
-  ++allocation->deletion_cost_change;
+  allocation->wish.deletion_cost = cost;
+  ++allocation->wish.deletion_cost_change;
   changed(*allocation);
   return {};
 }

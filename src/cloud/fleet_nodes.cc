@@ -4,23 +4,6 @@
 
 namespace mesclun::cloud {
 
-namespace {
-
-api::InstanceState public_state(link::RunState state) {
-  switch (state) {
-    case link::RunState::Creating:
-      return api::InstanceState::Creating;
-    case link::RunState::Running:
-      return api::InstanceState::Running;
-    case link::RunState::Stopping:
-    case link::RunState::Ended:
-      return api::InstanceState::Stopping;
-  }
-  return api::InstanceState::Creating;
-}
-
-}  // namespace
-
 Result<> Fleet::node_joined(const link::Hello& hello, int64_t session, Moment now) {
   const std::string secret = sha256_hex(hello.node_secret);
   const auto found = nodes_.find(hello.machine_id);
@@ -120,63 +103,46 @@ void Fleet::node_reported(const std::string& node_id, int64_t session, const lin
 void Fleet::apply_report(Node& node, Allocation& allocation, const link::InstanceReport& report,
                          Moment now) {
   if (allocation.done()) return;
-  const Allocation before = allocation;
-  allocation.instance_id = report.instance_id;
-  allocation.actual_version = report.version;
-  allocation.actual_run = report.run;
-  allocation.run = std::max(allocation.run, report.run);
-  if (report.state == link::RunState::Ended) {
-    end_run(allocation, report, now);
+  const link::ReplicaStatus& told = report.status;
+  const bool news = told != allocation.status;
+  const bool served = allocation.serves();
+  const bool ran = allocation.state() == api::InstanceState::Running;
+  const bool newer_run = told.run > allocation.wish.run;
+  allocation.status = told;
+  allocation.wish.run = std::max(allocation.wish.run, told.run);
+  allocation.update_time = told.update_time;
+  if (told.state == link::RunState::Ended) {
+    end_run(allocation, now);
     return;
   }
-  // Until the node has seen what REST set, its own value is an old one.
-  if (report.deletion_cost_change >= allocation.deletion_cost_change) {
-    allocation.deletion_cost = report.deletion_cost;
-  }
-  allocation.state = allocation.stop ? api::InstanceState::Stopping : public_state(report.state);
-  allocation.started = report.started;
-  allocation.ready = report.ready && !allocation.stop;
-  allocation.update_time = report.update_time;
-  const bool runs = allocation.state == api::InstanceState::Running;
-  if (runs && (before.state != api::InstanceState::Running || allocation.running_since == 0)) {
-    allocation.running_since = report.update_time;
-  }
-  const bool same = before.instance_id == allocation.instance_id &&
-                    before.actual_version == allocation.actual_version &&
-                    before.actual_run == allocation.actual_run && before.run == allocation.run &&
-                    before.state == allocation.state && before.started == allocation.started &&
-                    before.ready == allocation.ready &&
-                    before.deletion_cost == allocation.deletion_cost;
-  if (!same) {
-    const bool wish_changed = before.run != allocation.run;
+  const bool runs = allocation.state() == api::InstanceState::Running;
+  if (runs && (!ran || allocation.running_since == 0)) allocation.running_since = told.update_time;
+  if (news || newer_run) {
     const bool told_already = changes_.desired.contains(node.id);
     changed(allocation);
     // Its own report is no news to the node.
-    if (!wish_changed && !told_already) changes_.desired.erase(node.id);
+    if (!newer_run && !told_already) changes_.desired.erase(node.id);
   }
   if (allocation.lost) {
     take_back_or_end(allocation, now);
-  } else if (allocation.serves() && !before.serves()) {
+  } else if (allocation.serves() && !served) {
     forget_lost_of_slot(allocation.group_id, allocation.slot);
   }
 }
 
-void Fleet::end_run(Allocation& allocation, const link::InstanceReport& report, Moment now) {
+void Fleet::end_run(Allocation& allocation, Moment now) {
   const std::string group_id = allocation.group_id;
   const std::string node_id = allocation.node_id;
-  switch (report.outcome) {
+  switch (allocation.status.outcome) {
     case link::RunOutcome::Succeeded:
     case link::RunOutcome::Failed:
       if (!allocation.counts()) break;
-      allocation.outcome = report.outcome;
-      allocation.ready = false;
-      allocation.state = api::InstanceState::Stopping;
-      allocation.update_time = report.update_time;
       changed(allocation);
       return;
     case link::RunOutcome::Replace:
       exclude(group_id, node_id,
-              report.exclude_node ? settings_.exclusion : settings_.retry_elsewhere, now);
+              allocation.status.exclude_node ? settings_.exclusion : settings_.retry_elsewhere,
+              now);
       break;
     case link::RunOutcome::Stopped:
     case link::RunOutcome::None:
@@ -187,15 +153,15 @@ void Fleet::end_run(Allocation& allocation, const link::InstanceReport& report, 
 
 void Fleet::take_back_or_end(Allocation& returned, Moment now) {
   const Group* group = live_group(returned.group_id);
-  const bool runs = returned.state == api::InstanceState::Running ||
-                    returned.state == api::InstanceState::Creating;
+  const bool runs = returned.status.state == link::RunState::Running ||
+                    returned.status.state == link::RunState::Creating;
   Allocation* current = nullptr;
   for (const std::string& id : by_group_[returned.group_id]) {
     Allocation& other = allocations_.at(id);
     if (other.id != returned.id && other.slot == returned.slot && other.counts()) current = &other;
   }
-  const bool fits = group != nullptr && group->started && runs && !returned.stop &&
-                    returned.version == group->version;
+  const bool fits = group != nullptr && group->started && runs && !returned.wish.stop &&
+                    returned.wish.version == group->version;
   if (!fits || current == nullptr || current->serves() || current->done()) {
     erase(returned.id);  // the node stops what it is no longer told to run
     return;

@@ -34,13 +34,12 @@ void Fleet::lose_silent_nodes(Moment now) {
     for (const std::string& id : here) {
       Allocation& allocation = allocations_.at(id);
       if (allocation.done() || allocation.lost) continue;
-      if (allocation.stop) {
+      if (allocation.wish.stop) {
         erase(id);
         continue;
       }
       add_event(allocation, "Instance Interrupted (Node Offline)", "", now);
       allocation.lost = true;
-      allocation.ready = false;
       allocation.update_time = to_unix_nanos(now.wall);
       changed(allocation);
       add_allocation(groups_.at(allocation.group_id), allocation.slot, now);
@@ -58,7 +57,7 @@ void Fleet::scale(Group& group, Moment now) {
           group.status != api::GroupStatus::Stopped) {
         continue;
       }
-      if (!allocation.stop) release(allocation, now);
+      if (!allocation.wish.stop) release(allocation, now);
     }
     return;
   }
@@ -80,8 +79,8 @@ void Fleet::shrink(Group& group, size_t surplus, Moment now) {
     if (allocation.counts()) candidates.push_back(&allocation);
   }
   std::ranges::sort(candidates, {}, [](const Allocation* a) {
-    const bool running = a->state == api::InstanceState::Running;
-    return std::tuple(running, a->placed(), running ? a->deletion_cost : 0, a->ready,
+    const bool running = a->state() == api::InstanceState::Running;
+    return std::tuple(running, a->placed(), running ? a->deletion_cost() : 0, a->ready(),
                       -a->running_since, -a->create_time, a->id);
   });
   candidates.resize(std::min(surplus, candidates.size()));
@@ -108,8 +107,8 @@ void Fleet::update_status(Group& group, Moment now) {
     ++counted;
     waits = waits || !allocation.placed();
     if (allocation.done()) ++done;
-    if (allocation.outcome == link::RunOutcome::Failed) ++failed;
-    if (!allocation.done() && allocation.state == api::InstanceState::Running) ++running;
+    if (allocation.status.outcome == link::RunOutcome::Failed) ++failed;
+    if (!allocation.done() && allocation.state() == api::InstanceState::Running) ++running;
   }
   if (group.delete_time != 0 && members == 0) {
     group.gone = true;
@@ -157,7 +156,7 @@ void Fleet::place_waiting(Moment now) {
   for (const Placement& placement : plan.placements) {
     Allocation& allocation = allocations_.at(placement.allocation_id);
     placed_groups.insert(allocation.group_id);
-    allocation.nodes_left = placement.nodes_left;
+    allocation.wish.nodes_left = placement.nodes_left;
     place(allocation, placement.node_id, now);
   }
   for (auto& [group_id, group] : groups_) {

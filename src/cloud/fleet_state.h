@@ -48,45 +48,50 @@ struct Allocation {
   std::string id;
   std::string slot;  // the replica across nodes: the id of its first allocation
   std::string group_id;
-  std::string node_id;  // empty: waiting
-  std::string instance_id;
-  int32_t version = 1;  // wanted
-  int32_t run = 1;      // wanted
-  link::RunAction run_action = link::RunAction::Recreate;
-  bool run_by_user = false;
-  bool stop = false;  // to be ended; no longer counts as a replica
+  std::string node_id;         // empty: waiting
+  link::ReplicaWish wish;      // `stop`: to be ended; no longer counts as a replica
+  link::ReplicaStatus status;  // as the node told it last; before that only the first instance id
   bool lost = false;  // its node is silent beyond the grace and its slot has another allocation
-  api::InstanceState state = api::InstanceState::Allocating;
-  link::RunOutcome outcome = link::RunOutcome::None;  // Succeeded or Failed: the replica is done
-  int32_t actual_version = 0;                         // reported
-  int32_t actual_run = 0;                             // reported
-  bool started = false;                               // reported
-  bool ready = false;                                 // reported
-  int32_t deletion_cost = 0;
-  int32_t deletion_cost_change = 0;   // grows when REST sets it
-  std::optional<int32_t> nodes_left;  // when it was placed, see link::Assignment
   int64_t create_time = 0;
-  int64_t update_time = 0;
+  int64_t update_time = 0;  // last change, by the cloud or the node
   int64_t running_since = 0;
 
   bool placed() const { return !node_id.empty(); }
   bool done() const {
-    return outcome == link::RunOutcome::Succeeded || outcome == link::RunOutcome::Failed;
+    return status.outcome == link::RunOutcome::Succeeded ||
+           status.outcome == link::RunOutcome::Failed;
   }
   // Holds one of the group's replicas.
-  bool counts() const { return !stop && !lost; }
+  bool counts() const { return !wish.stop && !lost; }
+  api::InstanceState state() const {
+    if (!placed()) return api::InstanceState::Allocating;
+    if (wish.stop) return api::InstanceState::Stopping;
+    switch (status.state) {
+      case link::RunState::Creating:
+        return api::InstanceState::Creating;
+      case link::RunState::Running:
+        return api::InstanceState::Running;
+      case link::RunState::Stopping:
+      case link::RunState::Ended:
+        break;
+    }
+    return api::InstanceState::Stopping;
+  }
+  bool ready() const { return counts() && status.ready; }
   // Passed its probes, in the run that is wanted now. (A new version that needs a restart asks for
   // another run; one that does not leaves the instance in service.)
   bool serves() const {
-    return counts() && !done() && ready && state == api::InstanceState::Running &&
-           actual_run >= run;
+    return ready() && !done() && status.state == link::RunState::Running && status.run >= wish.run;
+  }
+  // Until the node has seen what REST set, its own value is an old one.
+  int32_t deletion_cost() const {
+    return status.deletion_cost_change >= wish.deletion_cost_change ? status.deletion_cost
+                                                                    : wish.deletion_cost;
   }
 };
 BOOST_DESCRIBE_STRUCT(Allocation, (),
-                      (id, slot, group_id, node_id, instance_id, version, run, run_action,
-                       run_by_user, stop, lost, state, outcome, actual_version, actual_run, started,
-                       ready, deletion_cost, deletion_cost_change, nodes_left, create_time,
-                       update_time, running_since))
+                      (id, slot, group_id, node_id, wish, status, lost, create_time, update_time,
+                       running_since))
 
 // A machine. What is live of it (its session) is learned anew after a restart of the cloud.
 struct Node {

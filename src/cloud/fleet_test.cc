@@ -34,26 +34,26 @@ class FleetTest : public testing::Test {
     EXPECT_TRUE(joined);
   }
   // What the node would say if it runs all that it should; `edit` changes that.
-  void report(const std::string& id, const std::function<void(link::InstanceReport&)>& edit = {}) {
+  void report(const std::string& id, const std::function<void(link::ReplicaStatus&)>& edit = {}) {
     link::Report report;
     Node& node = *fleet_.node(id);
     report.revision = node.revision;
     for (const std::string& allocation_id : fleet_.allocations_on(id)) {
       const Allocation& allocation = fleet_.allocations().at(allocation_id);
       if (allocation.done()) continue;
-      link::InstanceReport& instance = report.instances.emplace_back();
-      instance.allocation_id = allocation_id;
-      instance.instance_id = allocation.instance_id;
-      instance.version = allocation.version;
-      instance.run = allocation.run;
-      instance.state = link::RunState::Running;
-      instance.started = instance.ready = true;
-      instance.update_time = to_unix_nanos(now().wall);
-      if (allocation.stop) {
-        instance.state = link::RunState::Ended;
-        instance.outcome = link::RunOutcome::Stopped;
+      link::ReplicaStatus status{.instance_id = allocation.status.instance_id,
+                                 .version = allocation.wish.version,
+                                 .run = allocation.wish.run,
+                                 .state = link::RunState::Running,
+                                 .started = true,
+                                 .ready = true,
+                                 .update_time = to_unix_nanos(now().wall)};
+      if (allocation.wish.stop) {
+        status.state = link::RunState::Ended;
+        status.outcome = link::RunOutcome::Stopped;
       }
-      if (edit) edit(instance);
+      if (edit) edit(status);
+      report.instances.push_back({allocation_id, status});
     }
     fleet_.node_reported(id, sessions_[id], report, now());
     turn();
@@ -150,7 +150,7 @@ TEST_F(FleetTest, ANodeThatBlinksWithinTheGraceChangesNothing) {
   const std::string group = create(1);
   report_all();
   const std::string node = serving(group)[0]->node_id;
-  const std::string instance = serving(group)[0]->instance_id;
+  const std::string instance = serving(group)[0]->status.instance_id;
   fleet_.node_left(node, sessions_[node], now());
   turn();
   wait(19s);
@@ -159,7 +159,7 @@ TEST_F(FleetTest, ANodeThatBlinksWithinTheGraceChangesNothing) {
   report(node);
   report_all();
   ASSERT_EQ(fleet_.instances_of(group).size(), 1u);
-  EXPECT_EQ(serving(group)[0]->instance_id, instance);
+  EXPECT_EQ(serving(group)[0]->status.instance_id, instance);
   EXPECT_EQ(count_events("Instance Interrupted (Node Offline)"), 0u);
 }
 
@@ -193,7 +193,7 @@ TEST_F(LateReturn, BeforeTheReplacementServesTheReturnedOneStays) {
   report(first_.node_id);
   ASSERT_EQ(serving(group_).size(), 1u);
   EXPECT_EQ(serving(group_)[0]->id, first_.id);
-  EXPECT_TRUE(fleet_.allocations().at(second_.id).stop);
+  EXPECT_TRUE(fleet_.allocations().at(second_.id).wish.stop);
   report_all();
   EXPECT_EQ(fleet_.allocations().size(), 1u) << "the other is gone";
 }
@@ -203,11 +203,7 @@ TEST_F(LateReturn, AfterTheReplacementServesTheReturnedOneIsStopped) {
   EXPECT_FALSE(fleet_.allocations().contains(first_.id)) << "forgotten once its slot is served";
   join(first_.node_id);
   link::Report late;
-  late.instances.push_back({.allocation_id = first_.id,
-                            .instance_id = first_.instance_id,
-                            .state = link::RunState::Running,
-                            .started = true,
-                            .ready = true});
+  late.instances.push_back({.allocation_id = first_.id, .status = first_.status});
   fleet_.node_reported(first_.node_id, sessions_[first_.node_id], late, now());
   EXPECT_TRUE(fleet_.desired(first_.node_id, 1).assignments.empty()) << "so the node stops it";
   turn();
@@ -220,7 +216,7 @@ TEST_F(FleetTest, AReallocatedInstanceLeavesItsNodeFor48Hours) {
   const std::string group = create(1);
   report_all();
   const Allocation first = *serving(group)[0];
-  ASSERT_TRUE(fleet_.reallocate(group, first.instance_id, now()));
+  ASSERT_TRUE(fleet_.reallocate(group, first.status.instance_id, now()));
   turn();
   report_all();
   report_all();
@@ -228,7 +224,7 @@ TEST_F(FleetTest, AReallocatedInstanceLeavesItsNodeFor48Hours) {
   const Allocation second = *serving(group)[0];
   EXPECT_NE(second.node_id, first.node_id);
   // The other node is now excluded as well: nothing is left until the first one's time is over.
-  ASSERT_TRUE(fleet_.reallocate(group, second.instance_id, now()));
+  ASSERT_TRUE(fleet_.reallocate(group, second.status.instance_id, now()));
   turn();
   report_all();
   EXPECT_EQ(fleet_.facts(*fleet_.group(group)).counts.allocating_count, 1);
@@ -246,7 +242,7 @@ TEST_F(FleetTest, ABadExitBlocksTheNodeAndIsReplaced) {
   const std::string group = create(1);
   report_all();
   const Allocation first = *serving(group)[0];
-  report(first.node_id, [](link::InstanceReport& report) {
+  report(first.node_id, [](link::ReplicaStatus& report) {
     report.state = link::RunState::Ended;
     report.outcome = link::RunOutcome::Replace;
     report.exclude_node = true;
@@ -262,7 +258,7 @@ TEST_F(FleetTest, ScaleInTakesTheNotRunningThenTheCheapest) {
   const std::string group = create(5);
   report_all();
   std::vector<std::string> running;
-  for (const Allocation* a : serving(group)) running.push_back(a->instance_id);
+  for (const Allocation* a : serving(group)) running.push_back(a->status.instance_id);
   ASSERT_EQ(running.size(), 4u) << "the fifth finds no node";
   for (size_t i = 0; i < running.size(); ++i) {
     ASSERT_TRUE(fleet_.set_deletion_cost(group, running[i], i == 2 ? 1 : 10, now()));
@@ -280,7 +276,7 @@ TEST_F(FleetTest, ScaleInTakesTheNotRunningThenTheCheapest) {
   EXPECT_TRUE(fleet_.group(group)->description.empty());
   patch(3);
   EXPECT_EQ(serving(group).size(), 3u);
-  for (const Allocation* a : serving(group)) EXPECT_NE(a->instance_id, running[2]);
+  for (const Allocation* a : serving(group)) EXPECT_NE(a->status.instance_id, running[2]);
   EXPECT_EQ(count_events("Container Group Desired Replica Count Updated from 5 to 4"), 1u);
 }
 
@@ -312,7 +308,8 @@ TEST_F(FleetTest, AnotherCountryMovesOnlyThoseOutside) {
                                             api::known_gpu_classes());
   std::set<std::string> in_germany;
   for (const Allocation* a : serving(group)) {
-    if (fleet_.nodes().at(a->node_id).facts.country == "de") in_germany.insert(a->instance_id);
+    if (fleet_.nodes().at(a->node_id).facts.country == "de")
+      in_germany.insert(a->status.instance_id);
   }
   ASSERT_TRUE(fleet_.patch_group(group, *change, 500, now()));
   turn();
@@ -321,7 +318,7 @@ TEST_F(FleetTest, AnotherCountryMovesOnlyThoseOutside) {
   ASSERT_EQ(serving(group).size(), 2u);
   for (const Allocation* a : serving(group)) {
     EXPECT_EQ(fleet_.nodes().at(a->node_id).facts.country, "de");
-    in_germany.erase(a->instance_id);
+    in_germany.erase(a->status.instance_id);
   }
   EXPECT_TRUE(in_germany.empty()) << "those that fitted were not restarted";
 }
@@ -330,7 +327,7 @@ TEST_F(FleetTest, ReplicasThatAreDoneAreNotReplacedAndTheGroupSucceeds) {
   for (int i = 0; i < 2; ++i) add_node();
   const std::string group = create(2, R"({"restart_policy": "never"})");
   report_all();
-  const auto finish = [](link::InstanceReport& report) {
+  const auto finish = [](link::ReplicaStatus& report) {
     report.state = link::RunState::Ended;
     report.outcome = link::RunOutcome::Succeeded;
   };
@@ -353,11 +350,7 @@ TEST_F(FleetTest, ADrainedNodeGivesItsInstancesAway) {
   report_all();
   const std::string node = serving(group)[0]->node_id;
   link::Report report{.revision = fleet_.node(node)->revision, .mode = link::NodeMode::Draining};
-  report.instances.push_back({.allocation_id = serving(group)[0]->id,
-                              .instance_id = serving(group)[0]->instance_id,
-                              .state = link::RunState::Running,
-                              .started = true,
-                              .ready = true});
+  report.instances.push_back({serving(group)[0]->id, serving(group)[0]->status});
   fleet_.node_reported(node, sessions_[node], report, now());
   turn();
   for (const auto& [id, other] : fleet_.nodes()) {

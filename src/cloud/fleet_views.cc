@@ -45,7 +45,7 @@ api::GroupFacts Fleet::facts(const Group& group) const {
   for (const std::string& id : members->second) {
     const Allocation& allocation = allocations_.at(id);
     if (allocation.lost || allocation.done()) continue;
-    switch (allocation.state) {
+    switch (allocation.state()) {
       case api::InstanceState::Allocating:
         ++facts.counts.allocating_count;
         break;
@@ -60,9 +60,9 @@ api::GroupFacts Fleet::facts(const Group& group) const {
         ++facts.counts.stopping_count;
         break;
     }
-    const bool carries_old = allocation.placed() && !allocation.stop &&
-                             allocation.actual_version != 0 &&
-                             allocation.actual_version != group.version;
+    const bool carries_old = allocation.placed() && !allocation.wish.stop &&
+                             allocation.status.version != 0 &&
+                             allocation.status.version != group.version;
     if (carries_old) facts.pending_change = true;
   }
   return facts;
@@ -84,22 +84,23 @@ const Allocation* Fleet::find_instance(const std::string& group_id,
                                        std::string_view instance) const {
   const std::string wanted = lower_case(instance);
   for (const Allocation* allocation : instances_of(group_id)) {
-    if (allocation->instance_id == wanted) return allocation;
+    if (allocation->status.instance_id == wanted) return allocation;
     // A machine id means what serves there, not what is on its way out.
-    if (allocation->node_id == wanted && !allocation->stop) return allocation;
+    if (allocation->node_id == wanted && !allocation->wish.stop) return allocation;
   }
   return nullptr;
 }
 
 api::Instance Fleet::instance_view(const Allocation& allocation) const {
-  api::Instance view{.id = allocation.instance_id};
+  const link::ReplicaStatus& status = allocation.status;
+  api::Instance view{.id = status.instance_id};
   view.machine_id = allocation.placed() ? allocation.node_id : std::string(kNilUuid);
-  view.state = allocation.state;
+  view.state = allocation.state();
   view.update_time = format_rfc3339(from_unix_nanos(allocation.update_time));
-  view.version = allocation.actual_version != 0 ? allocation.actual_version : allocation.version;
-  view.ready = allocation.ready && allocation.state == api::InstanceState::Running;
-  view.started = allocation.started;
-  view.deletion_cost = std::clamp(allocation.deletion_cost, 0, api::kDeletionCostMax);
+  view.version = status.version != 0 ? status.version : allocation.wish.version;
+  view.ready = allocation.ready() && status.state == link::RunState::Running;
+  view.started = status.started;
+  view.deletion_cost = std::clamp(allocation.deletion_cost(), 0, api::kDeletionCostMax);
   return view;
 }
 
@@ -113,7 +114,7 @@ link::Desired Fleet::desired(const std::string& node_id, int64_t revision) const
     const Group& group = groups_.at(allocation.group_id);
     link::Assignment& assignment = desired.assignments.emplace_back();
     assignment.allocation_id = allocation.id;
-    assignment.instance_id = allocation.instance_id;
+    assignment.instance_id = allocation.status.instance_id;
     assignment.group = {.group_id = group.id,
                         .group_name = group.spec.name,
                         .project_id = group.project_id,
@@ -121,14 +122,8 @@ link::Desired Fleet::desired(const std::string& node_id, int64_t revision) const
                         .organization_id = group.organization_id,
                         .organization_name = group.organization_name};
     assignment.spec = write_json(group.spec).get_object();
-    assignment.version = allocation.version;
-    assignment.run = allocation.run;
-    assignment.run_action = allocation.run_action;
-    assignment.run_by_user = allocation.run_by_user;
-    assignment.stop = allocation.stop || allocation.lost;
-    assignment.deletion_cost = allocation.deletion_cost;
-    assignment.deletion_cost_change = allocation.deletion_cost_change;
-    assignment.nodes_left = allocation.nodes_left;
+    assignment.wish = allocation.wish;
+    assignment.wish.stop = !allocation.counts();
   }
   return desired;
 }
@@ -150,7 +145,7 @@ link::Route Fleet::route(const Group& group) const {
   for (const std::string& id : members->second) {
     const Allocation& allocation = allocations_.at(id);
     if (!allocation.placed() || !allocation.counts() || allocation.done()) continue;
-    route.instances.push_back({.instance_id = allocation.instance_id,
+    route.instances.push_back({.instance_id = allocation.status.instance_id,
                                .machine_id = allocation.node_id,
                                .ready = allocation.serves()});
   }

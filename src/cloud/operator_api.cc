@@ -102,8 +102,8 @@ json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
     instance["organization_name"] = group.organization_name;
     instance["project_name"] = group.project_name;
     instance["container_group_name"] = group.spec.name;
-    instance["instance_id"] = allocation.instance_id;
-    instance["state"] = enum_name(allocation.state);
+    instance["instance_id"] = allocation.status.instance_id;
+    instance["state"] = enum_name(allocation.state());
     instance["ready"] = allocation.serves();
     instances.push_back(std::move(instance));
   }

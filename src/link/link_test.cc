@@ -9,7 +9,7 @@ TEST(Messages, RoundTripKeepsTheTypeAndTheMembers) {
   Assignment& assignment = desired.assignments.emplace_back();
   assignment.allocation_id = "a";
   assignment.spec["name"] = "ocr";
-  assignment.run_action = RunAction::Restart;
+  assignment.wish.run_action = RunAction::Restart;
   const auto decoded = decode(encode(desired));
   ASSERT_TRUE(decoded) << decoded.error().message;
   const auto* back = std::get_if<Desired>(&*decoded);
@@ -17,7 +17,7 @@ TEST(Messages, RoundTripKeepsTheTypeAndTheMembers) {
   EXPECT_EQ(back->revision, 7);
   ASSERT_EQ(back->assignments.size(), 1u);
   EXPECT_EQ(back->assignments[0].spec, assignment.spec);
-  EXPECT_EQ(back->assignments[0].run_action, RunAction::Restart);
+  EXPECT_EQ(back->assignments[0].wish.run_action, RunAction::Restart);
 }
 
 TEST(Messages, NonsenseIsAnInvalidArgument) {

@@ -81,38 +81,29 @@ BOOST_DESCRIBE_STRUCT(GroupIdentity, (),
 
 enum class RunAction { Restart, Recreate };
 
-// One replica of a group, placed on this node.
-struct Assignment {
-  std::string allocation_id;  // stays while the replica is on this node
-  std::string instance_id;    // of the first run; later runs get ids from the agent
-  GroupIdentity group;
-  json::object spec;    // the group's GroupSpec, in the shape of the create call
-  int32_t version = 1;  // of the spec
-  // A higher number than the one that runs asks for another run, with the spec of this assignment.
+// What is wanted of a replica on a node. Decided and stored by the cloud, told in Desired, kept by
+// the agent over its restarts. The same value again asks for nothing.
+struct ReplicaWish {
+  int32_t version = 1;  // of the group's spec
+  // A higher number than the one that runs asks for another run, with the spec of this version.
   int32_t run = 1;
   RunAction run_action = RunAction::Recreate;
   // Events "Instance Restarted" and "Instance Recreated" are only for what a user asked for.
   bool run_by_user = false;
-  // Stop it, then report Ended. An assignment that is missing from Desired is stopped too.
+  // Stop it, then report Ended. A replica that is missing from Desired is stopped too.
   bool stop = false;
   // Set by the REST API: taken over when `deletion_cost_change` is higher than what was seen of
-  // this allocation before. The metadata service may set it again later.
+  // this replica before. The metadata service may set it again later.
   int32_t deletion_cost = 0;
   int32_t deletion_cost_change = 0;
   // Other nodes that could have taken the replica when it was placed: what the instance may lose by
   // asking for another one. Told to it as $MESCLUN_NODES_LEFT.
   std::optional<int32_t> nodes_left;
+  bool operator==(const ReplicaWish&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Assignment, (),
-                      (allocation_id, instance_id, group, spec, version, run, run_action,
-                       run_by_user, stop, deletion_cost, deletion_cost_change, nodes_left))
-
-// Cloud to agent: all that should be on the node.
-struct Desired {
-  int64_t revision = 0;  // grows with every change, also over restarts of the cloud
-  std::vector<Assignment> assignments;
-};
-BOOST_DESCRIBE_STRUCT(Desired, (), (revision, assignments))
+BOOST_DESCRIBE_STRUCT(ReplicaWish, (),
+                      (version, run, run_action, run_by_user, stop, deletion_cost,
+                       deletion_cost_change, nodes_left))
 
 enum class RunState { Creating, Running, Stopping, Ended };
 
@@ -125,25 +116,49 @@ enum class RunOutcome {
   Replace,    // wants another node
 };
 
-struct InstanceReport {
-  std::string allocation_id;
+// What a replica is. Seen and stored by the agent, told in Report, kept by the cloud as it was told
+// last.
+struct ReplicaStatus {
   std::string instance_id;  // of the current run
-  int32_t version = 1;
-  int32_t run = 1;
+  int32_t version = 0;      // of the spec that the current run carries; 0: there was no run yet
+  int32_t run = 0;          // the wish that the current run answers; 0: there was no run yet
   RunState state = RunState::Creating;
   bool started = false;
   bool ready = false;
   int32_t deletion_cost = 0;
-  int32_t deletion_cost_change = 0;  // the highest of the assignment that was taken over
+  int32_t deletion_cost_change = 0;  // the highest of the wish that was taken over
   int64_t update_time = 0;           // unix ns, last change of state, ready or started
   RunOutcome outcome = RunOutcome::None;
   bool exclude_node = false;  // Replace: keep the group away from this node for 48 h
   std::string reason;         // for people; why it ended
+  bool operator==(const ReplicaStatus&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(InstanceReport, (),
-                      (allocation_id, instance_id, version, run, state, started, ready,
-                       deletion_cost, deletion_cost_change, update_time, outcome, exclude_node,
-                       reason))
+BOOST_DESCRIBE_STRUCT(ReplicaStatus, (),
+                      (instance_id, version, run, state, started, ready, deletion_cost,
+                       deletion_cost_change, update_time, outcome, exclude_node, reason))
+
+// One replica of a group, placed on this node.
+struct Assignment {
+  std::string allocation_id;  // stays while the replica is on this node
+  std::string instance_id;    // of the first run; later runs get ids from the agent
+  GroupIdentity group;
+  json::object spec;  // the group's GroupSpec, in the shape of the create call
+  ReplicaWish wish;
+};
+BOOST_DESCRIBE_STRUCT(Assignment, (), (allocation_id, instance_id, group, spec, wish))
+
+// Cloud to agent: all that should be on the node.
+struct Desired {
+  int64_t revision = 0;  // grows with every change, also over restarts of the cloud
+  std::vector<Assignment> assignments;
+};
+BOOST_DESCRIBE_STRUCT(Desired, (), (revision, assignments))
+
+struct InstanceReport {
+  std::string allocation_id;
+  ReplicaStatus status;
+};
+BOOST_DESCRIBE_STRUCT(InstanceReport, (), (allocation_id, status))
 
 // One system event of lifecycle.md §3.
 struct InstanceEvent {

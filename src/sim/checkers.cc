@@ -83,7 +83,7 @@ void Checkers::check_copies(const cloud::Fleet& fleet,
       if (slot == slot_of_.end()) continue;
       // What is being stopped may take its grace; only what is wanted counts as a copy.
       const auto row = fleet.allocations().find(allocation);
-      const bool told_to_stop = row != fleet.allocations().end() && row->second.stop;
+      const bool told_to_stop = row != fleet.allocations().end() && row->second.wish.stop;
       if (!told_to_stop) ++copies[slot->second];
     }
   }
@@ -103,9 +103,9 @@ void Checkers::check_copies(const cloud::Fleet& fleet,
 
 bool Checkers::starts_now(const cloud::Allocation& allocation) const {
   const Duration age = clock_.wall_now() - from_unix_nanos(allocation.update_time);
-  const bool creating = allocation.state == api::InstanceState::Creating && age < kStartMax;
-  const bool not_probed = allocation.state == api::InstanceState::Running && age < kProbedMax;
-  return allocation.counts() && (creating || (not_probed && !allocation.ready));
+  const bool creating = allocation.state() == api::InstanceState::Creating && age < kStartMax;
+  const bool not_probed = allocation.state() == api::InstanceState::Running && age < kProbedMax;
+  return allocation.counts() && (creating || (not_probed && !allocation.ready()));
 }
 
 void Checkers::check_healed(const cloud::Fleet& fleet,
@@ -117,14 +117,14 @@ void Checkers::check_healed(const cloud::Fleet& fleet,
     if (allocation.done()) continue;
     wanted.insert(id);
     if (starts_now(allocation)) continue;
-    if (allocation.stop || allocation.lost) {
+    if (allocation.wish.stop || allocation.lost) {
       violated(fmt::format("allocation {} of {} never ended", id, group.spec.name));
     } else if (!allocation.placed() && group.description.empty()) {
       violated(fmt::format("a replica of {} waits without a reason", group.spec.name));
     } else if (allocation.placed() && !allocation.serves()) {
       violated(fmt::format("allocation {} of {} does not serve: {}, ready {}, run {} of {}", id,
-                           group.spec.name, enum_name(allocation.state), allocation.ready,
-                           allocation.actual_run, allocation.run));
+                           group.spec.name, enum_name(allocation.state()), allocation.ready(),
+                           allocation.status.run, allocation.wish.run));
     }
   }
   std::set<std::string> running;

@@ -93,7 +93,7 @@ Task<Result<>> Simulation::command() {
     if (dice < 63) return fleet.delete_group(group.id, now);
     const auto instances = fleet.instances_of(group.id);
     if (instances.empty()) return {};
-    const std::string id = instances[pick_instance % instances.size()]->instance_id;
+    const std::string id = instances[pick_instance % instances.size()]->status.instance_id;
     if (dice < 80) return fleet.reallocate(group.id, id, now);
     if (dice < 88) return fleet.run_again(group.id, id, link::RunAction::Recreate, now);
     if (dice < 96) return fleet.run_again(group.id, id, link::RunAction::Restart, now);
