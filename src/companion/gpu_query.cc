@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/text.h"
+
 namespace mesclun::companion {
 
 namespace {
@@ -13,17 +15,16 @@ constexpr std::string_view kQuery =
     "--query-gpu=name,memory.total,memory.used,memory.free,temperature.gpu,driver_version";
 constexpr size_t kFieldsAfterName = 5;
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) {
-    text.remove_suffix(1);
-  }
-  return text;
+// Up to its end, which may be that of Windows.
+std::string_view first_line(std::string_view text) {
+  std::string_view line = text.substr(0, text.find('\n'));
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
 }
 
 // Nothing for "[N/A]", "[Not Supported]", "ERR!" and the like.
 std::optional<double> number(std::string_view text) {
-  text = trim(text);
+  text = trim_blanks(text);
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end == text.data() || !std::isfinite(value)) return std::nullopt;
@@ -43,11 +44,11 @@ std::optional<GpuReading> parse_line(std::string_view line) {
   for (size_t i = kFieldsAfterName; i > 0; --i) {
     const size_t comma = line.rfind(',');
     if (comma == std::string_view::npos) return std::nullopt;
-    fields[i - 1] = trim(line.substr(comma + 1));
+    fields[i - 1] = trim_blanks(line.substr(comma + 1));
     line = line.substr(0, comma);
   }
-  if (trim(line).empty()) return std::nullopt;
-  return GpuReading{.name = std::string(trim(line)),
+  if (trim_blanks(line).empty()) return std::nullopt;
+  return GpuReading{.name = std::string(trim_blanks(line)),
                     .vram_total = mebibytes(fields[0]),
                     .vram_used = mebibytes(fields[1]),
                     .vram_free = mebibytes(fields[2]),
@@ -57,7 +58,7 @@ std::optional<GpuReading> parse_line(std::string_view line) {
 
 // The first line of what a failing nvidia-smi said.
 std::string first_words(std::string_view text) {
-  const std::string_view line = trim(text.substr(0, text.find('\n')));
+  const std::string_view line = trim_blanks(first_line(text));
   return line.empty() ? "it printed nothing" : std::string(line.substr(0, 200));
 }
 
@@ -78,7 +79,7 @@ std::string CudaVersion::to_string() const {
 }
 
 std::optional<CudaVersion> parse_cuda_version(std::string_view text) {
-  text = trim(text);
+  text = trim_blanks(text);
   CudaVersion version;
   const char* const end = text.data() + text.size();
   auto [at, error] = std::from_chars(text.data(), end, version.major);
@@ -116,7 +117,8 @@ Result<std::vector<GpuReading>> parse_gpu_lines(std::string_view text) {
   for (std::string_view rest = text; !rest.empty();) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    if (std::optional<GpuReading> gpu = parse_line(line)) gpus.push_back(std::move(*gpu));
+    if (std::optional<GpuReading> gpu = parse_line(first_line(line)))
+      gpus.push_back(std::move(*gpu));
   }
   if (gpus.empty()) return Error::unavailable("nvidia-smi names no GPU: " + first_words(text));
   return gpus;
@@ -128,10 +130,10 @@ std::optional<CudaVersion> find_cuda_version(std::string_view table) {
   constexpr std::string_view kLabel = "Version:";
   for (size_t at = table.find("CUDA"); at != std::string_view::npos;
        at = table.find("CUDA", at + 1)) {
-    std::string_view line = table.substr(at, table.substr(at).find('\n'));
+    std::string_view line = first_line(table.substr(at));
     const size_t label = line.find(kLabel);
     if (label == std::string_view::npos) continue;
-    line = trim(line.substr(label + kLabel.size()));
+    line = trim_blanks(line.substr(label + kLabel.size()));
     if (const auto version = parse_cuda_version(line.substr(0, line.find_first_of(" |")))) {
       return version;
     }

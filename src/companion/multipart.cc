@@ -6,12 +6,6 @@ namespace mesclun::companion {
 
 namespace {
 
-std::string_view trim(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 // The value of a parameter after the first ';', with or without quotes: boundary=x, name="a b".
 std::string parameter(std::string_view value, std::string_view name) {
   size_t at = value.find(';');
@@ -26,10 +20,10 @@ std::string parameter(std::string_view value, std::string_view name) {
         quoted = !quoted;
       }
     }
-    const std::string_view field = trim(value.substr(at, std::min(end, value.size()) - at));
+    const std::string_view field = trim_blanks(value.substr(at, std::min(end, value.size()) - at));
     const size_t equals = field.find('=');
-    if (equals != std::string_view::npos && iequals(trim(field.substr(0, equals)), name)) {
-      std::string_view text = trim(field.substr(equals + 1));
+    if (equals != std::string_view::npos && iequals(trim_blanks(field.substr(0, equals)), name)) {
+      std::string_view text = trim_blanks(field.substr(equals + 1));
       if (text.size() < 2 || text.front() != '"' || text.back() != '"') return std::string(text);
       text = text.substr(1, text.size() - 2);
       std::string out;
@@ -58,7 +52,7 @@ Result<Part> parse_part(std::string_view text) {
       return Error::invalid("a header of a part has no colon");
     }
     const std::string_view name = line.substr(0, colon);
-    const std::string_view value = trim(line.substr(colon + 1));
+    const std::string_view value = trim_blanks(line.substr(colon + 1));
     if (iequals(name, "Content-Disposition")) {
       part.name = parameter(value, "name");
       named = !part.name.empty();
@@ -93,7 +87,8 @@ Result<std::vector<Part>> parse_multipart(std::string_view content_type, std::st
   while (true) {
     if (message.substr(at).starts_with("--")) return parts;
     const size_t line_end = message.find("\r\n", at);
-    if (line_end == std::string_view::npos || !trim(message.substr(at, line_end - at)).empty()) {
+    if (line_end == std::string_view::npos ||
+        !trim_blanks(message.substr(at, line_end - at)).empty()) {
       return Error::invalid("a boundary is not followed by a new line");
     }
     const size_t end = message.find(delimiter, line_end);
