@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a set of tasks needs on Debian 12, from Debian's own archive, and only what is missing:
 #
-#   tools/install.sh build|demo|test|bench|format|lint|fuzz ...
+#   tools/install.sh build|demo|test|bench|format|lint|fuzz|bare ...
 #
 # Runs apt-get as root or through sudo. Uses no network when nothing is missing.
 set -euo pipefail
@@ -18,6 +18,7 @@ declare -A sets=(
   [format]="clang-format-19"
   [lint]="clang-tidy-19"
   [fuzz]="libfuzzer-19-dev"
+  [bare]="debootstrap=debootstrap"
 )
 
 usage() {

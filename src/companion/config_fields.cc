@@ -158,6 +158,9 @@ void visit(MonitorConfig& c, FieldVisitor& v) {
   v.number("bad_below", c.bad_below, 0, 1e12, "work a busy second");
   v.number("slow_below", c.slow_below, 0, 1e12, "work a busy second");
   v.number("fast_above", c.fast_above, 0, 1e12, "work a busy second");
+  v.number("margin", c.margin, 0, 1,
+           "the class changes when two windows in a row are past a limit by this share, or one by "
+           "twice as much; 0: at once");
   v.choice("on_bad", c.on_bad, kActions, "what to do about a bad node");
   v.integer("concurrency_max", c.concurrency_max, 0, 10'000,
             "a fast window adds one up to this, a slow one takes one; 0: front.concurrency stays");

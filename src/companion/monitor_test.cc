@@ -195,6 +195,97 @@ TEST(Monitor, ABadNodeThatIsOnlyReportedIsTreatedAsSlow) {
   EXPECT_EQ(reports[0].decisions[1].limit, 50);
 }
 
+// Rates of windows that counted, recorded in the demo: four nodes on two cores, for which compilers
+// competed. The limit of fast is out of the way; that of slow comes from the test.
+const std::vector<std::vector<double>> kRecorded{
+    {0.97, 0.77, 0.80, 0.64, 0.72, 0.76, 0.79, 0.83, 0.60, 0.65, 0.93, 0.72, 0.86, 0.79, 0.73,
+     0.86},
+    {0.83, 0.81, 0.77, 0.70, 0.68, 0.52, 0.86, 0.82, 0.54, 0.68, 0.79, 0.98, 0.80, 0.86, 0.71},
+    {0.93, 0.83, 0.74, 0.68, 0.66, 0.65, 1.02, 0.76, 0.69, 0.61, 0.78, 0.85, 0.86, 0.80, 0.67},
+    {0.63, 0.72, 0.77, 0.78, 0.85, 0.90, 0.76}};
+
+MonitorConfig limits(double bad_below, double slow_below, double fast_above) {
+  MonitorConfig config = config_with_work();
+  config.bad_below = bad_below;
+  config.slow_below = slow_below;
+  config.fast_above = fast_above;
+  return config;
+}
+
+std::vector<NodeClass> classes(const std::vector<double>& rates, const MonitorConfig& config) {
+  std::vector<NodeClass> out;
+  std::optional<double> previous;
+  for (const double rate : rates) {
+    out.push_back(
+        next_class(out.empty() ? NodeClass::Unknown : out.back(), previous, rate, config));
+    previous = rate;
+  }
+  return out;
+}
+
+int changes(const std::vector<double>& rates, const MonitorConfig& config) {
+  int count = 0;
+  const std::vector<NodeClass> out = classes(rates, config);
+  for (size_t i = 1; i < out.size(); ++i) count += out[i] != out[i - 1] ? 1 : 0;
+  return count;
+}
+
+// Wherever the limit lies in a recorded node's own range.
+TEST(NodeClass, ANodeNearALimitRarelyChangesIt) {
+  int with_margin = 0;
+  int window_by_window = 0;
+  for (const std::vector<double>& rates : kRecorded) {
+    for (const double limit : rates) {
+      MonitorConfig config = limits(0, limit, 10);
+      const int count = changes(rates, config);
+      EXPECT_LE(count, 4) << limit;
+      with_margin += count;
+      config.margin = 0;
+      window_by_window += changes(rates, config);
+    }
+  }
+  EXPECT_GE(window_by_window, 200);
+  EXPECT_LE(with_margin * 4, window_by_window);
+}
+
+TEST(NodeClass, TwoWindowsInARowOrOneByTwiceTheMarginChangeIt) {
+  using enum NodeClass;
+  const MonitorConfig config = limits(20, 40, 100);
+  using testing::ElementsAre;
+  EXPECT_THAT(classes({60, 35, 60, 35, 35, 35}, config),
+              ElementsAre(Normal, Normal, Normal, Normal, Slow, Slow));
+  EXPECT_THAT(classes({60, 38, 37, 38}, config), ElementsAre(Normal, Normal, Normal, Normal));
+  EXPECT_THAT(classes({60, 30, 60}, config), ElementsAre(Normal, Slow, Normal));
+  EXPECT_THAT(classes({60, 115, 115, 95, 85, 90, 90}, config),
+              ElementsAre(Normal, Normal, Fast, Fast, Fast, Fast, Fast));
+  EXPECT_THAT(classes({60, 115, 35, 115}, config), ElementsAre(Normal, Normal, Normal, Normal));
+  // The nearer of two windows decides how far it goes, unless one alone goes further.
+  EXPECT_THAT(classes({60, 35, 17, 17}, config), ElementsAre(Normal, Normal, Slow, Bad));
+  EXPECT_THAT(classes({60, 17, 17}, config), ElementsAre(Normal, Slow, Bad));
+  EXPECT_THAT(classes({60, 10}, config), ElementsAre(Normal, Bad));
+  EXPECT_THAT(classes({10, 200}, config), ElementsAre(Bad, Fast));
+}
+
+// A window of its own: nobody is sent away for it, and the concurrency stays.
+TEST(Monitor, OneWindowPastALimitChangesNothing) {
+  MonitorConfig config = config_with_work();
+  config.concurrency_max = 8;
+  PerformanceMonitor monitor(config, 1000, 2, kStart);
+  const auto reports = play(monitor,
+                            {{0s, 60, 10s, 0s, 300, 2},       // 60: normal
+                             {5min, 60, 10s, 0s, 175, 2},     // 35: slow, by 12.5 %
+                             {10min, 60, 10s, 0s, 300, 2},    // normal
+                             {15min, 120, 10s, 0s, 175, 2}},  // slow, twice
+                            25min);
+  ASSERT_EQ(reports.size(), 5u);
+  EXPECT_EQ(reports[1].node_class, NodeClass::Normal);
+  for (int i : {1, 2, 3}) EXPECT_THAT(reports[i].decisions, IsEmpty()) << i;
+  EXPECT_EQ(reports[4].node_class, NodeClass::Slow);
+  ASSERT_EQ(reports[4].decisions.size(), 2u);
+  EXPECT_EQ(reports[4].decisions[0].limit, 50);
+  EXPECT_EQ(reports[4].decisions[1].limit, 1);
+}
+
 TEST(Monitor, WithoutWorkNothingIsJudged) {
   PerformanceMonitor monitor(MonitorConfig(), 70, 1, kStart);
   EXPECT_THAT(play(monitor, {{0s, 30, 10s, 0s, 1}}, 20min), IsEmpty());

@@ -20,6 +20,38 @@ std::string_view to_string(NodeClass node_class) {
   return "?";
 }
 
+namespace {
+
+NodeClass class_of(double rate, const MonitorConfig& config) {
+  if (rate < config.bad_below) return NodeClass::Bad;
+  if (rate < config.slow_below) return NodeClass::Slow;
+  return rate > config.fast_above ? NodeClass::Fast : NodeClass::Normal;
+}
+
+bool is_low(NodeClass node_class) {
+  return node_class == NodeClass::Bad || node_class == NodeClass::Slow;
+}
+
+// How far from `current` a rate gets where each limit on its way lies further off by that share.
+NodeClass reach(NodeClass current, double rate, double share, const MonitorConfig& config) {
+  const NodeClass found = class_of(rate, config);
+  if (found < current) return std::min(class_of(rate * (1 + share), config), current);
+  if (found > current) return std::max(class_of(rate / (1 + share), config), current);
+  return current;
+}
+
+}  // namespace
+
+NodeClass next_class(NodeClass current, std::optional<double> previous, double rate,
+                     const MonitorConfig& config) {
+  if (current == NodeClass::Unknown) return class_of(rate, config);
+  const NodeClass at_once = reach(current, rate, 2 * config.margin, config);
+  const NodeClass now = reach(current, rate, config.margin, config);
+  const NodeClass before = previous ? reach(current, *previous, config.margin, config) : current;
+  if (now < current) return std::min(at_once, std::clamp(before, now, current));
+  return std::max(at_once, std::clamp(before, current, now));
+}
+
 PerformanceMonitor::PerformanceMonitor(MonitorConfig config, int queue_max, int concurrency,
                                        TimePoint now)
     : config_(std::move(config)),
@@ -74,10 +106,11 @@ WindowNumbers PerformanceMonitor::current(TimePoint now) const {
 std::optional<WindowReport> PerformanceMonitor::judge(TimePoint now) {
   if (!config_.work || now < window_end_) return std::nullopt;
   WindowReport report{.numbers = current(now)};
-  const NodeClass found = class_of(report.numbers.rate);
+  const NodeClass found = class_of(report.numbers.rate, config_);
   report.not_judged = why_not_judged(report.numbers, found);
   if (report.not_judged.empty()) {
-    class_ = found;
+    class_ = next_class(class_, judged_rate_, report.numbers.rate, config_);
+    judged_rate_ = report.numbers.rate;
     decide(report.numbers, found, report);
   }
   report.node_class = class_;
@@ -89,12 +122,6 @@ std::optional<WindowReport> PerformanceMonitor::judge(TimePoint now) {
   return report;
 }
 
-NodeClass PerformanceMonitor::class_of(double rate) const {
-  if (rate < config_.bad_below) return NodeClass::Bad;
-  if (rate < config_.slow_below) return NodeClass::Slow;
-  return rate > config_.fast_above ? NodeClass::Fast : NodeClass::Normal;
-}
-
 std::string PerformanceMonitor::why_not_judged(const WindowNumbers& numbers,
                                                NodeClass found) const {
   if (numbers.samples < config_.samples_min || numbers.mean_concurrency <= 0) {
@@ -102,8 +129,7 @@ std::string PerformanceMonitor::why_not_judged(const WindowNumbers& numbers,
                        config_.samples_min);
   }
   const double load_min = config_.load_min * concurrency_;
-  const bool is_low = found == NodeClass::Bad || found == NodeClass::Slow;
-  if (is_low && numbers.mean_concurrency < load_min) {
+  if (is_low(found) && numbers.mean_concurrency < load_min) {
     return fmt::format("light load: {:.2f} requests at a time, {:.2f} needed to judge",
                        numbers.mean_concurrency, load_min);
   }
@@ -112,16 +138,15 @@ std::string PerformanceMonitor::why_not_judged(const WindowNumbers& numbers,
 
 void PerformanceMonitor::decide(const WindowNumbers& numbers, NodeClass found,
                                 WindowReport& report) {
-  const std::string why = describe(numbers, found);
-  if (found == NodeClass::Bad) {
+  const std::string why = describe(numbers, class_);
+  if (class_ == NodeClass::Bad && found == class_) {
     report.decisions.push_back(
         {.kind = MonitorDecision::Kind::Act, .action = config_.on_bad, .reason = why});
     if (config_.on_bad != Action::Report) return;
   }
-  const bool is_low = found == NodeClass::Bad || found == NodeClass::Slow;
-  const int wanted = is_low                     ? config_.queue.slow
-                     : found == NodeClass::Fast ? config_.queue.fast
-                                                : config_.queue.normal;
+  const int wanted = is_low(class_)              ? config_.queue.slow
+                     : class_ == NodeClass::Fast ? config_.queue.fast
+                                                 : config_.queue.normal;
   if (const int limit = bounded_queue(wanted); limit != queue_limit_) {
     queue_limit_ = limit;
     report.decisions.push_back(
@@ -129,9 +154,10 @@ void PerformanceMonitor::decide(const WindowNumbers& numbers, NodeClass found,
   }
   if (config_.concurrency_max <= 0) return;
   int next = concurrency_;
-  if (is_low) next = std::max(1, concurrency_ - 1);
+  if (is_low(class_) && is_low(found)) next = std::max(1, concurrency_ - 1);
   const bool is_loaded = numbers.mean_concurrency >= config_.load_min * concurrency_;
-  if (found == NodeClass::Fast && is_loaded && concurrency_ < config_.concurrency_max) ++next;
+  const bool is_fast = class_ == NodeClass::Fast && found == class_;
+  if (is_fast && is_loaded && concurrency_ < config_.concurrency_max) ++next;
   if (next != concurrency_) {
     concurrency_ = next;
     report.decisions.push_back(
@@ -143,18 +169,20 @@ int PerformanceMonitor::bounded_queue(int limit) const {
   return std::clamp(limit, 1, std::max(1, queue_max_));
 }
 
-std::string PerformanceMonitor::describe(const WindowNumbers& numbers, NodeClass found) const {
+std::string PerformanceMonitor::describe(const WindowNumbers& numbers, NodeClass node_class) const {
   std::string limit;
-  if (found == NodeClass::Bad) limit = fmt::format("bad is below {:.4g}", config_.bad_below);
-  if (found == NodeClass::Slow) limit = fmt::format("slow is below {:.4g}", config_.slow_below);
-  if (found == NodeClass::Fast) limit = fmt::format("fast is above {:.4g}", config_.fast_above);
-  if (found == NodeClass::Normal) {
+  if (node_class == NodeClass::Bad) limit = fmt::format("bad is below {:.4g}", config_.bad_below);
+  if (node_class == NodeClass::Slow)
+    limit = fmt::format("slow is below {:.4g}", config_.slow_below);
+  if (node_class == NodeClass::Fast)
+    limit = fmt::format("fast is above {:.4g}", config_.fast_above);
+  if (node_class == NodeClass::Normal) {
     limit = fmt::format("normal is {:.4g} to {:.4g}", config_.slow_below, config_.fast_above);
   }
   return fmt::format(
       "{} node: {:.4g} work a second of busy time, {}; {} requests in {:.0f} s, {:.0f} % busy, "
       "{:.2f} at a time",
-      to_string(found), numbers.rate, limit, numbers.samples, to_seconds(numbers.length),
+      to_string(node_class), numbers.rate, limit, numbers.samples, to_seconds(numbers.length),
       numbers.busy_share * 100, numbers.mean_concurrency);
 }
 

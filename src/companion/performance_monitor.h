@@ -39,6 +39,13 @@ struct WindowReport {
   std::vector<MonitorDecision> decisions;
 };
 
+// The class of a node after one more window that counts. It leaves `current` when this window and the
+// one before it are past a limit by config.margin, or this one by twice as much, so that a node near
+// a limit keeps its class: as far as both windows reach, or as this one does. Unknown takes any class
+// at once. `previous`: the rate of the window before that counted.
+NodeClass next_class(NodeClass current, std::optional<double> previous, double rate,
+                     const MonitorConfig& config);
+
 // Rate = work of the requests that finished in a window / time in which at least one of them was
 // with the application (the union of their intervals). Idle time and failed requests do not count.
 //
@@ -46,6 +53,9 @@ struct WindowReport {
 //   slow_below > rate                slow: queue.slow, one less at a time
 //   fast_above < rate                fast: queue.fast, one more at a time
 //   else                             normal: queue.normal
+//
+// The first window that counts gives the node its class; next_class() says when others change it.
+// A window of another class than the node's neither acts nor moves the concurrency.
 //
 // A window with fewer than samples_min requests goes on for another one, so that a node too slow to
 // finish enough of them is judged as well. A window of light load (mean concurrency below load_min
@@ -69,16 +79,16 @@ class PerformanceMonitor {
   WindowNumbers current(TimePoint now) const;
 
  private:
-  NodeClass class_of(double rate) const;
   std::string why_not_judged(const WindowNumbers& numbers, NodeClass found) const;
   void decide(const WindowNumbers& numbers, NodeClass found, WindowReport& report);
   int bounded_queue(int limit) const;
-  std::string describe(const WindowNumbers& numbers, NodeClass found) const;
+  std::string describe(const WindowNumbers& numbers, NodeClass node_class) const;
   void begin_window(TimePoint now);
 
   MonitorConfig config_;
   int queue_max_;
   NodeClass class_ = NodeClass::Unknown;
+  std::optional<double> judged_rate_;  // of the last window that counted
   int queue_limit_;
   int concurrency_;
 
