@@ -90,6 +90,7 @@ std::vector<std::string> agent_arguments(const AgentCommand& command) {
   for (const std::string& gpu : command.node.gpu_classes) {
     out.insert(out.end(), {"--gpu-class", gpu});
   }
+  if (!command.log_warnings) out.emplace_back("--no-warnings");
   return out;
 }
 

@@ -30,6 +30,7 @@ struct AgentCommand {
   std::string join_token_file;
   std::string folder;  // "<data>/nodes/<number>"
   Duration stop_grace = 10s;
+  bool log_warnings = true;  // of what the machine lacks, which is the same for all agents here
   NodeWish node;
 };
 std::vector<std::string> agent_arguments(const AgentCommand& command);

@@ -115,6 +115,7 @@ Result<> start_agents(LocalAgents& agents, const UpSettings& settings,
     command.join_token_file = settings.cloud.data + "/join.token";
     command.folder = settings.cloud.data + "/nodes/" + number;
     command.stop_grace = settings.stop_grace;
+    command.log_warnings = i == 0;
     command.node = settings.wishes[i];
     if (command.node.name.empty()) command.node.name = "node-" + number;
     if (command.node.memory.empty()) command.node.memory = memory_part(settings.wishes.size());

@@ -129,6 +129,10 @@ void add_network_settings(CommandLine& line, CommandSettings& s) {
             "Let instances reach other machines (on by default); as root this adds a table "
             "'mesclun' to the packet filter and switches on IP forwarding")
       .environment("MESCLUN_EGRESS");
+  line.flag("--warnings,!--no-warnings", s.options.log_warnings,
+            "Log what this machine lacks (on by default); `agent status` and `node list` show it "
+            "in any case")
+      .environment("MESCLUN_WARNINGS");
 }
 
 void add_behaviour_settings(CommandLine& line, AgentSettings& s) {

@@ -55,7 +55,9 @@ Task<Result<>> run_until_cancelled(asio::any_io_executor executor, Clock& clock,
              {{"machine_id", agent.machine_id()},
               {"cloud", options.cloud.to_string()},
               {"data", options.data.string()}});
-    for (const std::string& warning : agent.facts().warnings) log_warning("agent", warning);
+    if (options.log_warnings) {
+      for (const std::string& warning : agent.facts().warnings) log_warning("agent", warning);
+    }
     co_await until_cancelled();
     // What follows is the orderly end and must not be cut short by the signal that asked for it.
     co_await asio::this_coro::reset_cancellation_state();

@@ -22,6 +22,8 @@ struct AgentOptions {
   // most 8.
   std::vector<Endpoint> services;
   bool egress = true;  // instances with a network of their own reach other machines
+  // Whether the log says what this machine lacks; the cloud is told in any case.
+  bool log_warnings = true;
   AgentSettings settings;
 };
 

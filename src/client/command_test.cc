@@ -241,6 +241,18 @@ TEST(Nodes, ShowWhatTheyHaveAndWhatRuns) {
   EXPECT_EQ(api.seen()[0].key, "operator-key-0123456789");
 }
 
+TEST(Nodes, WarnOnceOfWhatManyLack) {
+  const auto node = [](std::string name, std::vector<std::string> warnings) {
+    return NodeView{.hostname = std::move(name), .warnings = std::move(warnings)};
+  };
+  EXPECT_EQ(
+      node_warnings({node("pc1", {"no nft", "no cgroups"}), node("pc2", {"no nft"}),
+                     node("pc3", {"no nft", "no cgroups", "no GPU", "no GPU"})}),
+      (std::vector<std::string>{"all 3 nodes: no nft", "2 nodes: no cgroups", "pc3: no GPU"}));
+  EXPECT_EQ(node_warnings({node("pc1", {"no nft"})}), (std::vector<std::string>{"pc1: no nft"}));
+  EXPECT_TRUE(node_warnings({}).empty());
+}
+
 constexpr const char* kNamed =
     R"({"id":"i","name":"acme","display_name":"Acme","create_time":"2026-01-01T00:00:00Z"})";
 

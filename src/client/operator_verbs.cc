@@ -1,5 +1,7 @@
 #include "client/operator_verbs.h"
 
+#include <algorithm>
+
 namespace mesclun::client {
 
 namespace {
@@ -75,11 +77,8 @@ void print_nodes(Session& session, const std::vector<NodeView>& nodes) {
                age(node.last_heard_time.value_or(""), now), describe_node_load(node)});
   }
   session.console.print(table.render());
-  for (const NodeView& node : nodes) {
-    for (const std::string& warning : node.warnings) {
-      session.console.note(
-          fmt::format("warning: {}: {}", printable(node.hostname), printable(warning)));
-    }
+  for (const std::string& warning : node_warnings(nodes)) {
+    session.console.note("warning: " + printable(warning));
   }
 }
 
@@ -98,6 +97,30 @@ std::string describe_node_load(const NodeView& node) {
     text += (text.empty() ? "" : ", ") + name + (count > 1 ? fmt::format(" x{}", count) : "");
   }
   return text;
+}
+
+std::vector<std::string> node_warnings(const std::vector<NodeView>& nodes) {
+  struct Told {
+    std::string_view sentence;
+    std::vector<const NodeView*> by;
+  };
+  std::vector<Told> all;
+  for (const NodeView& node : nodes) {
+    for (const std::string& sentence : node.warnings) {
+      auto told = std::ranges::find(all, sentence, &Told::sentence);
+      if (told == all.end()) told = all.insert(told, Told{.sentence = sentence, .by = {}});
+      if (told->by.empty() || told->by.back() != &node) told->by.push_back(&node);
+    }
+  }
+  std::vector<std::string> lines;
+  for (const Told& told : all) {
+    const size_t count = told.by.size();
+    const std::string who = count == 1              ? told.by.front()->hostname
+                            : count == nodes.size() ? fmt::format("all {} nodes", count)
+                                                    : fmt::format("{} nodes", count);
+    lines.push_back(fmt::format("{}: {}", who, told.sentence));
+  }
+  return lines;
 }
 
 Task<Result<>> list_nodes(Session& session) {

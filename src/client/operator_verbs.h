@@ -32,4 +32,7 @@ Task<Result<>> delete_key(Session& session, std::string id);
 // What runs on a machine, for one cell: "echo x2, web (starting)".
 std::string describe_node_load(const NodeView& node);
 
+// What machines lack, each sentence once: "pc1: no cgroups", "3 nodes: ...", "all 9 nodes: ...".
+std::vector<std::string> node_warnings(const std::vector<NodeView>& nodes);
+
 }  // namespace mesclun::client

@@ -57,6 +57,10 @@ Result<> run_nft(std::string_view rules) {
     if (error != ENOENT) break;
   }
   ::posix_spawn_file_actions_destroy(&actions);
+  if (error == ENOENT) {
+    return Error::unavailable(
+        "nft is missing: apt-get install nftables, then start the agent again");
+  }
   errno = error;
   if (error != 0) return system_error("cannot run nft");
   // Less than a pipe holds.
