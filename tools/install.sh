@@ -12,8 +12,9 @@ declare -A sets=(
            libboost1.81-dev libspdlog-dev libfmt-dev libcli11-dev libyaml-cpp-dev libssl-dev libsqlite3-dev libnghttp2-dev
            libhowardhinnant-date-dev
            libgtest-dev libgmock-dev libbenchmark-dev"
-  [demo]="python3=python3 tesseract-ocr tesseract-ocr-eng imagemagick fonts-dejavu-core curl=curl"
-  [test]="git=git python3=python3 python3-venv python3-pip nodejs=node npm=npm iproute2=ip"
+  [demo]="python3=python3 tesseract-ocr tesseract-ocr-eng imagemagick fonts-dejavu-core curl=curl
+          nftables=nft"
+  [test]="git=git python3=python3 python3-venv python3-pip nodejs=node npm=npm iproute2=ip nftables=nft"
   [bench]="python3=python3 wrk=wrk haproxy nginx-light=nginx"
   [format]="clang-format-19"
   [lint]="clang-tidy-19"
