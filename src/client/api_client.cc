@@ -4,6 +4,7 @@
 
 #include "api/problem.h"
 #include "base/units.h"
+#include "http/url.h"
 
 namespace mesclun::client {
 
@@ -44,41 +45,29 @@ const json::value& interesting_part(const json::value& document) {
 }  // namespace
 
 Result<ApiAddress> parse_api_address(std::string_view text) {
-  if (text.starts_with("https://")) {
+  ApiAddress address;
+  if (text.starts_with("unix:")) {
+    TRY(address.endpoint, parse_endpoint(text));
+    return address;
+  }
+  TRY(HttpUrl url, parse_http_url(text, UrlScheme::HttpIfMissing));
+  if (url.tls) {
     return Error::invalid(fmt::format(
         "'{}': the command line speaks plain HTTP only; reach a TLS address through a tunnel, such "
         "as `ssh -L 8800:localhost:8800 HOST`",
         text));
   }
-  if (text.starts_with("http://")) text.remove_prefix(7);
-  ApiAddress address;
-  if (!text.starts_with("unix:")) {
-    if (const size_t slash = text.find('/'); slash != std::string_view::npos) {
-      std::string_view path = strip_suffix(text.substr(slash), "/");
-      path = strip_suffix(strip_suffix(path, kPublic), "/");
-      address.base_path = std::string(path);
-      text = text.substr(0, slash);
-    }
-  }
-  TRY(address.endpoint, parse_endpoint(text, 80));
+  const std::string_view path = strip_suffix(strip_suffix(url.target, "/"), kPublic);
+  address.base_path = strip_suffix(path, "/");
+  address.endpoint = std::move(url.endpoint);
   return address;
 }
 
 std::string encode_segment(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
   // These two would be taken for steps in the path.
-  if (out == ".") return "%2E";
-  if (out == "..") return "%2E%2E";
-  return out;
+  if (text == ".") return "%2E";
+  if (text == "..") return "%2E%2E";
+  return percent_encode(text);
 }
 
 Duration retry_after(const HeaderList& headers) {

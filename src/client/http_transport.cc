@@ -4,25 +4,18 @@ namespace mesclun::client {
 
 namespace {
 
-constexpr Duration kIdleMax = 2s;
+// The controller's limit bounds how many there are.
+constexpr PoolLimits kPool{.idle_max = SIZE_MAX, .idle_for = 2s, .idle_for_unrepeatable = 2s};
 // An address that does not answer must not cost the whole deadline; 5 s is two lost SYNs (1 + 2 s)
 // and a slow third.
 constexpr Duration kConnectMax = 5s;
-
-bool is_plain(char c) {
-  return c > 0x20 && c < 0x7F;
-}
 
 }  // namespace
 
 Task<Result<ConnPtr>> HttpTransport::open(TimePoint deadline) {
   const TimePoint now = clock_.now();
-  while (!idle_.empty() && now - idle_.front().since > kIdleMax) idle_.pop_front();
-  if (!idle_.empty()) {
-    ConnPtr conn = std::move(idle_.back().conn);
-    idle_.pop_back();
-    co_return conn;
-  }
+  pool_.drop_stale(kPool, now);
+  if (ConnPtr kept = pool_.take(kPool, now)) co_return kept;
   const Duration limit = std::min(deadline - now, kConnectMax);
   if (limit <= 0s) co_return Error::deadline("no time left to connect");
   Result<ConnPtr> conn = co_await dial(endpoint_, clock_, limit);
@@ -40,45 +33,22 @@ Task<Result<HttpReply>> HttpTransport::send(HttpCall call, TimePoint deadline) {
   bool keep_alive = false;
   Result<HttpReply> reply =
       co_await http_call(*conn, std::move(call), host_, body_bytes_max_, keep_alive);
-  if (reply && keep_alive) {
-    conn->set_deadline(TimePoint::max());
-    Idle idle{std::move(conn), clock_.now()};
-    idle_.push_back(std::move(idle));
-  }
+  if (reply && keep_alive) pool_.put(kPool, clock_.now(), std::move(conn));
   if (!reply && reply.code() == ErrorCode::DeadlineExceeded) {
     co_return Error::deadline("no answer in time");
   }
   co_return reply;
 }
 
-Result<HttpAddress> parse_http_address(std::string_view url) {
-  const std::string_view whole = url;
-  if (url.starts_with("https://")) {
+Result<HttpUrl> parse_http_address(std::string_view text) {
+  TRY(HttpUrl url, parse_http_url(text, UrlScheme::HttpIfMissing));
+  if (url.tls) {
     return Error::invalid(
         fmt::format("'{}': only http:// is supported; reach a TLS server through a local TLS proxy "
                     "or a tunnel",
-                    whole));
+                    text));
   }
-  if (url.starts_with("http://")) {
-    url.remove_prefix(7);
-  } else if (url.find("://") != std::string_view::npos) {
-    return Error::invalid(fmt::format("'{}': write http://HOST:PORT/PATH", whole));
-  }
-  url = url.substr(0, url.find('#'));
-  const size_t path = url.find_first_of("/?");
-  HttpAddress address;
-  address.host = std::string(url.substr(0, path));
-  address.target = path == std::string_view::npos ? "/" : std::string(url.substr(path));
-  if (address.target[0] == '?') address.target.insert(0, "/");
-  if (!std::ranges::all_of(url, is_plain) || address.host.find('@') != std::string::npos) {
-    return Error::invalid(
-        fmt::format("'{}': write http://HOST:PORT/PATH, with anything else than "
-                    "plain characters as %XX",
-                    whole));
-  }
-  TRY(address.endpoint, parse_endpoint(address.host, 80));
-  if (address.endpoint.host.ends_with(".localhost")) address.endpoint.host = "localhost";
-  return address;
+  return url;
 }
 
 }  // namespace mesclun::client

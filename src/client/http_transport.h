@@ -1,9 +1,9 @@
 // Attempts over HTTP/1.1 to one server, over connections that stay open between them.
 #pragma once
 
-#include <deque>
-
 #include "client/traffic_client.h"
+#include "http/pool.h"
+#include "http/url.h"
 
 namespace mesclun::client {
 
@@ -21,30 +21,20 @@ class HttpTransport final : public Transport {
         body_bytes_max_(body_bytes_max) {}
 
   Task<Result<HttpReply>> send(HttpCall call, TimePoint deadline) override;
-  size_t idle() const { return idle_.size(); }
+  size_t idle() const { return pool_.size(); }
 
  private:
-  struct Idle {
-    ConnPtr conn;
-    TimePoint since;
-  };
-
   Task<Result<ConnPtr>> open(TimePoint deadline);
 
   Clock& clock_;
   const Endpoint endpoint_;
   const std::string host_;  // the Host header
   const size_t body_bytes_max_;
-  std::deque<Idle> idle_;  // oldest first
+  ConnPool pool_;
 };
 
-// What stands behind http://HOST:PORT/PATH. Names under .localhost are this machine (RFC 6761), and
-// stay the Host header: a local group is reached as http://NAME.localhost:8801/.
-struct HttpAddress {
-  Endpoint endpoint;
-  std::string host;
-  std::string target;
-};
-Result<HttpAddress> parse_http_address(std::string_view url);
+// "http://HOST:PORT/PATH", or without the scheme. A local group is reached as
+// http://NAME.localhost:8801/.
+Result<HttpUrl> parse_http_address(std::string_view text);
 
 }  // namespace mesclun::client

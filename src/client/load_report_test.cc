@@ -73,9 +73,9 @@ TEST(LoadInput, HeadersCannotSmuggle) {
 }
 
 TEST(HttpAddress, KeepsTheNameForTheHostHeader) {
-  const HttpAddress address = parse_http_address("http://a.localhost:8801/x?y=1#z").value();
+  const HttpUrl address = parse_http_address("http://a.localhost:8801/x?y=1#z").value();
   EXPECT_EQ(address.endpoint.to_string(), "localhost:8801");
-  EXPECT_EQ(address.host, "a.localhost:8801");
+  EXPECT_EQ(address.authority, "a.localhost:8801");
   EXPECT_EQ(address.target, "/x?y=1");
   EXPECT_EQ(parse_http_address("127.0.0.1?q").value().target, "/?q");
   EXPECT_EQ(parse_http_address("http://h").value().endpoint.port, 80);

@@ -24,7 +24,7 @@ class LoadSession {
         settings_(std::move(settings)),
         console_(console),
         progress_(console),
-        transport_(clock, settings_.address.endpoint, settings_.address.host),
+        transport_(clock, settings_.address.endpoint, settings_.address.authority),
         client_(io.get_executor(), clock, random, transport_, settings_.traffic),
         runner_(io.get_executor(), clock, client_, settings_.plan,
                 [this](LoadOutcome outcome) { take(std::move(outcome)); }),

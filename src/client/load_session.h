@@ -10,7 +10,7 @@
 namespace mesclun::client {
 
 struct LoadSettings {
-  HttpAddress address;
+  HttpUrl address;
   LoadPlan plan;
   TrafficSettings traffic;
   LineOptions lines;

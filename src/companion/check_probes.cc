@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/race.h"
+#include "http/url.h"
 #include "transfer/sigv4.h"
 
 namespace mesclun::companion {
@@ -122,8 +123,8 @@ Task<Result<BucketRates>> measure_bucket(BucketCheckConfig config, std::string o
     co_return unknown;
   }
   while (url->target.ends_with('/')) url->target.pop_back();
-  url->target += '/' + transfer::uri_encode(config.bucket) + '/' +
-                 transfer::uri_encode(config.prefix + object_name, true);
+  url->target +=
+      '/' + percent_encode(config.bucket) + '/' + percent_encode(config.prefix + object_name, true);
 
   BucketRates rates{.upload = co_await measure_upload(*url, signed_call("PUT", *url, config, clock),
                                                       bytes, clock, limit),

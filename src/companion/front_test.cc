@@ -9,6 +9,7 @@
 #include "base/race.h"
 #include "base/test_loop.h"
 #include "companion/front_server.h"
+#include "http/server.h"
 
 namespace mesclun::companion {
 namespace {

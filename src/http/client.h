@@ -1,7 +1,9 @@
 // HTTP/1.1 calls to our own API, to probes' targets and to small services. Whole messages, bounded.
 #pragma once
 
-#include "http/server.h"
+#include "base/socket_conn.h"
+#include "http/message.h"
+#include "http/pool.h"
 
 namespace mesclun {
 
@@ -50,7 +52,7 @@ class HttpClient {
   Endpoint endpoint_;
   Duration timeout_;
   size_t body_bytes_max_;
-  ConnPtr conn_;
+  ConnPool pool_;  // of one
 };
 
 }  // namespace mesclun

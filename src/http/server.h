@@ -7,8 +7,8 @@
 
 #include "base/conn.h"
 #include "base/scope.h"
-#include "base/socket_conn.h"
 #include "http/message.h"
+#include "http/url.h"
 
 namespace mesclun {
 
@@ -27,9 +27,10 @@ struct HttpRequest {
   std::string body;
   std::string peer;
 
-  // The target up to the '?', and the value of a query parameter, decoded.
-  std::string_view path() const;
-  std::optional<std::string> query(std::string_view name) const;
+  std::string_view path() const { return target_path(head.target); }
+  std::optional<std::string> query(std::string_view name) const {
+    return target_query(head.target, name);
+  }
 };
 
 struct HttpResponse {
@@ -73,8 +74,5 @@ class HttpServer {
   Scope listeners_;
   Scope connections_;
 };
-
-// "a%20b" to "a b"; nothing for a broken escape.
-std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
 
 }  // namespace mesclun

@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "base/ids.h"
 #include "base/text.h"
+#include "http/url.h"
 
 namespace mesclun::transfer {
 
@@ -44,7 +45,7 @@ std::string canonical_query(std::string_view query) {
     if (field.empty()) continue;
     const size_t equals = field.find('=');
     const auto encoded = [](std::string_view raw) {
-      return uri_encode(percent_decode(raw).value_or(std::string(raw)));
+      return percent_encode(percent_decode(raw).value_or(std::string(raw)));
     };
     fields.emplace_back(encoded(field.substr(0, equals)), equals == std::string_view::npos
                                                               ? std::string()
@@ -83,16 +84,6 @@ CanonicalHeaders canonical_headers(const HeaderList& headers) {
 }
 
 }  // namespace
-
-std::string uri_encode(std::string_view text, bool keep_slash) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~' || (c == '/' && keep_slash);
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
 
 void sign_v4(HttpCall& call, std::string_view host, const SigningKey& key, WallTime now,
              std::string_view payload_sha256) {

@@ -20,13 +20,10 @@ struct SigningKey {
 inline constexpr std::string_view kUnsignedPayload = "UNSIGNED-PAYLOAD";
 
 // Adds Host, X-Amz-Date, X-Amz-Content-Sha256 and Authorization. The target must be as it will be
-// sent, its path encoded by uri_encode(); the headers are covered too, so only hop-by-hop ones and
+// sent, its path encoded by percent_encode(); the headers are covered too, so only hop-by-hop ones and
 // Content-Length may change afterwards. `payload_sha256`: sha256_hex() of the body, or
 // kUnsignedPayload. Storage refuses a time that is more than 15 minutes off its own.
 void sign_v4(HttpCall& call, std::string_view host, const SigningKey& key, WallTime now,
              std::string_view payload_sha256);
-
-// Percent-encodes all but A-Z a-z 0-9 - . _ ~, and '/' if told to keep it, as for an object's path.
-std::string uri_encode(std::string_view text, bool keep_slash = false);
 
 }  // namespace mesclun::transfer

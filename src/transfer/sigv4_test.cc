@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/crypto.h"
+#include "http/url.h"
 
 namespace mesclun::transfer {
 namespace {
@@ -81,8 +82,8 @@ TEST(SigV4, AnUnsignedPayloadAndAnotherRegionAreNamed) {
 }
 
 TEST(SigV4, UriEncodingKeepsOnlyWhatIsUnreserved) {
-  EXPECT_EQ(uri_encode("a/b c~\xc3\xa9+"), "a%2Fb%20c~%C3%A9%2B");
-  EXPECT_EQ(uri_encode("a/b c", true), "a/b%20c");
+  EXPECT_EQ(percent_encode("a/b c~\xc3\xa9+"), "a%2Fb%20c~%C3%A9%2B");
+  EXPECT_EQ(percent_encode("a/b c", true), "a/b%20c");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "base/race.h"
 #include "base/test_loop.h"
 #include "http/client.h"
+#include "http/server.h"
 
 namespace mesclun::runtime {
 namespace {

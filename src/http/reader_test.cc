@@ -1,0 +1,196 @@
+#include "http/reader.h"
+
+#include <algorithm>
+
+#include "base/test_loop.h"
+#include "http/linger.h"
+
+namespace mesclun {
+namespace {
+
+// Gives out `text` in pieces of `step` bytes, then ends.
+class TextInput final : public HttpInput {
+ public:
+  TextInput(std::string text, size_t step) : text_(std::move(text)), step_(step) {}
+
+  Task<Result<bool>> fill() override {
+    drop_used();
+    const size_t n = std::min(step_, text_.size() - at_);
+    bytes_.append(text_, at_, n);
+    at_ += n;
+    co_return n > 0;
+  }
+
+ private:
+  std::string text_;
+  size_t step_;
+  size_t at_ = 0;
+};
+
+constexpr size_t kHeadMax = 4096;
+
+Task<Result<>> any_step_gives_the_same() {
+  const std::string text =
+      "HTTP/1.1 100 Continue\r\n\r\n"
+      "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nT: v\r\n\r\nrest";
+  for (size_t step = 1; step <= text.size(); ++step) {
+    TextInput input(text, step);
+    HttpReader reader = HttpReader::response(input, kHeadMax, false);
+    EXPECT_FALSE(reader.began());
+    CO_TRY(const bool whole, co_await reader.read_final_head());
+    EXPECT_TRUE(whole && reader.began());
+    EXPECT_EQ(reader.response_head().status, 200);
+    std::string body;
+    std::vector<std::string_view> pieces;
+    for (bool ended = false; !ended;) {
+      pieces.clear();
+      CO_TRY(ended, co_await reader.read_body(pieces));
+      EXPECT_TRUE(ended || !pieces.empty());
+      for (const std::string_view piece : pieces) body += piece;
+    }
+    EXPECT_EQ(body, "hello world");
+    EXPECT_EQ(reader.trailers().size(), 1u);
+    EXPECT_EQ(reader.connection_reusable(), input.bytes().empty());
+    EXPECT_TRUE(std::string_view("rest").starts_with(input.take_rest()));
+    EXPECT_TRUE(input.bytes().empty());
+  }
+  co_return Result<>();
+}
+
+TEST(HttpReader, PiecesOfAnySizeGiveTheSameMessage) {
+  VirtualLoop loop;
+  loop.run(any_step_gives_the_same());
+}
+
+Task<Result<>> message_after_message() {
+  TextInput input(
+      "POST /1 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\n\r\nPUT /3 HTTP/1.1\r\n",
+      7);
+  for (const char* target : {"/1", "/2"}) {
+    HttpReader reader = HttpReader::request(input, kHeadMax);
+    CO_TRY(const bool whole, co_await reader.read_head());
+    EXPECT_TRUE(whole);
+    EXPECT_EQ(reader.request_head().target, target);
+    std::string body;
+    CO_TRY_DO(co_await reader.read_whole_body(body, 100));
+    EXPECT_EQ(body, target == std::string_view("/1") ? "abc" : "");
+  }
+  HttpReader cut = HttpReader::request(input, kHeadMax);
+  CO_TRY(const bool whole, co_await cut.read_head());
+  EXPECT_FALSE(whole) << "the stream ended first";
+  co_return Result<>();
+}
+
+TEST(HttpReader, ReadsOneMessageAfterTheOther) {
+  VirtualLoop loop;
+  loop.run(message_after_message());
+}
+
+// What becomes of an answer: its body, or the code of the error.
+Task<std::string> whole_answer(std::string text, bool to_head, size_t body_bytes_max) {
+  TextInput input(std::move(text), 5);
+  HttpReader reader = HttpReader::response(input, kHeadMax, to_head);
+  const Result<bool> whole = co_await reader.read_final_head();
+  if (!whole) co_return std::string(to_string(whole.code()));
+  std::string body;
+  const Result<> read = co_await reader.read_whole_body(body, body_bytes_max);
+  co_return read ? body : std::string(to_string(read.code()));
+}
+
+Task<Result<>> ends_and_bounds() {
+  EXPECT_EQ(co_await whole_answer("HTTP/1.1 200 OK\r\n\r\nto the end", false, 100), "to the end");
+  EXPECT_EQ(co_await whole_answer("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut", false, 100),
+            "unavailable");
+  EXPECT_EQ(co_await whole_answer("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", true, 1), "");
+  EXPECT_EQ(co_await whole_answer("HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n", false, 100),
+            "out_of_range");
+  EXPECT_EQ(co_await whole_answer("HTTP/1.1 200 OK\r\n\r\nmore than four", false, 4),
+            "out_of_range");
+  EXPECT_EQ(co_await whole_answer("nonsense\r\n\r\n", false, 100), "invalid_argument");
+  EXPECT_EQ(co_await whole_answer("HTTP/1.1 200 OK\r\nA: " + std::string(kHeadMax, 'x'), false, 1),
+            "invalid_argument");
+  std::string interim;
+  for (int i = 0; i < 20; ++i) interim += "HTTP/1.1 102 Processing\r\n\r\n";
+  EXPECT_EQ(co_await whole_answer(interim, false, 100), "invalid_argument") << "no end of them";
+  co_return Result<>();
+}
+
+TEST(HttpReader, KnowsTheEndOfEveryBodyAndItsBounds) {
+  VirtualLoop loop;
+  loop.run(ends_and_bounds());
+}
+
+Task<Result<>> upgraded() {
+  TextInput input("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nframes", 1000);
+  HttpReader reader = HttpReader::response(input, kHeadMax, false);
+  CO_TRY(const bool whole, co_await reader.read_final_head());
+  EXPECT_TRUE(whole && reader.body_done());
+  EXPECT_EQ(input.take_rest(), "frames");
+  co_return Result<>();
+}
+
+TEST(HttpReader, LeavesWhatFollowsAnUpgrade) {
+  VirtualLoop loop;
+  loop.run(upgraded());
+}
+
+Task<Result<>> conn_input(Clock& clock) {
+  auto [here, there] = memory_conn_pair(co_await asio::this_coro::executor, clock, 1024 * 1024);
+  const std::string large(300'000, 'x');
+  CO_TRY_DO(co_await there->write(large));
+  there->shutdown_write();
+  ConnInput input(*here);
+  size_t reads = 0;
+  size_t seen = 0;
+  for (bool more = true; more; ++reads) {
+    CO_TRY(more, co_await input.fill());
+    if (seen % 2 == 0) input.use(input.bytes().size() / 2);  // some stays each time
+    seen += input.bytes().size();
+    input.use(input.bytes().size());
+  }
+  EXPECT_LE(reads, 10u) << "8 + 16 + 32 + 4 x 64 KiB hold it all";
+  co_return Result<>();
+}
+
+TEST(ConnInput, ReadsMoreWhileThereIsMore) {
+  VirtualLoop loop;
+  loop.run(conn_input(loop.clock));
+}
+
+Task<Result<>> lingering(Clock& clock) {
+  const auto executor = co_await asio::this_coro::executor;
+  {
+    // A client that says nothing more and does not leave.
+    auto [here, there] = memory_conn_pair(executor, clock);
+    ConnInput input(*here);
+    const TimePoint start = clock.now();
+    co_await linger(*here, input, clock, {.time = 2s});
+    EXPECT_EQ(clock.now() - start, 2s);
+    char byte = 0;
+    CO_TRY(const size_t n, co_await there->read_some(asio::buffer(&byte, 1)));
+    EXPECT_EQ(n, 0u) << "it is told that nothing more will come";
+  }
+  {
+    // One that has sent more than is read of it, and one that leaves.
+    auto [here, there] = memory_conn_pair(executor, clock);
+    CO_TRY_DO(co_await there->write(std::string(40'000, 'x')));
+    ConnInput input(*here);
+    const TimePoint start = clock.now();
+    co_await linger(*here, input, clock, {.time = 2s, .bytes_max = 20'000});
+    EXPECT_EQ(clock.now(), start);
+    there->shutdown_write();
+    co_await linger(*here, input, clock, {.time = 2s});
+    EXPECT_EQ(clock.now(), start);
+  }
+  co_return Result<>();
+}
+
+TEST(Linger, EndsWithTheClientOrAtItsBounds) {
+  VirtualLoop loop;
+  loop.run(lingering(loop.clock));
+}
+
+}  // namespace
+}  // namespace mesclun
