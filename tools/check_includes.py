@@ -3,7 +3,7 @@
 
 * A quoted include is written from src/ ("base/task.h") and names a file that exists.
 * A folder includes itself and what its row allows; tests also what TEST_DEPS of its CMakeLists.txt names.
-* DEPS of a folder's mesclun_module() stay within its row.
+* DEPS of a folder's mesclun_module() are its row, no more and no less.
 * Headers begin with #pragma once, after comments. main.cc has fewer than 200 lines.
 """
 
@@ -92,8 +92,11 @@ def check(src: pathlib.Path) -> list[str]:
     for folder, allowed in table.items():
         cmake = src / folder / "CMakeLists.txt"
         if cmake.exists():
-            for other in sorted(module_list(cmake.read_text(encoding="utf-8"), "DEPS") - allowed):
+            linked = module_list(cmake.read_text(encoding="utf-8"), "DEPS")
+            for other in sorted(linked - allowed):
                 problems.append(f"src/{folder}/CMakeLists.txt: DEPS has {other}, which src/README.md does not allow")
+            for other in sorted(allowed - linked):
+                problems.append(f"src/{folder}/CMakeLists.txt: DEPS lacks {other}, which src/README.md allows")
     main = src / "main.cc"
     if main.exists() and len(main.read_text(encoding="utf-8").splitlines()) > MAIN_LINES_MAX:
         problems.append(f"src/main.cc: longer than {MAIN_LINES_MAX} lines; it is only a table of subcommands")

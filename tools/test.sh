@@ -76,6 +76,9 @@ ctest --preset tsan -j 2 --no-tests=error -R "^($(IFS='|'; echo "${tsan_targets[
 step "the companion as one static file"
 tools/build.sh release mesclun-app
 
+step "packages: nothing is used that tools/install.sh does not install"
+tools/check_packages.py build/dev build/release
+
 step "demo's parts"
 python_tests demo
 
