@@ -13,8 +13,8 @@
 #include "base/service.h"
 #include "client/context.h"
 #include "cloud/cloud_host.h"
-#include "gateway/cloud_dialer.h"
 #include "gateway/gateway.h"
+#include "link/ticket.h"
 #include "local_agents.h"
 
 namespace mesclun {
@@ -40,7 +40,9 @@ struct UpSettings {
 class LocalGateway {
  public:
   LocalGateway(const Endpoint& nodes, const cloud::Secrets& secrets)
-      : loop_("gateway"), secret_(secrets.tunnel_secret), dialer_(clock_, nodes) {
+      : loop_("gateway"),
+        secret_(secrets.tunnel_secret),
+        dialer_(clock_, nodes, link::kRoutesUpgrade) {
     gateway::GatewaySettings settings;
     settings.session.name = "local";
     settings.session.gateway_token = secrets.gateway_token;
@@ -89,7 +91,7 @@ class LocalGateway {
   RealRandom random_;
   LoopThread loop_;
   std::string secret_;
-  gateway::CloudDialer dialer_;
+  link::CloudDialer dialer_;
   gateway::GatewaySettings settings_;
   std::unique_ptr<gateway::Gateway> gateway_;
 };

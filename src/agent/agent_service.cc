@@ -4,7 +4,7 @@
 
 #include "agent/control_endpoint.h"
 #include "agent/file_state_store.h"
-#include "agent/node_dialers.h"
+#include "agent/gateway_dialer.h"
 #include "base/log.h"
 #include "base/real_clock.h"
 #include "base/real_random.h"
@@ -88,8 +88,8 @@ Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options)
                                                  .use_egress = options.egress};
   CO_TRY(const std::unique_ptr<runtime::ProcessDriver> driver,
          co_await runtime::ProcessDriver::open(executor, clock, std::move(driver_settings)));
-  CloudDialer cloud(options.cloud, executor, clock);
-  GatewayDialer gateways(executor, clock);
+  link::CloudDialer cloud(clock, options.cloud, link::kSessionUpgrade);
+  GatewayDialer gateways(clock);
   NodeAgent::Parts parts{.executor = executor,
                          .clock = clock,
                          .random = random,

@@ -13,9 +13,10 @@
 #include "agent/agent_test_kit.h"
 #include "agent/control_endpoint.h"
 #include "agent/file_state_store.h"
-#include "agent/node_dialers.h"
+#include "agent/gateway_dialer.h"
 #include "http/client.h"
 #include "link/tunnel.h"
+#include "link/upgrade.h"
 
 extern char** environ;
 
@@ -82,12 +83,11 @@ class NodePort {
  private:
   static Task<HttpResponse> just(HttpResponse response) { co_return response; }
   Task<HttpResponse> answer(HttpRequest request) {
-    const bool is_session = request.path() == link::kSessionPath;
-    HttpResponse response;
-    response.status = 101;
-    response.headers.add("Connection", "Upgrade");
-    response.headers.add("Upgrade", is_session ? link::kSessionProtocol : link::kTunnelProtocol);
-    if (!is_session) ticket = request.head.headers.find(kTicketHeader).value_or("");
+    const bool is_session = request.path() == link::kSessionUpgrade.path;
+    HttpResponse response =
+        link::accept_upgrade(request, is_session ? link::kSessionUpgrade : link::kTunnelUpgrade)
+            .value();
+    if (!is_session) ticket = link::shown_ticket(request);
     response.upgrade = [this, is_session](ConnPtr conn) {
       if (is_session) {
         scope_.spawn(serve(link::make_conn_session(std::move(conn), executor_, clock_)));
@@ -247,7 +247,7 @@ Task<Result<>> echo(ConnPtr conn) {
 
 Task<Result<>> carry_streams(RealLoop& loop) {
   NodePort gateway(loop.executor(), loop.clock);
-  GatewayDialer dialer(loop.executor(), loop.clock);
+  GatewayDialer dialer(loop.clock);
   Scope scope(loop.executor(), "streams");
   std::vector<std::string> connects;
   ConnectInstance connect = [&](std::string id, uint16_t port) -> Task<Result<ConnPtr>> {

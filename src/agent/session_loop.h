@@ -4,9 +4,9 @@
 #include <functional>
 
 #include "agent/agent_settings.h"
-#include "agent/back_off.h"
+#include "base/back_off.h"
 #include "base/scope.h"
-#include "link/session.h"
+#include "link/dialer.h"
 
 namespace mesclun::agent {
 

@@ -4,8 +4,8 @@
 #include <map>
 
 #include "agent/agent_settings.h"
-#include "agent/back_off.h"
 #include "agent/tunnel_dialer.h"
+#include "base/back_off.h"
 #include "base/scope.h"
 
 namespace mesclun::agent {

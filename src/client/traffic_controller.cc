@@ -1,5 +1,6 @@
 #include "client/traffic_controller.h"
 
+#include "base/back_off.h"
 #include "base/units.h"
 #include "client/api_client.h"
 
@@ -150,8 +151,7 @@ Duration TrafficController::typical_latency() const {
 }
 
 Duration TrafficController::backoff(int step) const {
-  const Duration grown = settings_.backoff_first * (int64_t{1} << std::min(step, 20));
-  return std::min(grown, settings_.backoff_max);
+  return back_off_step(settings_.backoff_first, settings_.backoff_max, step);
 }
 
 std::optional<Duration> TrafficController::plan_retry(TimePoint now, TimePoint deadline,

@@ -1,5 +1,7 @@
 #include "cloud/cloud.h"
 
+#include "link/upgrade.h"
+
 namespace mesclun::cloud {
 
 namespace {
@@ -82,32 +84,28 @@ Task<HttpResponse> Cloud::handle_api(HttpRequest request) {
 }
 
 Task<HttpResponse> Cloud::handle_node(HttpRequest request) {
-  const std::string path(request.path());
-  const bool session = path == link::kSessionPath || path == link::kRoutesPath;
-  const bool tunnel = path == link::kTunnelPath && tunnel_handler_ != nullptr;
-  if (!session && !tunnel) {
-    co_return problem_answer(Error::not_found("this port is for agents and gateways"));
-  }
-  const std::string_view protocol = session ? link::kSessionProtocol : link::kTunnelProtocol;
-  if (!request.head.headers.has_token("Upgrade", protocol)) {
-    co_return problem_answer(Error::invalid(fmt::format("ask for an upgrade to {}", protocol)));
-  }
-  HttpResponse response{.status = 101};
-  response.headers.add("Connection", "Upgrade");
-  response.headers.add("Upgrade", protocol);
-  if (tunnel) {
-    const std::string ticket(request.head.headers.find("Mesclun-Tunnel-Ticket").value_or(""));
-    response.upgrade = [this, ticket](ConnPtr conn) { tunnel_handler_(std::move(conn), ticket); };
-  } else if (path == link::kSessionPath) {
-    response.upgrade = [this](ConnPtr conn) {
+  const std::string_view path = request.path();
+  Result<HttpResponse> answer = Error::not_found("this port is for agents and gateways");
+  std::function<void(ConnPtr)> take;
+  if (path == link::kSessionUpgrade.path) {
+    answer = link::accept_upgrade(request, link::kSessionUpgrade);
+    take = [this](ConnPtr conn) {
       node_hub_.serve(link::make_conn_session(std::move(conn), executor_, clock_));
     };
-  } else {
-    response.upgrade = [this](ConnPtr conn) {
+  } else if (path == link::kRoutesUpgrade.path) {
+    answer = link::accept_upgrade(request, link::kRoutesUpgrade);
+    take = [this](ConnPtr conn) {
       route_hub_.serve(link::make_conn_session(std::move(conn), executor_, clock_));
     };
+  } else if (path == link::kTunnelUpgrade.path && tunnel_handler_ != nullptr) {
+    answer = link::accept_upgrade(request, link::kTunnelUpgrade);
+    take = [this, ticket = link::shown_ticket(request)](ConnPtr conn) {
+      tunnel_handler_(std::move(conn), ticket);
+    };
   }
-  co_return response;
+  if (!answer) co_return problem_answer(answer.error());
+  answer->upgrade = std::move(take);
+  co_return *std::move(answer);
 }
 
 void Cloud::send_desired(const std::string& node_id, int64_t session,

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/race.h"
 #include "base/text.h"
+#include "link/ticket.h"
 
 namespace mesclun::cloud {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "base/back_off.h"
 #include "base/log.h"
 #include "companion/application_check.h"
 #include "companion/batch_codec.h"
@@ -42,8 +43,7 @@ Task<Result<bool>> StartUp::wait_for_application(ApplicationLink& link) {
 Task<Result<bool>> StartUp::wait_until_it_answers(ApplicationLink& link) {
   const ApplicationConfig& config = config_.application;
   const TimePoint end = clock_.now() + config.start_timeout;
-  Duration pause = 20ms;
-  while (true) {
+  for (int tries = 0;; ++tries) {
     const Result<> answer = co_await check_application(config, clock_, link);
     if (answer) co_return true;
     if (answer.code() == ErrorCode::Cancelled) co_return answer.error();
@@ -54,8 +54,8 @@ Task<Result<bool>> StartUp::wait_until_it_answers(ApplicationLink& link) {
                    true);
       co_return false;
     }
+    const Duration pause = back_off_step(20ms, 500ms, tries);
     CO_TRY_DO(co_await clock_.sleep_for(std::min<Duration>(pause, end - clock_.now())));
-    pause = std::min<Duration>(pause * 2, 500ms);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "api/problem.h"
 #include "base/log.h"
+#include "link/ticket.h"
 
 namespace mesclun::gateway {
 

@@ -6,7 +6,6 @@
 #include "base/real_clock.h"
 #include "base/real_random.h"
 #include "base/service.h"
-#include "gateway/cloud_dialer.h"
 #include "gateway/gateway.h"
 
 namespace mesclun::gateway {
@@ -95,7 +94,7 @@ Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {
              admin ? " admin=" + admin->endpoint().to_string() : "");
   std::fflush(stdout);
 
-  CloudDialer cloud(clock, settings.cloud);
+  link::CloudDialer cloud(clock, settings.cloud, link::kRoutesUpgrade);
   Gateway gateway(executor, clock, random, std::move(settings.gateway), cloud);
   gateway.serve_clients(std::move(clients));
   gateway.serve_tunnels(std::move(tunnels));

@@ -3,7 +3,7 @@
 
 #include "base/random.h"
 #include "gateway/route_table.h"
-#include "link/session.h"
+#include "link/dialer.h"
 
 namespace mesclun::gateway {
 

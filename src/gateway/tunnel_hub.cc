@@ -2,7 +2,7 @@
 
 #include "api/problem.h"
 #include "base/log.h"
-#include "link/session.h"
+#include "link/upgrade.h"
 
 namespace mesclun::gateway {
 
@@ -43,23 +43,18 @@ void TunnelHub::serve(Listener listener) {
 }
 
 Task<HttpResponse> TunnelHub::answer(HttpRequest request) {
-  if (request.path() != link::kTunnelPath) co_return refuse(Error::not_found("no such path"));
-  if (!request.head.headers.has_token("Upgrade", link::kTunnelProtocol)) {
-    co_return refuse(Error::invalid(fmt::format("expected Upgrade: {}", link::kTunnelProtocol)));
-  }
-  Result<std::string> machine =
-      check_ticket_(request.head.headers.find(kTicketHeader).value_or(""));
+  if (request.path() != link::kTunnelUpgrade.path)
+    co_return refuse(Error::not_found("no such path"));
+  Result<HttpResponse> response = link::accept_upgrade(request, link::kTunnelUpgrade);
+  if (!response) co_return refuse(response.error());
+  Result<std::string> machine = check_ticket_(link::shown_ticket(request));
   if (!machine) {
     log_warning("gateway", "tunnel refused",
                 {{"peer", request.peer}, {"reason", machine.error().message}});
     co_return refuse(machine.error());
   }
-  HttpResponse response;
-  response.status = 101;
-  response.headers.set("Connection", "Upgrade");
-  response.headers.set("Upgrade", link::kTunnelProtocol);
-  response.upgrade = [this, id = std::move(*machine)](ConnPtr conn) { add(id, std::move(conn)); };
-  co_return response;
+  response->upgrade = [this, id = std::move(*machine)](ConnPtr conn) { add(id, std::move(conn)); };
+  co_return *std::move(response);
 }
 
 void TunnelHub::adopt(int descriptor, std::string machine_id, std::string read_ahead) {

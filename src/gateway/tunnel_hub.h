@@ -19,7 +19,7 @@ class TunnelHub {
             std::function<Result<std::string>(std::string_view ticket)> check_ticket,
             std::function<void()> on_up);
 
-  // Accepts tunnels there: HTTP/1.1 Upgrade at link::kTunnelPath with the ticket.
+  // Accepts tunnels there: link::kTunnelUpgrade with the ticket.
   void serve(Listener listener);
   // Takes a connection whose ticket another loop has checked already (`mesclun up` shares one node
   // port): post this to executor(). Owns the descriptor at once.
@@ -48,7 +48,5 @@ class TunnelHub {
   Scope scope_;
   HttpServer server_;
 };
-
-inline constexpr std::string_view kTicketHeader = "Mesclun-Tunnel-Ticket";
 
 }  // namespace mesclun::gateway

@@ -3,6 +3,8 @@
 
 #include "gateway/test_world.h"
 #include "http/client.h"
+#include "link/ticket.h"
+#include "link/upgrade.h"
 
 namespace mesclun::gateway {
 namespace {
@@ -132,14 +134,6 @@ struct Real {
   }
 };
 
-Task<Result<ConnPtr>> dial_tunnel(Endpoint endpoint, Clock& clock, std::string ticket) {
-  CO_TRY(ConnPtr conn, co_await dial(endpoint, clock, 5s));
-  HeaderList headers;
-  headers.add(kTicketHeader, ticket);
-  co_return co_await http_upgrade(std::move(conn), "node", std::string(link::kTunnelPath),
-                                  std::string(link::kTunnelProtocol), std::move(headers));
-}
-
 Task<Result<>> tickets(Real& real) {
   const auto executor = co_await asio::this_coro::executor;
   const Endpoint any{.host = "127.0.0.1"};
@@ -148,17 +142,18 @@ Task<Result<>> tickets(Real& real) {
   real.gateway.serve_tunnels(std::move(listener));
   Clock& clock = real.loop.clock;
   const int64_t now = to_unix_seconds(clock.wall_now());
-  const auto forged =
-      co_await dial_tunnel(where, clock, link::make_tunnel_ticket("x", "m1", now + 60));
+  const auto forged = co_await link::dial_upgrade(where, clock, link::kTunnelUpgrade,
+                                                  link::make_tunnel_ticket("x", "m1", now + 60));
   EXPECT_EQ(forged.code(), ErrorCode::Unauthenticated);
-  const auto late =
-      co_await dial_tunnel(where, clock, link::make_tunnel_ticket("secret", "m1", now - 60));
+  const auto late = co_await link::dial_upgrade(where, clock, link::kTunnelUpgrade,
+                                                link::make_tunnel_ticket("secret", "m1", now - 60));
   EXPECT_EQ(late.code(), ErrorCode::Unauthenticated);
-  const auto none = co_await dial_tunnel(where, clock, "");
+  const auto none = co_await link::dial_upgrade(where, clock, link::kTunnelUpgrade, "");
   EXPECT_EQ(none.code(), ErrorCode::Unauthenticated);
   EXPECT_EQ(real.gateway.hub().tunnels(), 0u);
   CO_TRY(const ConnPtr conn,
-         co_await dial_tunnel(where, clock, link::make_tunnel_ticket("secret", "m1", now + 60)));
+         co_await link::dial_upgrade(where, clock, link::kTunnelUpgrade,
+                                     link::make_tunnel_ticket("secret", "m1", now + 60)));
   EXPECT_EQ(real.gateway.hub().tunnels(), 1u);
   EXPECT_TRUE(real.gateway.hub().machine("m1")->up());
   co_await real.gateway.stop();

@@ -1,5 +1,6 @@
 #include "base/test_loop.h"
 #include "link/session.h"
+#include "link/ticket.h"
 
 namespace mesclun::link {
 namespace {

@@ -38,27 +38,4 @@ using Fate = std::function<std::optional<Duration>()>;
 std::pair<SessionPtr, SessionPtr> memory_session_pair(const asio::any_io_executor& executor,
                                                       Clock& clock, Fate fate = {});
 
-// How an agent or a gateway reaches the other side; replaced in the simulator.
-class Dialer {
- public:
-  virtual ~Dialer() = default;
-  // Unavailable: refused or unreachable.
-  virtual Task<Result<SessionPtr>> dial() = 0;
-};
-
-// HTTP/1.1 Upgrade on the node port: "GET path, Upgrade: mesclun-session".
-inline constexpr std::string_view kSessionPath = "/v1/session";
-inline constexpr std::string_view kRoutesPath = "/v1/routes";
-inline constexpr std::string_view kTunnelPath = "/v1/tunnel";
-inline constexpr std::string_view kSessionProtocol = "mesclun-session/1";
-inline constexpr std::string_view kTunnelProtocol = "mesclun-tunnel/1";
-
-// What an agent shows a gateway: "<machine_id>|<expiry, unix s>|<HMAC-SHA-256 by the tunnel secret,
-// hex>".
-std::string make_tunnel_ticket(std::string_view secret, std::string_view machine_id,
-                               int64_t expires_unix_s);
-// The machine id; Unauthenticated if it is forged or has expired.
-Result<std::string> check_tunnel_ticket(std::string_view secret, std::string_view ticket,
-                                        int64_t now_unix_s);
-
 }  // namespace mesclun::link

@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "link/session.h"
+#include "link/dialer.h"
 #include "sim/faults.h"
 
 namespace mesclun::sim {
