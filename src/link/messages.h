@@ -1,9 +1,18 @@
-// What an agent, a gateway and the cloud say to each other, as values. JSON on the wire (frames.h).
+// What an agent, a gateway and the cloud say to each other, as values; encode() and decode() make
+// JSON of them, session.h frames it. How a session begins and ends is in conversation.h.
 //
-// The session of an agent is level-triggered: the cloud sends everything that should be on the node
-// (Desired), the agent everything that is (Report). Each side repeats itself after a reconnect, so
-// no message must arrive for the two to agree in the end. Only events and log lines are a stream;
-// they carry a sequence and are kept by the agent until acknowledged.
+// The session of an agent is level-triggered: the cloud says everything that should be on the node,
+// the agent everything that is.
+//
+//   cloud                                                     agent
+//     any change  ── Desired, revision n: all that should be ──►  applies it
+//     stores it   ◄── Report, revision n applied: all that is ──  any change
+//        └── once that is durable: Acknowledge, sequence s ────►  forgets events up to s
+//
+// A newer one replaces an older one, and each side begins every session by saying all of it: so no
+// message must arrive for the two to agree in the end. Only events and log lines are streams.
+// Events carry a sequence; the agent keeps them until they are acknowledged and says them again.
+// Log lines are best effort.
 #pragma once
 
 #include <variant>

@@ -32,8 +32,8 @@ inline constexpr size_t kFrameBytesMax = 4 * 1024 * 1024;
 
 SessionPtr make_conn_session(ConnPtr conn, const asio::any_io_executor& executor, Clock& clock);
 
-// Two ends in memory, for tests and the simulator. `deliver` decides the fate of every message: it
-// returns the delay until it arrives, or nothing if it is lost and the session breaks with it.
+// Two ends in memory, for tests and the simulator. `fate` is asked for every message: the delay
+// until it arrives, or nothing if it is lost and the session breaks with it.
 using Fate = std::function<std::optional<Duration>()>;
 std::pair<SessionPtr, SessionPtr> memory_session_pair(const asio::any_io_executor& executor,
                                                       Clock& clock, Fate fate = {});
