@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
 
 #include "agent/agent_service.h"
 #include "agent/control_endpoint.h"
@@ -12,6 +11,7 @@
 #include "api/gpu_class.h"
 #include "api/names.h"
 #include "base/command_line.h"
+#include "base/file.h"
 #include "base/ids.h"
 #include "base/real_clock.h"
 #include "base/service.h"
@@ -176,13 +176,6 @@ void add_verbs(CommandLine& line, CommandSettings& s) {
   line.require_verbs(0, 1);
 }
 
-Result<std::string> read_token_file(const std::string& path) {
-  std::ifstream file(path);
-  std::string token;
-  if (!(file >> token)) return Error::invalid(fmt::format("there is no token in {}", path));
-  return token;
-}
-
 link::GpuFacts pretended_gpu(const std::string& text) {
   link::GpuFacts gpu{.pretended = true};
   if (const api::GpuClass* known = api::find_gpu_class(api::known_gpu_classes(), text)) {
@@ -216,7 +209,7 @@ Result<> complete(CommandSettings& s) {
     options.services.push_back(std::move(service));
   }
   if (!s.join_token_file.empty()) {
-    TRY(options.join_token, read_token_file(s.join_token_file));
+    TRY(options.join_token, read_first_line(s.join_token_file));
   }
   return {};
 }

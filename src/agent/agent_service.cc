@@ -1,7 +1,5 @@
 #include "agent/agent_service.h"
 
-#include <fstream>
-
 #include "agent/control_endpoint.h"
 #include "agent/file_state_store.h"
 #include "agent/gateway_dialer.h"
@@ -48,8 +46,11 @@ Task<Result<>> run_until_cancelled(asio::any_io_executor executor, Clock& clock,
   CO_TRY_DO(co_await agent.start());
   ControlEndpoint control(executor, clock, agent);
   Result<> result = control.open(executor, options.data);
-  // For people and scripts: which node of the cloud this folder is.
-  std::ofstream(options.data / "machine_id") << agent.machine_id() << "\n";
+  // For people and scripts: which node of the cloud this folder is. Written at every start.
+  if (result) {
+    result = replace_file((options.data / "machine_id").string(), agent.machine_id() + "\n",
+                          Durability::ProcessCrash, 0644);
+  }
   if (result) {
     log_info("agent", "the agent works",
              {{"machine_id", agent.machine_id()},
@@ -79,7 +80,7 @@ Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options)
   CO_TRY_DO(co_await check_cloud(options.cloud, options.allow_remote_cloud));
   CO_TRY_DO(make_data_folder(options.data));
   options.data = fs::absolute(options.data);
-  CO_TRY(const DataLock lock, DataLock::take(options.data));
+  CO_TRY(const FolderLock lock, FolderLock::take(options.data.string(), "agent"));
   CO_TRY(const std::unique_ptr<FileStateStore> store, FileStateStore::open(options.data));
   RealClock clock;
   RealRandom random;

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "agent/control_endpoint.h"
 #include "agent/file_state_store.h"
 #include "agent/gateway_dialer.h"
+#include "base/test_folder.h"
 #include "http/client.h"
 #include "link/tunnel.h"
 #include "link/upgrade.h"
@@ -26,16 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kAllocation = "00000000-0000-4000-8000-000000000001";
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (fs::temp_directory_path() / "mesclun-agent-XXXXXX").string();
-    path = ::mkdtemp(pattern.data());
-  }
-  ~TempFolder() { fs::remove_all(path); }
-  fs::path path;
-};
 
 // A node port: takes sessions and tunnels, says what is desired, keeps what it hears.
 class NodePort {
@@ -157,7 +147,7 @@ int end_process(pid_t pid, int signal) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-Task<Result<>> kill_and_adopt(RealLoop& loop, const TempFolder& folder) {
+Task<Result<>> kill_and_adopt(RealLoop& loop, const TestFolder& folder) {
   NodePort cloud(loop.executor(), loop.clock);
   link::Assignment& assignment = cloud.desired.assignments.emplace_back();
   assignment.allocation_id = kAllocation;
@@ -166,7 +156,7 @@ Task<Result<>> kill_and_adopt(RealLoop& loop, const TempFolder& folder) {
   assignment.spec = test_spec(
       R"({"container": {"command": ["/bin/sh", "-c", "echo I am $SALAD_INSTANCE_ID; exec sleep 1000"]}})");
 
-  pid_t pid = spawn_agent(cloud, folder.path);
+  pid_t pid = spawn_agent(cloud, folder.path());
   CO_TRY_DO(co_await cloud.until([&] { return cloud.instance().ready; }));
   EXPECT_EQ(cloud.instance().instance_id, assignment.instance_id);
   EXPECT_EQ(cloud.hello.facts.hostname, "box");
@@ -183,12 +173,12 @@ Task<Result<>> kill_and_adopt(RealLoop& loop, const TempFolder& folder) {
   const std::string machine_id = cloud.hello.machine_id;
   EXPECT_EQ(end_process(pid, SIGKILL), 128 + SIGKILL);
   cloud.last = {};
-  pid = spawn_agent(cloud, folder.path);
+  pid = spawn_agent(cloud, folder.path());
   CO_TRY_DO(co_await cloud.until([&] { return cloud.instance().ready; }));
   EXPECT_EQ(cloud.hello.machine_id, machine_id);
   EXPECT_EQ(cloud.instance().instance_id, assignment.instance_id);
 
-  CO_TRY(const AgentStatus paused, co_await ask_agent(folder.path, loop.clock, "pause"));
+  CO_TRY(const AgentStatus paused, co_await ask_agent(folder.path(), loop.clock, "pause"));
   EXPECT_EQ(paused.mode, link::NodeMode::Paused);
   EXPECT_EQ(paused.cloud, "connected");
   EXPECT_EQ(paused.instances.at(0).group, "sleeper");
@@ -198,7 +188,7 @@ Task<Result<>> kill_and_adopt(RealLoop& loop, const TempFolder& folder) {
   EXPECT_EQ(end_process(pid, SIGTERM), 0);
   CO_TRY_DO(co_await cloud.until([&] { return cloud.instance().state == link::RunState::Ended; }));
   EXPECT_EQ(cloud.instance().outcome, link::RunOutcome::Replace);
-  const auto asked = co_await ask_agent(folder.path, loop.clock, "status");
+  const auto asked = co_await ask_agent(folder.path(), loop.clock, "status");
   EXPECT_EQ(asked.code(), ErrorCode::Unavailable);
   co_await cloud.close();
   co_return Result<>();
@@ -206,7 +196,7 @@ Task<Result<>> kill_and_adopt(RealLoop& loop, const TempFolder& folder) {
 
 TEST(AgentService, AKilledAgentsInstanceIsAdoptedAndSigtermEndsIt) {
   RealLoop loop;
-  const TempFolder folder;
+  const TestFolder folder;
   loop.run(kill_and_adopt(loop, folder), std::chrono::seconds(120));
 }
 
@@ -221,17 +211,17 @@ Task<Result<>> expect_refusal(RealLoop& loop, AgentOptions options, std::string 
 
 TEST(AgentService, ACloudOnAnotherMachineIsRefused) {
   RealLoop loop;
-  const TempFolder folder;
-  AgentOptions options{.cloud = {.host = "192.0.2.1", .port = 8802}, .data = folder.path / "data"};
+  const TestFolder folder;
+  AgentOptions options{.cloud = {.host = "192.0.2.1", .port = 8802}, .data = folder.path("data")};
   loop.run(expect_refusal(loop, options, "--allow-remote-cloud"));
   EXPECT_FALSE(fs::exists(options.data));
 }
 
 TEST(AgentService, ASecondAgentOverTheSameFolderIsRefused) {
   RealLoop loop;
-  const TempFolder folder;
-  const Result<DataLock> first = DataLock::take(folder.path);
-  AgentOptions options{.data = folder.path};
+  const TestFolder folder;
+  const Result<FolderLock> first = FolderLock::take(folder.path(), "agent");
+  AgentOptions options{.data = folder.path()};
   loop.run(expect_refusal(loop, options, "another agent works in"));
 }
 

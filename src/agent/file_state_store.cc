@@ -1,12 +1,7 @@
 #include "agent/file_state_store.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <sstream>
 
 #include "base/ids.h"
@@ -18,66 +13,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Error disk_error(const fs::path& path, const char* what) {
-  return Error::unavailable(
-      fmt::format("cannot {} {}: {}", what, path.string(), std::strerror(errno)));
-}
-
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  ~Descriptor() {
-    if (value_ >= 0) ::close(value_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return value_; }
-  int release() { return std::exchange(value_, -1); }
-
- private:
-  int value_;
-};
-
-Result<> write_all(int descriptor, std::string_view text, const fs::path& path) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(descriptor, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return disk_error(path, "write");
-    text.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
-}
-
-Result<> flush_folder(const fs::path& folder) {
-  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (descriptor.get() < 0 || ::fsync(descriptor.get()) != 0) return disk_error(folder, "flush");
-  return {};
-}
-
-// Either the old file or the whole new one is there, whenever we are killed.
-Result<> replace_file(const fs::path& path, std::string_view text, Durability durability) {
-  const fs::path draft = path.string() + ".new";
-  {
-    const Descriptor descriptor(
-        ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (descriptor.get() < 0) return disk_error(draft, "write");
-    TRY_DO(write_all(descriptor.get(), text, draft));
-    if (durability == Durability::PowerLoss && ::fsync(descriptor.get()) != 0) {
-      return disk_error(draft, "flush");
-    }
-  }
-  if (::rename(draft.c_str(), path.c_str()) != 0) return disk_error(path, "replace");
-  if (durability == Durability::PowerLoss) return flush_folder(path.parent_path());
-  return {};
-}
-
-std::optional<std::string> read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return std::move(text).str();
-}
+// Of one state file. An allocation holds two specs that each fitted a frame of 4 MiB; the journal
+// grows to twice kEventsMax lines.
+constexpr size_t kStateBytesMax = 64 * 1024 * 1024;
 
 void set_aside(const fs::path& path, const Error& error) {
   log_error("agent", "a state file cannot be read and is set aside",
@@ -98,10 +36,6 @@ Result<std::unique_ptr<FileStateStore>> FileStateStore::open(fs::path folder) {
   return std::unique_ptr<FileStateStore>(new FileStateStore(std::move(folder)));
 }
 
-FileStateStore::~FileStateStore() {
-  if (events_ >= 0) ::close(events_);
-}
-
 fs::path FileStateStore::allocation_path(const std::string& allocation_id) const {
   return folder_ / "allocations" / (allocation_id + ".json");
 }
@@ -109,9 +43,10 @@ fs::path FileStateStore::allocation_path(const std::string& allocation_id) const
 Result<StoredState> FileStateStore::load() {
   StoredState state;
   const fs::path node = folder_ / "node.json";
-  if (const auto text = read_file(node)) {
-    // Losing the identity silently would leave the cloud with a dead twin of this node: a person
-    // decides.
+  // Losing the identity silently would leave the cloud with a dead twin of this node: a person
+  // decides.
+  const Result<std::string> text = read_file(node.string(), kStateBytesMax);
+  if (text) {
     Result<NodeRecord> record = from_json_text<NodeRecord>(*text);
     if (!record) {
       return Error{ErrorCode::FailedPrecondition,
@@ -119,6 +54,8 @@ Result<StoredState> FileStateStore::load() {
                                node.string(), record.error().message)};
     }
     state.node = std::move(*record);
+  } else if (text.code() != ErrorCode::NotFound) {
+    return text.error();
   }
   load_allocations(state);
   load_events(state);
@@ -129,9 +66,9 @@ void FileStateStore::load_allocations(StoredState& state) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder_ / "allocations", error)) {
     if (entry.path().extension() != ".json") continue;
-    const auto text = read_file(entry.path());
-    if (!text) continue;
-    Result<AllocationRecord> record = from_json_text<AllocationRecord>(*text);
+    const Result<std::string> text = read_file(entry.path().string(), kStateBytesMax);
+    Result<AllocationRecord> record =
+        text ? from_json_text<AllocationRecord>(*text) : Result<AllocationRecord>(text.error());
     if (record) {
       state.allocations.push_back(std::move(*record));
     } else {
@@ -143,8 +80,12 @@ void FileStateStore::load_allocations(StoredState& state) {
 }
 
 void FileStateStore::load_events(StoredState& state) {
-  const auto text = read_file(folder_ / "events.jsonl");
-  if (!text) return;
+  const std::string path = events_path();
+  const Result<std::string> text = read_file(path, kStateBytesMax);
+  if (!text) {
+    if (text.code() != ErrorCode::NotFound) set_aside(path, text.error());
+    return;
+  }
   std::istringstream lines(*text);
   std::string line;
   while (std::getline(lines, line)) {
@@ -165,7 +106,8 @@ void FileStateStore::load_events(StoredState& state) {
 }
 
 Result<> FileStateStore::save_node(const NodeRecord& node) {
-  return replace_file(folder_ / "node.json", to_json_text(node), Durability::PowerLoss);
+  // The cloud knows the identity at once, and for good.
+  return replace_file((folder_ / "node.json").string(), to_json_text(node), Durability::PowerLoss);
 }
 
 Result<> FileStateStore::save_allocation(const AllocationRecord& record, Durability durability) {
@@ -173,8 +115,8 @@ Result<> FileStateStore::save_allocation(const AllocationRecord& record, Durabil
   if (!is_uuid(record.assignment.allocation_id)) {
     return Error::invalid("an allocation id that is no uuid");
   }
-  return replace_file(allocation_path(record.assignment.allocation_id), to_json_text(record),
-                      durability);
+  return replace_file(allocation_path(record.assignment.allocation_id).string(),
+                      to_json_text(record), durability);
 }
 
 Result<> FileStateStore::erase_allocation(const std::string& allocation_id) {
@@ -186,39 +128,20 @@ Result<> FileStateStore::erase_allocation(const std::string& allocation_id) {
 }
 
 Result<> FileStateStore::append_event(const link::InstanceEvent& event) {
-  const fs::path path = folder_ / "events.jsonl";
-  if (events_ < 0) {
-    events_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (events_ < 0) return disk_error(path, "open");
+  const std::string path = events_path();
+  if (!events_) {
+    events_.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    if (!events_) return system_error("cannot open " + path);
   }
-  return write_all(events_, to_json_text(event) + "\n", path);
+  return write_all(events_.get(), to_json_text(event) + "\n", path);
 }
 
 Result<> FileStateStore::replace_events(std::span<const link::InstanceEvent> events,
                                         int64_t next_sequence) {
   std::string text = fmt::format("{{\"next_sequence\":{}}}\n", next_sequence);
   for (const link::InstanceEvent& event : events) text += to_json_text(event) + "\n";
-  if (events_ >= 0) ::close(std::exchange(events_, -1));
-  return replace_file(folder_ / "events.jsonl", text, Durability::ProcessCrash);
-}
-
-Result<DataLock> DataLock::take(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  const fs::path path = folder / "lock";
-  Descriptor descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (descriptor.get() < 0) return disk_error(path, "open");
-  if (::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return disk_error(path, "lock");
-    return Error{ErrorCode::FailedPrecondition,
-                 fmt::format("another agent works in {}; give this one its own --data folder",
-                             folder.string())};
-  }
-  return DataLock(descriptor.release());
-}
-
-DataLock::~DataLock() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  events_.reset();
+  return replace_file(events_path(), text, Durability::ProcessCrash);
 }
 
 }  // namespace mesclun::agent

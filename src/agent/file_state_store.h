@@ -13,13 +13,12 @@ namespace mesclun::agent {
 
 class FileStateStore final : public StateStore {
  public:
-  // Makes the folders. `folder` must be ours alone (see DataLock).
+  // Makes the folders. `folder` must be ours alone (see FolderLock).
   static Result<std::unique_ptr<FileStateStore>> open(std::filesystem::path folder);
-  ~FileStateStore() override;
 
   // What cannot be read is set aside as *.broken and said in the log: one torn file must not keep
   // the other instances from being adopted. Without node.json the node is a new one; a torn
-  // node.json is FailedPrecondition.
+  // node.json is FailedPrecondition, one that the system refuses to read an error too.
   Result<StoredState> load() override;
   Result<> save_node(const NodeRecord& node) override;
   Result<> save_allocation(const AllocationRecord& record, Durability durability) override;
@@ -33,28 +32,12 @@ class FileStateStore final : public StateStore {
  private:
   explicit FileStateStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
   std::filesystem::path allocation_path(const std::string& allocation_id) const;
+  std::string events_path() const { return (folder_ / "events.jsonl").string(); }
   void load_allocations(StoredState& state);
   void load_events(StoredState& state);
 
   const std::filesystem::path folder_;
-  int events_ = -1;  // open for appending
-};
-
-// Keeps a second agent from the same data folder. The lock goes with the process.
-class DataLock {
- public:
-  // FailedPrecondition: another agent holds it.
-  static Result<DataLock> take(const std::filesystem::path& folder);
-  DataLock(DataLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  DataLock& operator=(DataLock&& other) noexcept {
-    std::swap(descriptor_, other.descriptor_);
-    return *this;
-  }
-  ~DataLock();
-
- private:
-  explicit DataLock(int descriptor) : descriptor_(descriptor) {}
-  int descriptor_ = -1;
+  Descriptor events_;  // open for appending
 };
 
 }  // namespace mesclun::agent

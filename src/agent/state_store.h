@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/next_step.h"
+#include "base/file.h"
 
 namespace mesclun::agent {
 
@@ -39,11 +40,6 @@ struct StoredState {
   std::vector<AllocationRecord> allocations;
   std::vector<link::InstanceEvent> events;  // not acknowledged, in order
   int64_t next_sequence = 1;
-};
-
-enum class Durability {
-  ProcessCrash,  // survives a kill of the agent
-  PowerLoss,     // survives one of the machine too; costs a write to the disk
 };
 
 // Runs on: the agent's loop; calls block for as long as the disk takes.

@@ -1,10 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <fstream>
 
 #include "agent/file_state_store.h"
+#include "base/test_folder.h"
 
 namespace mesclun::agent {
 namespace {
@@ -15,11 +15,6 @@ constexpr const char* kId = "00000000-0000-4000-8000-000000000001";
 
 class FileStateStoreTest : public testing::Test {
  protected:
-  FileStateStoreTest() {
-    std::string pattern = (fs::temp_directory_path() / "mesclun-agent-XXXXXX").string();
-    folder = ::mkdtemp(pattern.data());
-  }
-  ~FileStateStoreTest() override { fs::remove_all(folder); }
   std::unique_ptr<FileStateStore> open() { return std::move(*FileStateStore::open(folder)); }
   static AllocationRecord record(const std::string& id) {
     AllocationRecord out;
@@ -33,7 +28,8 @@ class FileStateStoreTest : public testing::Test {
     return out;
   }
 
-  fs::path folder;
+  const TestFolder made;
+  const fs::path folder = made.path();
 };
 
 TEST_F(FileStateStoreTest, ANewFolderIsANewNode) {
@@ -112,16 +108,6 @@ TEST_F(FileStateStoreTest, AFolderThatCannotBeMadeIsSaid) {
   const auto store = FileStateStore::open(folder / "file" / "data");
   ASSERT_FALSE(store);
   EXPECT_THAT(store.error().message, testing::HasSubstr("file"));
-}
-
-TEST_F(FileStateStoreTest, OneAgentAFolder) {
-  Result<DataLock> first = DataLock::take(folder);
-  ASSERT_TRUE(first);
-  EXPECT_EQ(DataLock::take(folder).code(), ErrorCode::FailedPrecondition);
-  {
-    const DataLock gone = std::move(*first);
-  }
-  EXPECT_TRUE(DataLock::take(folder));
 }
 
 }  // namespace

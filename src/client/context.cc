@@ -1,16 +1,9 @@
 #include "client/context.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/json.h"
 
 namespace mesclun::client {
@@ -38,29 +31,6 @@ constexpr Member kMembers[] = {
      &Context::operator_key},
 };
 
-Error system_error(const std::string& what, const std::string& path, int number) {
-  return Error{ErrorCode::FailedPrecondition,
-               fmt::format("cannot {} {}: {}", what, path, std::strerror(number))};
-}
-
-// Writes and closes; the descriptor is closed in any case.
-Result<> write_all(int descriptor, std::string_view text, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      const int number = errno;
-      ::close(descriptor);
-      return system_error("write", path, number);
-    }
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  const bool synced = ::fsync(descriptor) == 0;
-  const int number = errno;
-  if (::close(descriptor) != 0 || !synced) return system_error("write", path, number);
-  return {};
-}
-
 }  // namespace
 
 Environment process_environment() {
@@ -85,18 +55,7 @@ Result<std::string> context_path(const Environment& environment) {
 }
 
 Result<ContextValues> load_context(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    if (errno == ENOENT || errno == ENOTDIR) return Error::not_found("no context file " + path);
-    return system_error("read", path, errno);
-  }
-  std::string text(kContextBytesMax + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (file.bad()) return system_error("read", path, EISDIR);
-  if (text.size() > kContextBytesMax) {
-    return Error::invalid(fmt::format("context file {}: larger than 64 KiB", path));
-  }
+  TRY(const std::string text, read_file(path, kContextBytesMax));
   const auto document = parse_json(text);
   if (!document || !document->is_object()) {
     return Error::invalid(fmt::format("context file {}: {}; `mesclun up` writes a new one", path,
@@ -123,20 +82,13 @@ Result<> save_context(const std::string& path, const ContextValues& values) {
   if (target.has_parent_path()) {
     std::error_code error;
     std::filesystem::create_directories(target.parent_path(), error);
-    if (error) return system_error("make the folder", target.parent_path(), error.value());
+    if (error) {
+      return Error::unavailable(fmt::format("cannot make the folder {}: {}",
+                                            target.parent_path().string(), error.message()));
+    }
   }
-  // Beside the target, because a rename is only one step within a file system.
-  const std::string temporary = fmt::format("{}.{}.new", path, ::getpid());
-  ::unlink(temporary.c_str());
-  const int descriptor =
-      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
-  if (descriptor < 0) return system_error("write", temporary, errno);
-  Result<> written = write_all(descriptor, json::serialize(document) + "\n", temporary);
-  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) {
-    written = system_error("replace", path, errno);
-  }
-  if (!written) ::unlink(temporary.c_str());
-  return written;
+  // The keys in it are told only once.
+  return replace_file(path, json::serialize(document) + "\n", Durability::PowerLoss);
 }
 
 Result<Context> resolve_context(const ContextValues& flags, const Environment& environment) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_folder.h"
 #include "client/fake_api.h"
 
 namespace mesclun::client {
@@ -30,7 +31,7 @@ TEST(Context, PathFollowsTheMostSpecificVariable) {
 }
 
 TEST(Context, FlagsWinOverVariablesWhichWinOverTheFile) {
-  const TempFolder folder;
+  const TestFolder folder;
   const std::string path = folder.path("context.json");
   ASSERT_TRUE(save_context(path, {.api = "file:1",
                                   .organization = "file-org",
@@ -50,7 +51,7 @@ TEST(Context, FlagsWinOverVariablesWhichWinOverTheFile) {
 }
 
 TEST(Context, FileIsForItsOwnerOnlyAndReplacedWhole) {
-  const TempFolder folder;
+  const TestFolder folder;
   const std::string path = folder.path("new/folder/context.json");
   const ContextValues values{.api = "127.0.0.1:8800",
                              .gateway = "127.0.0.1:8801",
@@ -72,7 +73,7 @@ TEST(Context, FileIsForItsOwnerOnlyAndReplacedWhole) {
 }
 
 TEST(Context, UnreadableFilesAreNamed) {
-  const TempFolder folder;
+  const TestFolder folder;
   EXPECT_EQ(load_context(folder.path("none")).code(), ErrorCode::NotFound);
   for (const char* text : {"{", "[]", R"({"api": 3})", ""}) {
     const std::string path = folder.path("bad");

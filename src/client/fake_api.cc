@@ -1,7 +1,6 @@
 #include "client/fake_api.h"
 
 #include <boost/asio/use_future.hpp>
-#include <filesystem>
 #include <future>
 
 #include "api/problem.h"
@@ -136,15 +135,6 @@ std::map<std::string, std::string> fake_environment(const FakeApi& api) {
           {"MESCLUN_PROJECT", "demo"},
           {"MESCLUN_API_KEY", "user-key-0123456789"},
           {"MESCLUN_OPERATOR_KEY", "operator-key-0123456789"}};
-}
-
-TempFolder::TempFolder() {
-  path_ = (std::filesystem::temp_directory_path() / "mesclun-client-XXXXXX").string();
-  if (::mkdtemp(path_.data()) == nullptr) std::abort();
-}
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
 }
 
 }  // namespace mesclun::client

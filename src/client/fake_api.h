@@ -66,15 +66,4 @@ CommandResult run_command(Command command, std::vector<std::string> words,
 // The context of a user and operator of the fake.
 std::map<std::string, std::string> fake_environment(const FakeApi& api);
 
-// A folder that goes away with this object.
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  std::string path(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
 }  // namespace mesclun::client

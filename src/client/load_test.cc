@@ -4,6 +4,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "base/test_folder.h"
 #include "client/fake_answers.h"
 
 namespace mesclun::client {
@@ -94,7 +95,7 @@ TEST(Load, EachJsonLineIsOneRequest) {
 TEST(Load, FilesHeadersAndLinesOut) {
   FakeApi api;
   api.on("PUT /x", {200, "\xff", "3"});
-  const TempFolder folder;
+  const TestFolder folder;
   std::ofstream(folder.path("a")) << "one";
   std::ofstream(folder.path("b")) << "two";
   const CommandResult result = load(

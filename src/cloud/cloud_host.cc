@@ -1,7 +1,5 @@
 #include "cloud/cloud_host.h"
 
-#include <filesystem>
-
 #include "base/log.h"
 #include "cloud/schema.h"
 
@@ -12,7 +10,7 @@ Task<Result<std::unique_ptr<CloudHost>>> CloudHost::start(asio::any_io_executor 
   // Ports first: a second `up` by mistake should hear of the port, not touch a folder.
   CO_TRY(Listener api, Listener::bind(executor, settings.api));
   CO_TRY(Listener nodes, Listener::bind(executor, settings.nodes));
-  CO_TRY(FolderLock lock, FolderLock::take(settings.data));
+  CO_TRY(FolderLock lock, FolderLock::take(settings.data, "cloud"));
   std::unique_ptr<CloudHost> host(new CloudHost(std::move(lock)));
   host->folder_ = settings.data;
   host->api_ = api.endpoint();
@@ -64,14 +62,18 @@ Task<Result<CloudHost::FirstUser>> CloudHost::first_user(std::string organizatio
   }
   // Kept in a file, because the store only has the hash of a key.
   const std::string path = folder_ + "/user.key";
-  if (std::filesystem::exists(path)) {
-    CO_TRY(user.api_key, read_small_file(path));
-    if (accounts.find_key(user.api_key) != nullptr) co_return user;
+  const Result<std::string> kept = read_first_line(path);
+  if (kept && accounts.find_key(*kept) != nullptr) {
+    user.api_key = *kept;
+    co_return user;
   }
+  const bool refused =
+      !kept && kept.code() != ErrorCode::NotFound && kept.code() != ErrorCode::InvalidArgument;
+  if (refused) co_return kept.error();
   std::vector<std::string> organizations(1, organization_id);
   CO_TRY(const auto made,
          co_await accounts.create_key("local-user", std::move(organizations), false));
-  CO_TRY_DO(write_private_file(path, made.secret + "\n"));
+  CO_TRY_DO(keep_secret(path, made.secret));
   user.api_key = made.secret;
   co_return user;
 }

@@ -1,13 +1,7 @@
 #include "companion/check_result_file.h"
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <sstream>
-
 #include "base/crypto.h"
+#include "base/file.h"
 #include "base/json.h"
 
 namespace mesclun::companion {
@@ -46,11 +40,8 @@ std::string checks_fingerprint(const ChecksConfig& config) {
 Result<std::string> read_passed_checks(const std::string& path, const std::string& machine_id,
                                        const std::string& fingerprint) {
   if (path.empty()) return Error::not_found("checks.result_file is empty");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error::not_found(path + " is not there");
-  std::ostringstream text;
-  text << file.rdbuf();
-  const Result<PassedChecks> passed = from_json_text<PassedChecks>(text.str());
+  TRY(const std::string text, read_file(path));
+  const Result<PassedChecks> passed = from_json_text<PassedChecks>(text);
   if (!passed) {
     return Error::not_found(fmt::format("{} is no result file: {}", path, passed.error().message));
   }
@@ -73,16 +64,8 @@ Result<> write_passed_checks(const std::string& path, const std::string& machine
                               .measured = item.measured,
                               .required = item.required});
   }
-  const std::string temporary = fmt::format("{}.{}.new", path, ::getpid());
-  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-  file << to_json_text(passed) << '\n';
-  file.close();
-  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(temporary.c_str());
-    return Error::unavailable(fmt::format("cannot write {}: {}", path, std::strerror(error)));
-  }
-  return {};
+  // At worst the checks run again. Readable for whoever looks into the container.
+  return replace_file(path, to_json_text(passed) + "\n", Durability::ProcessCrash, 0666);
 }
 
 }  // namespace mesclun::companion

@@ -1,9 +1,9 @@
 #include "companion/companion_command.h"
 
 #include <filesystem>
-#include <fstream>
 
 #include "base/command_line.h"
+#include "base/file.h"
 #include "companion/companion.h"
 #include "companion/config_reader.h"
 
@@ -48,29 +48,20 @@ struct ConfigFile {
   std::string text;
 };
 
-Result<ConfigFile> read_file(const std::string& name) {
-  std::ifstream file(name, std::ios::binary);
-  ConfigFile out{.name = name};
-  std::string chunk(kFileBytesMax + 1, '\0');
-  file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
-  out.text.assign(chunk, 0, static_cast<size_t>(file.gcount()));
-  if (!file.eof() || file.bad()) {
-    return Error::not_found(out.text.size() > kFileBytesMax
-                                ? fmt::format("{} is larger than 1 MiB", name)
-                                : fmt::format("cannot read {}", name));
-  }
-  return out;
+Result<ConfigFile> read_config(const std::string& name) {
+  TRY(std::string text, read_file(name, kFileBytesMax));
+  return ConfigFile{.name = name, .text = std::move(text)};
 }
 
 Result<ConfigFile> find_file(const std::string& asked, const Environment& environment) {
-  if (!asked.empty()) return read_file(asked);
+  if (!asked.empty()) return read_config(asked);
   if (const auto named = environment.find("MESCLUN_APP_CONFIG");
       named != environment.end() && !named->second.empty()) {
-    return read_file(named->second);
+    return read_config(named->second);
   }
   for (const char* usual : {"mesclun-app.yaml", "/etc/mesclun-app.yaml"}) {
     std::error_code error;
-    if (std::filesystem::is_regular_file(usual, error)) return read_file(usual);
+    if (std::filesystem::is_regular_file(usual, error)) return read_config(usual);
   }
   return ConfigFile{};
 }

@@ -1,8 +1,7 @@
 #include "gateway/gateway_command.h"
 
-#include <fstream>
-
 #include "base/command_line.h"
+#include "base/file.h"
 #include "base/real_clock.h"
 #include "base/real_random.h"
 #include "base/service.h"
@@ -67,12 +66,7 @@ void add_tunnel_settings(CommandLine& line, link::TunnelLimits& limits) {
 
 Result<std::string> read_token(const CommandSettings& settings) {
   if (settings.token_file.empty()) return settings.token;
-  std::ifstream file(settings.token_file);
-  std::string token;
-  if (!std::getline(file, token) || token.empty()) {
-    return Error::invalid(fmt::format("no token in '{}'", settings.token_file));
-  }
-  return token;
+  return read_first_line(settings.token_file);
 }
 
 Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {

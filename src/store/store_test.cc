@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 
+#include "base/test_folder.h"
 #include "base/test_loop.h"
 #include "store/sqlite_connection.h"
 
@@ -17,15 +17,10 @@ constexpr Migration kMigrations[] = {
 
 class StoreTest : public testing::Test {
  protected:
-  StoreTest() {
-    char name[] = "/tmp/mesclun-store-XXXXXX";
-    folder_ = mkdtemp(name);
-    settings_.path = folder_ + "/test.db";
-  }
-  ~StoreTest() override { std::filesystem::remove_all(folder_); }
+  StoreTest() { settings_.path = folder_.path("test.db"); }
   std::unique_ptr<Database> open() { return open_sqlite(settings_, kMigrations).value(); }
 
-  std::string folder_;
+  const TestFolder folder_;
   SqliteSettings settings_;
   RealLoop loop_;
 };

@@ -95,7 +95,7 @@ class ProcessDriver final : public ContainerDriver {
   Clock& clock_;
   ProcessDriverSettings settings_;
   RunFiles files_;
-  Descriptor lock_;
+  std::optional<FolderLock> lock_;
   Cgroups cgroups_;
   Isolation isolation_;
   bool egress_ = false;

@@ -44,16 +44,9 @@ Task<Result<std::unique_ptr<ProcessDriver>>> ProcessDriver::open(asio::any_io_ex
 
 Task<Result<>> ProcessDriver::prepare() {
   if (settings_.services.size() > 8) co_return Error::invalid("more than 8 services");
-  std::error_code error;
-  fs::create_directories(files_.data(), error);
+  CO_TRY(lock_, FolderLock::take(files_.data(), "agent"));
   for (const std::string& folder : {files_.runs(), files_.folders(), files_.trash()}) {
     CO_TRY_DO(make_private_folder(folder));
-  }
-  lock_.reset(::open((files_.data() + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock_) co_return system_error("cannot open " + files_.data() + "/lock");
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    co_return Error::unavailable(
-        fmt::format("another agent uses {}; stop it or choose another folder", files_.data()));
   }
   trash_.emplace(files_.trash());
   CO_TRY_DO(co_await try_machine());

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "base/race.h"
+#include "base/test_folder.h"
 #include "base/test_loop.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -29,13 +30,10 @@ class ProcessDriverTest : public testing::Test {
   using Body = Task<Result<>> (*)(ProcessDriverTest& t, ProcessDriver& driver);
 
   ProcessDriverTest() {
-    std::string name = std::filesystem::temp_directory_path() / "mesclun-XXXXXX";
-    folder = ::mkdtemp(name.data());
-    settings.data_folder = folder + "/data";
+    settings.data_folder = folder.path("data");
     // It changes the machine; one test below does that.
     settings.use_egress = false;
   }
-  ~ProcessDriverTest() override { remove_tree(folder); }
 
   // Runs `body` with a driver and ends every run that it leaves.
   void with_driver(Body body) { loop.run(open_and_run(body)); }
@@ -103,7 +101,7 @@ class ProcessDriverTest : public testing::Test {
     co_return Result<>();
   }
 
-  std::string folder;
+  const TestFolder folder;
   ProcessDriverSettings settings;
   RealLoop loop;
   bool keep_runs = false;
@@ -554,7 +552,7 @@ DRIVER_TEST(ProcessDriverTest, KilledSupervisorEndsTheRun) {
 DRIVER_TEST(ProcessDriverTest, FolderBelongsToOneDriver) {
   const auto second = co_await ProcessDriver::open(t.loop.executor(), t.loop.clock, t.settings);
   EXPECT_FALSE(second);
-  if (!second) EXPECT_EQ(second.code(), ErrorCode::Unavailable);
+  if (!second) EXPECT_EQ(second.code(), ErrorCode::FailedPrecondition);
   co_return Result<>();
 }
 

@@ -15,10 +15,10 @@
 //   <data>/trash/                         being deleted
 #pragma once
 
-#include <atomic>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "runtime/driver.h"
 #include "runtime/process/run_files_process.h"
 
@@ -86,27 +86,15 @@ class RunFiles {
 // '.'.
 bool is_safe_name(std::string_view name);
 
-// "cannot open /x: No such file or directory", with errno. NotFound for ENOENT, ResourceExhausted
-// for a full disk, PermissionDenied, else Unavailable.
-Error system_error(std::string_view what);
-
-Result<std::string> read_file(const std::string& path, size_t bytes_max = 4 * 1024 * 1024);
-// Readers see the old text or the new one, nothing between. Mode 0600.
-Result<> write_file(const std::string& path, std::string_view text);
-// Names in a folder, sorted; empty if there is no such folder.
-std::vector<std::string> list_folder(const std::string& path);
-// Also what the application made unwritable. True when nothing is left. Gives up once `stop` is
-// set.
-bool remove_tree(const std::string& path, const std::atomic<bool>* stop = nullptr);
-
 template <class T>
 Result<T> read_record(const std::string& path) {
   TRY(const std::string text, read_file(path));
   return from_json_text<T>(text);
 }
+// A power loss ends the runs as well; then a torn record costs only what it says of a dead one.
 template <class T>
 Result<> write_record(const std::string& path, const T& record) {
-  return write_file(path, to_json_text(record));
+  return replace_file(path, to_json_text(record), Durability::ProcessCrash);
 }
 
 }  // namespace mesclun::runtime

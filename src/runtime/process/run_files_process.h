@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "base/json.h"
-#include "runtime/shim/shim_descriptor.h"
 
 namespace mesclun::runtime {
 

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "base/test_folder.h"
 #include "runtime/process/run_files_log.h"
 #include "runtime/walls/cgroup.h"
 
@@ -15,16 +16,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-class Folder {
- public:
-  Folder() {
-    std::string name = testing::TempDir() + "/mesclun-XXXXXX";
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { remove_tree(path); }
-  std::string path;
-};
 
 std::vector<std::string> texts(const std::vector<LogChunk>& lines) {
   std::vector<std::string> out;
@@ -39,26 +30,13 @@ TEST(RunFiles, NamesThatLeaveTheFolderAreNotSafe) {
   EXPECT_FALSE(is_safe_name(std::string(101, 'a')));
 }
 
-TEST(RunFiles, WrittenFilesArePrivateAndWhole) {
-  Folder folder;
-  const std::string path = folder.path + "/x.json";
-  ASSERT_TRUE(write_file(path, "one"));
-  ASSERT_TRUE(write_file(path, "two"));
-  EXPECT_EQ(*read_file(path), "two");
-  struct stat status{};
-  ::stat(path.c_str(), &status);
-  EXPECT_EQ(status.st_mode & 0777, 0600u);
-  EXPECT_THAT(list_folder(folder.path), ElementsAre("x.json"));
-  EXPECT_EQ(read_file(path + "y").code(), ErrorCode::NotFound);
-}
-
 TEST(RunFiles, RecordsSurviveTheTripThroughTheDisk) {
-  Folder folder;
+  TestFolder folder;
   RunRecord record{.instance_id = "a", .command = {"x", "y"}, .isolation = {.network = true}};
   record.environment["KEY"] = "v=\n";
   record.label["group"] = "g";
-  ASSERT_TRUE(write_record(folder.path + "/run.json", record));
-  const Result<RunRecord> back = read_record<RunRecord>(folder.path + "/run.json");
+  ASSERT_TRUE(write_record(folder.path() + "/run.json", record));
+  const Result<RunRecord> back = read_record<RunRecord>(folder.path() + "/run.json");
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(to_json_text(*back), to_json_text(record));
 }
@@ -101,20 +79,10 @@ TEST(RunFiles, ZombieIsNotAlive) {
   ::waitpid(pid, nullptr, 0);
 }
 
-TEST(RunFiles, UnreadableFoldersAreRemovedToo) {
-  Folder folder;
-  const std::string deep = folder.path + "/a/b/c";
-  std::filesystem::create_directories(deep);
-  ASSERT_TRUE(write_file(deep + "/x", "x"));
-  ::chmod((folder.path + "/a/b").c_str(), 0);
-  EXPECT_TRUE(remove_tree(folder.path + "/a"));
-  EXPECT_FALSE(std::filesystem::exists(folder.path + "/a"));
-}
-
 TEST(RunLog, LinesKeepStreamTimeAndOrder) {
-  Folder folder;
-  LogWriter writer(folder.path, 1 << 20);
-  LogReader reader(folder.path);
+  TestFolder folder;
+  LogWriter writer(folder.path(), 1 << 20);
+  LogReader reader(folder.path());
   EXPECT_TRUE(reader.read(10).empty());
   writer.write('o', "one\ntw", 100);
   writer.write('e', "bad\n", 200);
@@ -131,18 +99,18 @@ TEST(RunLog, LinesKeepStreamTimeAndOrder) {
 }
 
 TEST(RunLog, AtMostTheAskedNumberOfLines) {
-  Folder folder;
-  LogWriter writer(folder.path, 1 << 20);
-  LogReader reader(folder.path);
+  TestFolder folder;
+  LogWriter writer(folder.path(), 1 << 20);
+  LogReader reader(folder.path());
   writer.write('o', "a\nb\nc\n", 1);
   EXPECT_THAT(texts(reader.read(2)), ElementsAre("a", "b"));
   EXPECT_THAT(texts(reader.read(2)), ElementsAre("c"));
 }
 
 TEST(RunLog, LongLinesAreCutBetweenCharacters) {
-  Folder folder;
-  LogWriter writer(folder.path, 1 << 20);
-  LogReader reader(folder.path);
+  TestFolder folder;
+  LogWriter writer(folder.path(), 1 << 20);
+  LogReader reader(folder.path());
   std::string text = "x";
   while (text.size() < 25'000) text += "é";
   writer.write('o', text + "\n", 1);
@@ -155,13 +123,13 @@ TEST(RunLog, LongLinesAreCutBetweenCharacters) {
 }
 
 TEST(RunLog, OnlyTwoFilesAreKeptAndTheLossIsTold) {
-  Folder folder;
-  LogWriter writer(folder.path, 1000);
-  LogReader reader(folder.path);
+  TestFolder folder;
+  LogWriter writer(folder.path(), 1000);
+  LogReader reader(folder.path());
   writer.write('o', "first\n", 1);
   EXPECT_THAT(texts(reader.read(10)), ElementsAre("first"));
   for (int i = 0; i < 100; ++i) writer.write('o', fmt::format("{:090}\n", i), i);
-  EXPECT_EQ(list_folder(folder.path).size(), 2u);
+  EXPECT_EQ(list_folder(folder.path()).size(), 2u);
   const std::vector<LogChunk> lines = reader.read(1000);
   EXPECT_THAT(lines[0].text, HasSubstr("lines are missing here"));
   EXPECT_EQ(lines.back().text, fmt::format("{:090}", 99));
@@ -169,9 +137,9 @@ TEST(RunLog, OnlyTwoFilesAreKeptAndTheLossIsTold) {
 }
 
 TEST(RunLog, RotationAloneLosesNothing) {
-  Folder folder;
-  LogWriter writer(folder.path, 1000);
-  LogReader reader(folder.path);
+  TestFolder folder;
+  LogWriter writer(folder.path(), 1000);
+  LogReader reader(folder.path());
   std::vector<std::string> seen;
   for (int i = 0; i < 200; ++i) {
     writer.write('o', fmt::format("line {}\n", i), i);
@@ -185,20 +153,20 @@ TEST(RunLog, RotationAloneLosesNothing) {
 }
 
 TEST(RunLog, NextReaderRepeatsOnlyTheLastCall) {
-  Folder folder;
-  LogWriter writer(folder.path, 1 << 20);
+  TestFolder folder;
+  LogWriter writer(folder.path(), 1 << 20);
   writer.write('o', "a\nb\nc\n", 1);
-  LogReader killed(folder.path);
+  LogReader killed(folder.path());
   EXPECT_THAT(texts(killed.read(1)), ElementsAre("a"));
   EXPECT_THAT(texts(killed.read(1)), ElementsAre("b"));
-  LogReader next(folder.path);
+  LogReader next(folder.path());
   EXPECT_THAT(texts(next.read(10)), ElementsAre("b", "c"));
 }
 
 TEST(RunLog, FullDiskLosesLinesAndSaysSo) {
   // A folder that does not exist yet refuses writes as a full disk does.
-  Folder folder;
-  const std::string path = folder.path + "/later";
+  TestFolder folder;
+  const std::string path = folder.path() + "/later";
   LogWriter writer(path, 1000);
   writer.write('o', "lost\nlost\n", 1);
   ::mkdir(path.c_str(), 0700);

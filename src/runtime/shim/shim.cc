@@ -16,7 +16,6 @@ namespace mesclun::runtime {
 namespace {
 
 // More than any exit.json.
-constexpr size_t kExitBytes = 4096;
 
 struct Init {
   pid_t pid = 0;
@@ -73,14 +72,10 @@ Result<Descriptor> take_signals() {
 }
 
 // The blocks of exit.json, so that a full disk does not hide how the run ended.
-Result<Descriptor> reserve_exit_file() {
-  Descriptor file(::open("exit.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  const std::string blanks(kExitBytes, ' ');
-  if (!file ||
-      ::write(file.get(), blanks.data(), blanks.size()) != static_cast<ssize_t>(blanks.size())) {
-    return system_error("cannot create exit.json");
-  }
-  return file;
+Result<FileDraft> reserve_exit_file() {
+  TRY(FileDraft draft, FileDraft::open("exit.json"));
+  TRY_DO(draft.write(std::string(kExitBytes, ' ')));
+  return draft;
 }
 
 Result<ShimLoop::Setup> set_up(const std::string& folder) {

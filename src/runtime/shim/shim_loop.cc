@@ -343,16 +343,12 @@ void ShimLoop::finish() {
   // Busy for a moment after the last process; the agent sees to what is left.
   for (int i = 0; i < 50 && !remove_cgroups(run_.record.cgroups); ++i) ::poll(nullptr, 0, 10);
   std::string text = to_json_text(*exit_);
-  struct stat status{};
-  // The rest of what keeps its blocks; JSON does not mind.
-  if (::fstat(run_.exit_file.get(), &status) == 0 &&
-      text.size() < static_cast<size_t>(status.st_size)) {
-    text.resize(static_cast<size_t>(status.st_size), ' ');
-  }
-  if (::pwrite(run_.exit_file.get(), text.data(), text.size(), 0) ==
-      static_cast<ssize_t>(text.size())) {
-    ::rename("exit.json.new", "exit.json");
-  }
+  // What keeps its blocks; JSON does not mind.
+  if (text.size() < kExitBytes) text.resize(kExitBytes, ' ');
+  Result<> kept = run_.exit_file.write(text);
+  // After a power loss nobody asks how a run ended that could not outlive it.
+  if (kept) kept = run_.exit_file.commit(Durability::ProcessCrash);
+  if (!kept) ::dprintf(STDERR_FILENO, "%s\n", kept.error().message.c_str());
   ::unlink("control");
   phase_ = Phase::Done;
 }

@@ -15,6 +15,8 @@
 
 namespace mesclun::runtime {
 
+inline constexpr size_t kExitBytes = 4096;
+
 class ShimLoop {
  public:
   // The process is in the run's namespaces already; its current folder is the run's. `lifeline`:
@@ -28,7 +30,7 @@ class ShimLoop {
     Descriptor metadata;
     std::vector<Descriptor> services;  // listen at record.service_ports
     Descriptor signals;                // signalfd of SIGCHLD and SIGTERM
-    Descriptor exit_file;              // exit.json to be; has its blocks on the disk already
+    FileDraft exit_file;               // exit.json to be; kExitBytes of it are on the disk already
   };
   explicit ShimLoop(Setup setup);
   // Until nothing of the run is left and its exit is on disk.

@@ -31,15 +31,6 @@ bool has_word(std::string_view text, char separator, std::string_view word) {
   return std::ranges::find(words, word) != words.end();
 }
 
-Result<> put(const std::string& path, std::string_view text) {
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!file) return system_error("cannot open " + path);
-  if (::write(file.get(), text.data(), text.size()) < 0) {
-    return system_error(fmt::format("cannot write '{}' to {}", text, path));
-  }
-  return {};
-}
-
 Result<> make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
     return system_error("cannot create " + path);
@@ -54,8 +45,8 @@ Result<std::string> make_group(const std::string& mount, bool v2, std::string_vi
   const std::string parent = mount + "/mesclun";
   TRY_DO(make_folder(parent));
   if (v2) {
-    TRY_DO(put(mount + "/cgroup.subtree_control", fmt::format("+{}", controller)));
-    TRY_DO(put(parent + "/cgroup.subtree_control", fmt::format("+{}", controller)));
+    TRY_DO(write_into(mount + "/cgroup.subtree_control", fmt::format("+{}", controller)));
+    TRY_DO(write_into(parent + "/cgroup.subtree_control", fmt::format("+{}", controller)));
   }
   const std::string path = fmt::format("{}/{}", parent, name);
   TRY_DO(make_folder(path));
@@ -120,10 +111,10 @@ Result<std::string> Cgroups::create_cpu(const std::string& name, double cores) c
   TRY(const std::string path, make_group(mounts_.cpu, mounts_.cpu_v2, "cpu", name));
   Result<> done;
   if (mounts_.cpu_v2) {
-    done = put(path + "/cpu.max", fmt::format("{} {}", quota, kPeriodMicroseconds));
+    done = write_into(path + "/cpu.max", fmt::format("{} {}", quota, kPeriodMicroseconds));
   } else {
-    done = put(path + "/cpu.cfs_period_us", fmt::format("{}", kPeriodMicroseconds));
-    if (done) done = put(path + "/cpu.cfs_quota_us", fmt::format("{}", quota));
+    done = write_into(path + "/cpu.cfs_period_us", fmt::format("{}", kPeriodMicroseconds));
+    if (done) done = write_into(path + "/cpu.cfs_quota_us", fmt::format("{}", quota));
   }
   if (done) return path;
   remove_cgroups({path});
@@ -135,11 +126,11 @@ Result<std::string> Cgroups::create_memory(const std::string& name, int64_t byte
   if (bytes <= 0) return path;
   const std::string text = fmt::format("{}", bytes);
   const Result<> done =
-      put(path + (mounts_.memory_v2 ? "/memory.max" : "/memory.limit_in_bytes"), text);
+      write_into(path + (mounts_.memory_v2 ? "/memory.max" : "/memory.limit_in_bytes"), text);
   // Swap would only put off the end; kernels without swap accounting lack the file.
   const std::string swap =
       path + (mounts_.memory_v2 ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes");
-  if (done) static_cast<void>(put(swap, mounts_.memory_v2 ? "0" : text).has_value());
+  if (done) static_cast<void>(write_into(swap, mounts_.memory_v2 ? "0" : text).has_value());
   if (done) return path;
   remove_cgroups({path});
   return done.error();
@@ -173,7 +164,7 @@ Result<std::vector<std::string>> Cgroups::create(const std::string& name,
 }
 
 Result<> join_cgroups(const std::vector<std::string>& cgroups) {
-  for (const std::string& cgroup : cgroups) TRY_DO(put(cgroup + "/cgroup.procs", "0"));
+  for (const std::string& cgroup : cgroups) TRY_DO(write_into(cgroup + "/cgroup.procs", "0"));
   return {};
 }
 
@@ -199,7 +190,7 @@ bool kill_cgroups(const std::vector<std::string>& cgroups) {
     const std::vector<pid_t> pids = processes_of(cgroup);
     if (pids.empty()) continue;
     empty = false;
-    if (put(cgroup + "/cgroup.kill", "1")) continue;
+    if (write_into(cgroup + "/cgroup.kill", "1")) continue;
     for (const pid_t pid : pids) ::kill(pid, SIGKILL);
   }
   return empty;

@@ -16,22 +16,14 @@ namespace mesclun::runtime {
 
 namespace {
 
-Result<> write_proc(const char* path, std::string_view text) {
-  const Descriptor file(::open(path, O_WRONLY | O_CLOEXEC));
-  if (!file || ::write(file.get(), text.data(), text.size()) < 0) {
-    return system_error(std::string("cannot write ") + path);
-  }
-  return {};
-}
-
 // The same user as outside, and no other.
 Result<> enter_user_namespace() {
   const uid_t uid = ::geteuid();
   const gid_t gid = ::getegid();
   if (::unshare(CLONE_NEWUSER) != 0) return system_error("no user namespace");
-  TRY_DO(write_proc("/proc/self/setgroups", "deny"));
-  TRY_DO(write_proc("/proc/self/uid_map", fmt::format("{} {} 1", uid, uid)));
-  TRY_DO(write_proc("/proc/self/gid_map", fmt::format("{} {} 1", gid, gid)));
+  TRY_DO(write_into("/proc/self/setgroups", "deny"));
+  TRY_DO(write_into("/proc/self/uid_map", fmt::format("{} {} 1", uid, uid)));
+  TRY_DO(write_into("/proc/self/gid_map", fmt::format("{} {} 1", gid, gid)));
   return {};
 }
 

@@ -100,9 +100,7 @@ Result<> prepare_egress() {
   TRY_DO(run_nft(kRules));
   const Result<std::string> forwarding = read_file(kForwarding);
   if (forwarding && forwarding->starts_with("1")) return {};
-  const Descriptor file(::open(kForwarding, O_WRONLY | O_CLOEXEC));
-  if (!file || ::write(file.get(), "1", 1) != 1) return system_error("cannot switch on forwarding");
-  return {};
+  return write_into(kForwarding, "1");
 }
 
 Result<EgressAddresses> attach_egress(const std::string& instance_id, pid_t process) {
