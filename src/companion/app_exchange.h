@@ -2,47 +2,39 @@
 #pragma once
 
 #include "companion/application_link.h"
-#include "http/parser.h"
+#include "http/reader.h"
 
 namespace mesclun::companion {
 
-// Runs on: one loop. open(), then read_body() until it says that the end is there.
+// Runs on: one loop. open(), then the answer's body piece by piece, then finish().
 class AppExchange {
  public:
-  AppExchange(Clock& clock, ApplicationLink& link) : clock_(clock), link_(link) {}
+  explicit AppExchange(ApplicationLink& link) : link_(link) {}
+  AppExchange(const AppExchange&) = delete;
+  AppExchange& operator=(const AppExchange&) = delete;
 
   // Sends head and body and waits for the head of the answer, all until `deadline`. Tried once more
   // if a kept connection turns out to be closed. Unavailable, DeadlineExceeded, InvalidArgument.
   Task<Result<>> open(std::string head, std::string_view body, bool to_head_request,
                       TimePoint deadline);
-  ResponseHead& head() { return parser_->response_head(); }
-  BodyFraming framing() const { return parser_->framing(); }
-  bool has_body() const { return !parser_->body_done(); }
-  // read_body() has something without waiting.
-  bool body_at_hand() const { return bytes_.size() > used_ || parser_->body_done(); }
+  // Once open. Waits for its body with the deadline of conn().
+  HttpReader& answer() { return *answer_; }
+  Conn& conn() { return *conn_; }
 
-  // Appends to `pieces` what has come of the body, waiting for at least something for at most
-  // `idle`. The pieces hold until the next call. True: that was the end.
-  Task<Result<bool>> read_body(std::vector<std::string_view>& pieces, Duration idle);
   // After the end: the connection may serve another request.
   void finish();
-
   // After a 101: the connection, with what was read ahead.
-  ConnPtr take_conn() { return with_read_ahead(std::move(conn_), std::move(bytes_)); }
+  ConnPtr take_conn() { return with_read_ahead(std::move(conn_), input_->take_rest()); }
 
  private:
-  // Appends to bytes_. False at the end of the stream.
-  Task<Result<bool>> fill();
   Task<Result<>> open_once(const std::string& head, std::string_view body, bool to_head_request,
-                           TimePoint deadline, bool fresh, bool& untouched);
-  int head_status() { return parser_->response_head().status; }
+                           TimePoint deadline, bool fresh);
 
-  Clock& clock_;
   ApplicationLink& link_;
   ConnPtr conn_;
-  std::optional<HttpParser> parser_;
-  std::string bytes_;  // read, and not yet parsed
-  size_t used_ = 0;    // of them, by the pieces given out last
+  bool reused_ = false;
+  std::optional<ConnInput> input_;
+  std::optional<HttpReader> answer_;
 };
 
 }  // namespace mesclun::companion

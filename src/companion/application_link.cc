@@ -20,10 +20,10 @@ Task<Result<>> ApplicationLink::probe(Duration limit) {
 }
 
 Task<Result<ApplicationLink::Leased>> ApplicationLink::lease(TimePoint deadline, bool fresh) {
-  if (!fresh && !idle_.empty()) {
-    Leased leased{std::move(idle_.back()), true};
-    idle_.pop_back();
-    leased.conn->set_deadline(deadline);
+  if (fresh) idle_.clear();
+  if (ConnPtr kept = idle_.take(kKeepAlways, clock_.now())) {
+    kept->set_deadline(deadline);
+    Leased leased{std::move(kept), true};
     co_return leased;
   }
   const Duration left = deadline - clock_.now();
@@ -35,10 +35,7 @@ Task<Result<ApplicationLink::Leased>> ApplicationLink::lease(TimePoint deadline,
 }
 
 void ApplicationLink::give_back(ConnPtr conn) {
-  if (idle_.size() >= kIdleMax) return;
-  // The last request's deadline must not end it while it is idle.
-  conn->set_deadline(TimePoint::max());
-  idle_.push_back(std::move(conn));
+  idle_.put(kKeepAlways, clock_.now(), std::move(conn));
 }
 
 Task<Result<HttpReply>> ApplicationLink::call_once(HttpCall call, TimePoint deadline,
@@ -57,11 +54,10 @@ Task<Result<HttpReply>> ApplicationLink::call(HttpCall call, TimePoint deadline,
                                               size_t body_bytes_max) {
   bool reused = false;
   HttpCall again;
-  if (!idle_.empty()) again = call;
+  if (idle_.size() > 0) again = call;
   Result<HttpReply> reply =
       co_await call_once(std::move(call), deadline, body_bytes_max, false, reused);
   if (!reply && reused && reply.code() == ErrorCode::Unavailable) {
-    idle_.clear();  // they are as old
     co_return co_await call_once(std::move(again), deadline, body_bytes_max, true, reused);
   }
   co_return reply;

@@ -2,14 +2,15 @@
 #pragma once
 
 #include <functional>
-#include <vector>
 
 #include "base/socket_conn.h"
 #include "http/client.h"
+#include "http/pool.h"
 
 namespace mesclun::companion {
 
-// Runs on: one loop. Keeps at most kIdleMax idle connections.
+// Runs on: one loop. A kept connection may turn out to be closed, so a request that got no answer
+// there is made again.
 class ApplicationLink {
  public:
   // A new connection within the limit; Unavailable: nobody listens.
@@ -24,7 +25,8 @@ class ApplicationLink {
     ConnPtr conn;
     bool reused = false;  // it may turn out to be closed by the application meanwhile
   };
-  // An idle connection, else a new one. Unavailable: nobody listens.
+  // An idle connection, else a new one. `fresh`: an idle one was closed, and they are all as old.
+  // Unavailable: nobody listens.
   Task<Result<Leased>> lease(TimePoint deadline, bool fresh);
   // Gives back a connection that can carry another request.
   void give_back(ConnPtr conn);
@@ -40,12 +42,10 @@ class ApplicationLink {
   Task<Result<HttpReply>> call_once(HttpCall call, TimePoint deadline, size_t body_bytes_max,
                                     bool fresh, bool& reused);
 
-  static constexpr size_t kIdleMax = 64;
-
   Clock& clock_;
   Dial dial_;
   std::string host_;
-  std::vector<ConnPtr> idle_;
+  ConnPool idle_;
 };
 
 }  // namespace mesclun::companion

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "companion/json_span.h"
 #include "companion/multipart.h"
+#include "http/forward.h"
 
 namespace mesclun::companion {
 
@@ -37,6 +38,17 @@ std::string write_json_items(const std::vector<BatchItem>& items) {
 }
 
 // One entry of "items" in the answer; `raw_body` is its body as it was written, if known.
+// The front frames the answers itself.
+Result<> take_header(std::string_view name, std::string_view value, ItemAnswer& answer) {
+  // What would end the line or the head of the caller's answer.
+  if (name.empty() || name.find_first_of(": \t\r\n") != std::string_view::npos ||
+      value.find_first_of("\r\n") != std::string_view::npos) {
+    return Error::invalid("a header of an item is malformed");
+  }
+  if (!is_hop_by_hop(name)) answer.headers.add(name, value);
+  return {};
+}
+
 Result<ItemAnswer> read_item(const json::object& object, std::string_view raw_body) {
   ItemAnswer answer;
   if (const json::value* status = object.if_contains("status")) {
@@ -50,17 +62,7 @@ Result<ItemAnswer> read_item(const json::object& object, std::string_view raw_bo
     for (const auto& [name, value] : headers->as_object()) {
       const std::string text =
           value.is_string() ? std::string(value.as_string()) : json::serialize(value);
-      const std::string_view key(name.data(), name.size());
-      // What would end the line or the head of the caller's answer.
-      if (key.empty() || key.find_first_of(": \t\r\n") != std::string_view::npos ||
-          text.find_first_of("\r\n") != std::string::npos) {
-        return Error::invalid("a header of an item is malformed");
-      }
-      if (iequals(key, "Content-Length") || iequals(key, "Transfer-Encoding") ||
-          iequals(key, "Connection")) {
-        continue;
-      }
-      answer.headers.set(key, text);
+      TRY_DO(take_header(std::string_view(name.data(), name.size()), text, answer));
     }
   }
   if (!answer.headers.has("Content-Type")) answer.headers.set("Content-Type", "application/json");
@@ -140,9 +142,8 @@ Result<Answers> split_multipart(std::string_view content_type, std::string_view 
       }
     }
     for (size_t i = 0; i < part.headers.size(); ++i) {
-      if (iequals(part.headers[i].name, "X-Status")) continue;
-      if (iequals(part.headers[i].name, "Content-Length")) continue;
-      answer.headers.add(part.headers[i].name, part.headers[i].value);
+      const auto [name, value] = part.headers[i];
+      if (!iequals(name, "X-Status")) TRY_DO(take_header(name, value, answer));
     }
     answer.body = part.body;
     answers[found->second] = std::move(answer);

@@ -10,7 +10,8 @@ constexpr size_t kHeadBytesMax = 64 * 1024;
 constexpr Duration kBodyIdle = 30s;
 constexpr Duration kWriteTimeout = 30s;
 constexpr size_t kReadAheadMax = 64 * 1024;
-constexpr size_t kReadBytes = 8 * 1024;
+// For as much time as linger() takes at most. A large upload that is refused may go on that long.
+constexpr LingerLimits kLinger{.bytes_max = 16 * 1024 * 1024};
 
 }  // namespace
 
@@ -19,45 +20,35 @@ std::string_view CallerRequest::path() const {
   return target.substr(0, target.find('?'));
 }
 
+BodyFraming CallerRequest::framing_as_whole() const {
+  if (!has_body()) return framing;
+  return {.kind = BodyFraming::Kind::Length, .length = body.size()};
+}
+
 Caller::Caller(ConnPtr conn, Front& front)
     : conn_(std::move(conn)),
       front_(front),
       clock_(front.clock()),
-      parser_(HttpParser::request(kHeadBytesMax)) {}
-
-Task<Result<bool>> Caller::fill() {
-  // Not into a buffer of this frame, which would be allocated anew for each read.
-  const size_t used = input_.size();
-  input_.resize(used + (request_.body.size() >= kReadBytes ? 8 * kReadBytes : kReadBytes));
-  const Result<size_t> n =
-      co_await conn_->read_some(asio::buffer(input_.data() + used, input_.size() - used));
-  input_.resize(used + (n ? *n : 0));
-  if (!n) co_return n.error();
-  co_return *n > 0;
-}
+      input_(*conn_),
+      reader_(HttpReader::request(input_, kHeadBytesMax)) {}
 
 Task<Result<bool>> Caller::is_http2() {
   constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n";
-  while (input_.size() < kPreface.size() && kPreface.starts_with(input_)) {
-    CO_TRY(const bool more, co_await fill());
+  while (input_.bytes().size() < kPreface.size() && kPreface.starts_with(input_.bytes())) {
+    CO_TRY(const bool more, co_await input_.fill());
     if (!more) co_return false;
   }
-  co_return input_.starts_with(kPreface);
+  co_return input_.bytes().starts_with(kPreface);
 }
 
 Task<Result<bool>> Caller::read_head() {
   request_ = CallerRequest{};
-  parser_ = HttpParser::request(kHeadBytesMax);
-  while (true) {
-    CO_TRY(const HttpParser::Step step, parser_.parse_head(input_));
-    input_.erase(0, step.consumed);
-    if (step.done) break;
-    CO_TRY(const bool more, co_await fill());
-    if (!more) co_return false;
-  }
-  request_.head = std::move(parser_.request_head());
-  request_.keep_alive = parser_.keep_alive();
-  request_.framing = parser_.framing();
+  reader_ = HttpReader::request(input_, kHeadBytesMax);
+  CO_TRY(const bool whole, co_await reader_.read_head());
+  if (!whole) co_return false;
+  request_.head = std::move(reader_.request_head());
+  request_.keep_alive = reader_.keep_alive();
+  request_.framing = reader_.framing();
   co_return true;
 }
 
@@ -70,16 +61,16 @@ Task<std::optional<Refusal>> Caller::read_body(BodyBuffer::Share& share) {
                           {}};
   const BodyFraming framing = request_.framing;
   if (framing.kind == BodyFraming::Kind::Length && framing.length > max) co_return too_large;
-  if (!parser_.body_done() && request_.head.headers.has_token("Expect", "100-continue")) {
+  if (!reader_.body_done() && request_.head.headers.has_token("Expect", "100-continue")) {
     if (!co_await conn_->write("HTTP/1.1 100 Continue\r\n\r\n")) {
       co_return Refusal{400, "bad_request", "the caller left", {}};
     }
   }
   std::vector<std::string_view> pieces;
-  while (!parser_.body_done()) {
+  while (true) {
     pieces.clear();
-    Result<HttpParser::Step> step = parser_.parse_body(input_, pieces);
-    if (!step) co_return Refusal{400, "bad_request", step.error().message, {}};
+    const Result<bool> ended = reader_.take_body(pieces);
+    if (!ended) co_return Refusal{400, "bad_request", ended.error().message, {}};
     uint64_t bytes = 0;
     for (std::string_view piece : pieces) bytes += piece.size();
     if (request_.body.size() + bytes > max) co_return too_large;
@@ -88,24 +79,22 @@ Task<std::optional<Refusal>> Caller::read_body(BodyBuffer::Share& share) {
                         "the bodies of waiting requests fill front.buffer_max", 5s};
     }
     for (std::string_view piece : pieces) request_.body += piece;
-    input_.erase(0, step->consumed);
-    if (step->done) break;
+    if (*ended) co_return std::nullopt;
     conn_->set_deadline(clock_.now() + kBodyIdle);
-    const Result<bool> more = co_await fill();
-    if (!more || !*more) {
-      const bool slow = !more && more.code() == ErrorCode::DeadlineExceeded;
+    const Result<> more = co_await reader_.fill_body();
+    if (!more) {
+      const bool slow = more.code() == ErrorCode::DeadlineExceeded;
       co_return Refusal{slow ? 408 : 400,
                         "bad_request",
                         slow ? "the body came too slowly" : "the body ends too early",
                         {}};
     }
   }
-  co_return std::nullopt;
 }
 
 Task<void> Caller::watch(bool& gone) {
-  while (input_.size() < kReadAheadMax) {
-    const Result<bool> more = co_await fill();
+  while (input_.bytes().size() < kReadAheadMax) {
+    const Result<bool> more = co_await input_.fill();
     if (more && *more) continue;  // its next request, ahead of time
     if (more || more.code() != ErrorCode::Cancelled) gone = true;
     co_return;
@@ -120,6 +109,10 @@ Task<Next> Caller::refuse(Refusal refusal, bool body_unread) {
   append_refusal(refusal, keep_alive, request_.to_head(), out);
   const Next after = body_unread ? Next::Linger : keep_alive ? Next::KeepAlive : Next::Close;
   co_return co_await send(std::move(out), refusal.status, after);
+}
+
+Task<void> Caller::linger() {
+  return mesclun::linger(*conn_, input_, clock_, kLinger);
 }
 
 Task<Next> Caller::send(std::string bytes, int status, Next after) {

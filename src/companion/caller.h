@@ -5,7 +5,7 @@
 
 #include "companion/forward.h"
 #include "companion/front.h"
-#include "http/parser.h"
+#include "http/linger.h"
 
 namespace mesclun::companion {
 
@@ -29,6 +29,8 @@ struct CallerRequest {
   bool to_head() const { return head.method == "HEAD"; }
   // Its framing says one, perhaps of 0 bytes.
   bool has_body() const { return framing.kind != BodyFraming::Kind::None; }
+  // Of the body when all of it is there.
+  BodyFraming framing_as_whole() const;
 };
 
 // Runs on:   the front's loop; one request at a time.
@@ -36,10 +38,9 @@ struct CallerRequest {
 class Caller {
  public:
   Caller(ConnPtr conn, Front& front);
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
 
-  // Reads something. False: the end.
-  Task<Result<bool>> fill();
-  bool has_input() const { return !input_.empty(); }
   // Whether it begins as HTTP/2 with prior knowledge does (RFC 9113 §3.4).
   Task<Result<bool>> is_http2();
   // Reads the next request up to its body. False: the end.
@@ -54,17 +55,21 @@ class Caller {
   // A whole answer, counted by its status.
   Task<Next> send(std::string bytes, int status, Next after);
 
+  // Ends a connection whose input is not read to its end.
+  Task<void> linger();
+
   CallerRequest& request() { return request_; }
   Conn& conn() { return *conn_; }
+  ConnInput& input() { return input_; }
   // With what was read ahead. Nothing else may be called after it.
-  ConnPtr take_conn() { return with_read_ahead(std::move(conn_), std::move(input_)); }
+  ConnPtr take_conn() { return with_read_ahead(std::move(conn_), input_.take_rest()); }
 
  private:
   ConnPtr conn_;
   Front& front_;
   Clock& clock_;
-  std::string input_;  // read, and not yet used
-  HttpParser parser_;
+  ConnInput input_;
+  HttpReader reader_;  // of the request
   CallerRequest request_;
 };
 

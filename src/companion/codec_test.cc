@@ -11,6 +11,7 @@ namespace mesclun::companion {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 const std::vector<BatchItem> kItems = {
@@ -112,6 +113,23 @@ TEST(BatchCodec, MultipartCarriesAnyBytesBothWays) {
   EXPECT_FALSE((*answers)[1]->headers.has("X-Status"));
 }
 
+TEST(BatchCodec, AnItemCannotFrameTheAnswerItself) {
+  HttpReply parts{.status = 200};
+  parts.headers.add("Content-Type", "multipart/form-data; boundary=b");
+  const std::string begin = "--b\r\nContent-Disposition: form-data; name=8\r\n";
+  parts.body = begin + "Transfer-Encoding: chunked\r\nX-Own: 1\r\n\r\nyes\r\n--b--\r\n";
+  const HttpReply json = json_reply(
+      R"({"items":[{"id":"8","headers":{"Transfer-Encoding":"chunked","X-Own":1},"body":1}]})");
+  for (const HttpReply& reply : {parts, json}) {
+    const auto answers = split_answer(reply, kItems);
+    ASSERT_TRUE(answers) << answers.error().message;
+    EXPECT_FALSE((*answers)[1]->headers.has("Transfer-Encoding"));
+    EXPECT_EQ((*answers)[1]->headers.find("X-Own"), "1");
+  }
+  parts.body = begin + "X-Own: 1\nSet-Cookie: a=b\r\n\r\nyes\r\n--b--\r\n";
+  EXPECT_EQ(split_answer(parts, kItems).code(), ErrorCode::InvalidArgument);
+}
+
 TEST(Multipart, NonsenseIsRefused) {
   const std::string_view type = "multipart/form-data; boundary=x";
   for (const char* message :
@@ -175,10 +193,44 @@ TEST(Forward, HopByHopHeadersStayBehind) {
   head.headers.add("Expect", "100-continue");
   head.headers.add("Cookie", "a=b");
   std::string out;
-  append_forward_head(head, {}, 5, true, 1500ms, out);
+  append_forward_head(head, {}, {BodyFraming::Kind::Length, 5}, 1500ms, out);
   EXPECT_EQ(out,
             "POST /x?y HTTP/1.1\r\nHost: example.com\r\nCookie: a=b\r\nContent-Length: 5\r\n"
             "X-Request-Timeout-Ms: 1500\r\n\r\n");
+}
+
+TEST(Forward, ACallerCannotTakeTheHostAway) {
+  RequestHead head{.method = "GET", .target = "/"};
+  head.headers.add("Host", "example.com");
+  head.headers.add("Connection", "close, Host");
+  std::string forward;
+  append_forward_head(head, {}, {}, 1s, forward);
+  EXPECT_THAT(forward, HasSubstr("\r\nHost: example.com\r\n"));
+  EXPECT_THAT(forward, Not(HasSubstr("Connection")));
+  std::string upgrade;
+  append_upgrade_head(head, upgrade);
+  EXPECT_THAT(upgrade, HasSubstr("\r\nHost: example.com\r\n"));
+}
+
+TEST(Forward, CredentialsForAProxyAreNotTheApplications) {
+  RequestHead head{.method = "GET", .target = "/"};
+  head.headers.add("Authorization", "Bearer its-own");
+  head.headers.add("Proxy-Authorization", "Basic cHJveHk=");
+  std::string forward;
+  append_forward_head(head, {}, {}, 1s, forward);
+  EXPECT_THAT(forward, HasSubstr("\r\nAuthorization: Bearer its-own\r\n"));
+  EXPECT_THAT(forward, Not(HasSubstr("Proxy-Authorization")));
+  std::string upgrade;
+  append_upgrade_head(head, upgrade);
+  EXPECT_THAT(upgrade, Not(HasSubstr("Proxy-Authorization")));
+}
+
+TEST(Forward, TheDeadlineIsTheFrontsOwn) {
+  RequestHead head{.method = "POST", .target = "/"};
+  head.headers.add("x-request-timeout-ms", "99999");
+  std::string out;
+  append_forward_head(head, {}, {}, 0ms, out);
+  EXPECT_EQ(out, "POST / HTTP/1.1\r\nX-Request-Timeout-Ms: 1\r\n\r\n") << "at least 1";
 }
 
 TEST(Forward, PriorityIsReadAndNonsenseIgnored) {

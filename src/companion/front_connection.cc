@@ -20,10 +20,10 @@ Task<Result<>> FrontConnection::run() {
   Clock& clock = front_.clock();
   const Duration idle = front_.config().front.idle_timeout;
   for (bool first = true;; first = false) {
-    if (!caller_.has_input()) {
+    if (caller_.input().bytes().empty()) {
       // Between requests; before the first one a caller is given less time.
       caller_.conn().set_deadline(clock.now() + (first ? kHeadTimeout : idle));
-      const Result<bool> more = co_await caller_.fill();
+      const Result<bool> more = co_await caller_.input().fill();
       if (!more || !*more) co_return Result<>();
     }
     caller_.conn().set_deadline(clock.now() + kHeadTimeout);
@@ -52,7 +52,7 @@ Task<Result<>> FrontConnection::run() {
         caller_.conn().shutdown_write();
         co_return Result<>();
       case Next::Linger:
-        co_await linger();
+        co_await caller_.linger();
         co_return Result<>();
       case Next::Gone:
         co_return Result<>();
@@ -128,18 +128,6 @@ Task<Next> FrontConnection::upgrade() {
   }
   Relay relay(caller_, front_);
   co_return co_await relay.upgrade();
-}
-
-// Closing with unread input would reset the connection, perhaps before the caller has read why.
-Task<void> FrontConnection::linger() {
-  Conn& conn = caller_.conn();
-  conn.shutdown_write();
-  conn.set_deadline(front_.clock().now() + 1s);
-  char sink[16 * 1024];
-  for (int i = 0; i < 1024; ++i) {
-    const Result<size_t> n = co_await conn.read_some(asio::buffer(sink));
-    if (!n || *n == 0) co_return;
-  }
 }
 
 }  // namespace mesclun::companion

@@ -21,7 +21,6 @@ class FrontConnection {
   Task<Next> serve_direct();
   Task<Next> upgrade();
   bool is_direct();
-  Task<void> linger();
 
   Caller caller_;
   Front& front_;

@@ -7,6 +7,13 @@ namespace mesclun::companion {
 
 namespace {
 
+void append_piece(std::string_view piece, bool in_chunks, std::string& out) {
+  if (piece.empty()) return;  // as a chunk it would be the end
+  if (in_chunks) append_chunk_start(piece.size(), out);
+  out += piece;
+  if (in_chunks) out += kChunkEnd;
+}
+
 Task<void> copy_quietly(Conn& from, Conn& to, Clock& clock, Duration idle) {
   const Result<uint64_t> copied = co_await copy_stream(from, to, clock, idle);
   // After an error in one direction the other has nothing to say either.
@@ -22,7 +29,7 @@ Task<void> Relay::run(Next& next, Front::ExchangeEnd& end) {
   const CallerRequest& request = caller_.request();
   const FrontConfig& config = front_.config().front;
   std::string head;
-  append_forward_head(request.head, config, request.body.size(), request.has_body(),
+  append_forward_head(request.head, config, request.framing_as_whole(),
                       request.deadline - front_.clock().now(), head);
   const Result<> opened =
       co_await exchange_.open(std::move(head), request.body, request.to_head(), request.deadline);
@@ -35,7 +42,7 @@ Task<void> Relay::run(Next& next, Front::ExchangeEnd& end) {
     next = co_await caller_.refuse(application_refusal(opened.error(), config), false);
     co_return;
   }
-  end.error = exchange_.head().status >= 500;
+  end.error = exchange_.answer().response_head().status >= 500;
   next = co_await pass_on(end.work);
   end.counts = next == Next::KeepAlive || next == Next::Close;
 }
@@ -43,38 +50,40 @@ Task<void> Relay::run(Next& next, Front::ExchangeEnd& end) {
 Task<Next> Relay::pass_on(std::optional<double>& work) {
   const CallerRequest& request = caller_.request();
   Conn& conn = caller_.conn();
+  HttpReader& answer = exchange_.answer();
+  const ResponseHead& head = answer.response_head();
   const Duration idle = front_.config().front.idle_timeout;
-  const bool has_body = exchange_.has_body();
-  const int status = exchange_.head().status;
   const AnswerPlan plan =
-      plan_answer(exchange_.framing(), has_body, request.head.http_1_0, request.keep_alive);
+      plan_answer(answer.framing(), !answer.body_done(), request.head.http_1_0, request.keep_alive);
+  const bool in_chunks = plan.framing == BodyFraming::Kind::Chunked;
   std::string out;
-  append_answer_head(exchange_.head(), plan, out);
-  ++front_.stats().answers[status];
+  append_answer_head(head, plan, out, drop_none);
+  ++front_.stats().answers[head.status];
   WorkMeter meter(front_.config().monitor.work);
-  meter.begin(exchange_.head().headers);
+  meter.begin(head.headers);
   std::vector<std::string_view> pieces;
-  for (bool ended = !has_body; !ended || !out.empty();) {
-    if (!ended && (out.empty() || exchange_.body_at_hand())) {
-      pieces.clear();
-      const Result<bool> end = co_await exchange_.read_body(pieces, idle);
-      // Broken off in the middle: the caller must see that, so its connection breaks too.
-      if (!end) co_return Next::Gone;
-      ended = *end;
-      for (std::string_view piece : pieces) {
-        meter.feed(piece);
-        append_piece(piece, plan.framing, out);
-      }
-      if (ended) append_end(plan.framing, out);
+  while (true) {
+    pieces.clear();
+    const Result<bool> ended = answer.take_body(pieces);
+    // Broken off in the middle: the caller must see that, so its connection breaks too.
+    if (!ended) co_return Next::Gone;
+    for (const std::string_view piece : pieces) {
+      meter.feed(piece);
+      append_piece(piece, in_chunks, out);
     }
-    if (out.empty()) continue;
-    conn.set_deadline(front_.clock().now() + idle);
-    if (!co_await conn.write(out)) co_return Next::Gone;
-    conn.set_deadline(TimePoint::max());
-    out.clear();
+    if (*ended && in_chunks) append_last_chunk(answer.trailers(), out, drop_none);
+    if (!out.empty()) {
+      conn.set_deadline(front_.clock().now() + idle);
+      if (!co_await conn.write(out)) co_return Next::Gone;
+      conn.set_deadline(TimePoint::max());
+      out.clear();
+    }
+    if (*ended) break;
+    exchange_.conn().set_deadline(front_.clock().now() + idle);
+    if (!co_await answer.fill_body()) co_return Next::Gone;
   }
+  if (head.status < 400) work = meter.finish();
   exchange_.finish();
-  if (status < 400) work = meter.finish();
   co_return plan.keep_alive ? Next::KeepAlive : Next::Close;
 }
 
@@ -87,12 +96,12 @@ Task<Next> Relay::upgrade() {
     co_return co_await caller_.refuse(application_refusal(opened.error(), front_.config().front),
                                       false);
   }
-  if (exchange_.head().status != 101) {
+  if (exchange_.answer().response_head().status != 101) {
     std::optional<double> work;
     co_return co_await pass_on(work);
   }
   std::string out;
-  append_switching_head(exchange_.head(), out);
+  append_answer_head(exchange_.answer().response_head(), {.keep_alive = true}, out, drop_none);
   if (co_await caller_.send(std::move(out), 101, Next::KeepAlive) == Next::Gone) {
     co_return Next::Gone;
   }

@@ -10,8 +10,7 @@ namespace mesclun::companion {
 // Lifetime:  the caller and the front outlive it.
 class Relay {
  public:
-  Relay(Caller& caller, Front& front)
-      : caller_(caller), front_(front), exchange_(front.clock(), front.link()) {}
+  Relay(Caller& caller, Front& front) : caller_(caller), front_(front), exchange_(front.link()) {}
 
   // For a request whose body is there. `next` and `end` stay as they are if it is cancelled, which
   // is how the caller's leaving ends it.

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/race.h"
-#include "http/parser.h"
+#include "http/reader.h"
 
 namespace mesclun::companion {
 
@@ -54,23 +54,12 @@ Task<Result<>> write_request(Conn& conn, const HttpCall& call, const HttpUrl& ur
   co_return co_await conn.write(text);
 }
 
-// Leaves what follows the head in `rest`.
-Task<Result<>> read_head(Conn& conn, HttpParser& parser, std::string& rest, Progress& progress) {
-  std::array<char, 16 * 1024> chunk;
-  while (true) {
-    CO_TRY(const HttpParser::Step step, parser.parse_head(rest));
-    rest.erase(0, step.consumed);
-    if (step.done) {
-      progress.status = parser.response_head().status;
-      progress.location = parser.response_head().headers.find("Location").value_or("");
-      if (progress.status / 100 != 1) co_return Result<>();
-      parser = HttpParser::response(kHeadBytesMax, false);
-      continue;
-    }
-    CO_TRY(const size_t n, co_await conn.read_some(asio::buffer(chunk)));
-    if (n == 0) co_return Error::unavailable("the server closed the connection without an answer");
-    rest.append(chunk.data(), n);
-  }
+Task<Result<>> read_head(HttpReader& reader, Progress& progress) {
+  CO_TRY(const bool whole, co_await reader.read_final_head());
+  if (!whole) co_return Error::unavailable("the server closed the connection without an answer");
+  progress.status = reader.response_head().status;
+  progress.location = reader.response_head().headers.find("Location").value_or("");
+  co_return Result<>();
 }
 
 Task<Result<>> download(HttpUrl url, HttpCall call, uint64_t bytes, Clock& clock, Duration limit,
@@ -78,26 +67,17 @@ Task<Result<>> download(HttpUrl url, HttpCall call, uint64_t bytes, Clock& clock
   CO_TRY(const ConnPtr conn, co_await open_http(url, clock, limit));
   conn->set_deadline(TimePoint::max());  // the caller cuts the whole
   CO_TRY_DO(co_await write_request(*conn, call, url));
-  HttpParser parser = HttpParser::response(kHeadBytesMax, false);
-  std::string rest;
-  CO_TRY_DO(co_await read_head(*conn, parser, rest, progress));
+  ConnInput input(*conn);
+  HttpReader reader = HttpReader::response(input, kHeadBytesMax, false);
+  CO_TRY_DO(co_await read_head(reader, progress));
   if (progress.status != 200 && progress.status != 206) co_return status_error(progress);
   progress.start = progress.last = clock.now();
-  std::vector<char> chunk(kPieceBytes);
   std::vector<std::string_view> pieces;
-  while (!parser.body_done()) {
+  for (bool ended = false; !ended && progress.bytes < bytes;) {
     pieces.clear();
-    CO_TRY(const HttpParser::Step step, parser.parse_body(rest, pieces));
+    CO_TRY(ended, co_await reader.read_body(pieces));
     for (const std::string_view piece : pieces) progress.bytes += piece.size();
-    progress.last = clock.now();
-    rest.erase(0, step.consumed);
-    if (step.done || progress.bytes >= bytes) break;
-    CO_TRY(const size_t n, co_await conn->read_some(asio::buffer(chunk)));
-    if (n == 0) {
-      CO_TRY_DO(parser.end_of_stream());
-      break;
-    }
-    rest.append(chunk.data(), n);
+    if (!pieces.empty()) progress.last = clock.now();
   }
   co_return Result<>();
 }
@@ -126,9 +106,9 @@ Task<void> send_body(Conn& conn, uint64_t bytes, Clock& clock, Progress& progres
 
 Task<void> read_answer(Conn& conn, uint64_t bytes, Clock& clock, Progress& progress,
                        Result<>& result) {
-  HttpParser parser = HttpParser::response(kHeadBytesMax, false);
-  std::string rest;
-  result = co_await read_head(conn, parser, rest, progress);
+  ConnInput input(conn);
+  HttpReader reader = HttpReader::response(input, kHeadBytesMax, false);
+  result = co_await read_head(reader, progress);
   if (result) {
     progress.last = clock.now();
     if (progress.status / 100 != 2) {
