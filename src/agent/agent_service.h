@@ -30,8 +30,7 @@ struct AgentOptions {
 // Runs until the caller is cancelled, then ends every instance within the grace. An agent that is
 // killed instead leaves its instances running; the next one over the same folder adopts them.
 // Errors: FailedPrecondition, another agent has the folder or the cloud is not on this machine;
-// Unavailable, the
-//         folder, the driver or the control socket cannot be used.
+//         Unavailable, the folder, the driver or the control socket cannot be used.
 Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options);
 
 }  // namespace mesclun::agent

@@ -12,7 +12,8 @@ inline constexpr size_t kEventsMax = 1'000;
 
 // Runs on:  the agent's loop.
 // Promise:  sequences grow by one, over restarts too. Beyond kEventsMax the oldest are dropped, and
-// the log says so. Lifetime: the store outlives it.
+//           the log says so.
+// Lifetime: the store outlives it.
 class EventJournal {
  public:
   explicit EventJournal(StateStore& store) : store_(store) {}

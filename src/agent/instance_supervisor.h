@@ -19,9 +19,8 @@ namespace mesclun::agent {
 
 // Runs on:  the agent's loop.
 // Promise:  a run is written to the store before the driver hears of it, so that an agent that is
-// killed at any
-//           instruction finds it again. The state is reported, with `changed`, as soon as it is
-//           seen.
+//           killed at any instruction finds it again. The state is reported, with `changed`, as
+//           soon as it is seen.
 // Errors:   none leave; what fails ends the allocation with a reason.
 // Lifetime: close() before destruction. All parts of Home outlive it.
 class InstanceSupervisor final : public MetadataHost, private InstanceRun::Observer {

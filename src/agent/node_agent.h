@@ -10,10 +10,11 @@
 namespace mesclun::agent {
 
 // Runs on:  one loop, without threads and, behind StateStore, without files: the simulator has
-// thousands. Promise:  nothing is started twice, whatever is repeated or restarted; without a cloud
-// everything runs on. Lifetime: start() once, close() before destruction; the parts outlive it.
-// After close() live applications run on,
-//           and an agent over the same store and driver adopts them.
+//           thousands.
+// Promise:  nothing is started twice, whatever is repeated or restarted; without a cloud everything
+//           runs on.
+// Lifetime: start() once, close() before destruction; the parts outlive it. After close() live
+//           applications run on, and an agent over the same store and driver adopts them.
 class NodeAgent final : private SessionUser {
  public:
   struct Parts {

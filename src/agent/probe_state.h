@@ -13,8 +13,8 @@ std::string_view probe_name(api::ProbeKind kind);  // "startup"
 
 // Counts the results of one probe.
 //
-//   Unknown --success_threshold in a row--> Success <--> Failure <--failure_threshold in a row--
-//   Unknown
+//   Unknown ──success_threshold in a row──► Success ◄┐
+//      └──────failure_threshold in a row──► Failure ◄┘ the same thresholds
 class ProbeState {
  public:
   enum class Value { Unknown, Success, Failure };

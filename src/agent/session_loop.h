@@ -24,8 +24,9 @@ class SessionUser {
 };
 
 // Runs on: the agent's loop, until cancelled. There is always a next try: a node without a cloud
-// keeps what runs. Time:    dial and hello have 10 s each; a cloud that says nothing for three
-// heartbeats is dialled anew.
+//          keeps what runs.
+// Time:    dial and hello have 10 s each; a cloud that says nothing for three heartbeats is dialled
+//          anew.
 class SessionLoop {
  public:
   SessionLoop(const asio::any_io_executor& executor, Clock& clock, Random& random,

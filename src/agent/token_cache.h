@@ -21,8 +21,7 @@ inline constexpr Duration kTokenWait = 5s;
 
 // Runs on: the agent's loop.
 // Time:    a token's life is counted on this machine's steady clock from its arrival, so that a
-// step of the wall
-//          clock neither kills nor prolongs it.
+//          step of the wall clock neither kills nor prolongs it.
 class TokenCache {
  public:
   // `ask` sends a TokenRequest; false while there is no session.

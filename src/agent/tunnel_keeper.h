@@ -11,7 +11,8 @@
 namespace mesclun::agent {
 
 // Runs on:  the agent's loop. Tunnels outlive the session that named them: traffic flows while the
-// cloud is away. Lifetime: close() before destruction.
+//           cloud is away.
+// Lifetime: close() before destruction.
 class TunnelKeeper {
  public:
   TunnelKeeper(const asio::any_io_executor& executor, Clock& clock, Random& random,

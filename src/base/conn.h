@@ -14,8 +14,7 @@ namespace mesclun {
 
 // Runs on:  one loop. At most one read and one write at a time, which may overlap each other.
 // Errors:   DeadlineExceeded after the deadline; Unavailable when the peer or the network broke the
-// stream;
-//           Cancelled. After an error of one direction only close() makes sense.
+//           stream; Cancelled. After an error of one direction only close() makes sense.
 class Conn {
  public:
   virtual ~Conn() = default;

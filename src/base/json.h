@@ -6,8 +6,9 @@
 //   std::optional<T>     absent or null is nothing; nothing is left out when writing
 //   Nullable<T>          absent or null is nothing; nothing is written as null
 //   Patch<T>             absent, null and a value are three things (merge patch); absent is left
-//   out when writing std::vector, map     absent or null is empty; empty is written json::value
-//   anything but absent
+//                        out when writing
+//   std::vector, map     absent or null is empty; empty is written
+//   json::value          anything but absent
 // Ranges and patterns are the business of who reads: they add to the same JsonProblems.
 #pragma once
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <expected>
+#include <tuple>  // `std::ignore = f();` says that the outcome of f changes nothing
 #include <utility>
 
 #include "base/error.h"
@@ -14,7 +15,7 @@ class [[nodiscard]] Result : public std::expected<T, Error> {
   using std::expected<T, Error>::expected;
   Result(Error error) : std::expected<T, Error>(std::unexpect, std::move(error)) {}
 
-  // 'ok' for the log line of something that must not stop its caller.
+  // Of an error only, as error().
   ErrorCode code() const { return this->error().code; }
 };
 

@@ -15,8 +15,9 @@ namespace mesclun {
 
 // Runs on:   one loop; `spawn` and `stop` from that loop only.
 // Promise:   after `co_await stop()` no task of this scope runs. The destructor aborts if one still
-// does. Errors:    a task that ends with an error other than Cancelled is logged with the scope's
-// name; an exception too.
+//            does.
+// Errors:    a task that ends with an error other than Cancelled is logged with the scope's name;
+//            an exception too.
 class Scope {
  public:
   Scope(const asio::any_io_executor& executor, std::string name);

@@ -2,10 +2,9 @@
 //
 // * Parameters by value; references only to parts that outlive the task (style.md, traps).
 // * Our tasks return Result and do not throw. Cancellation arrives as ErrorCode::Cancelled from
-// whatever is awaited.
+//   whatever is awaited.
 // * Every primitive of ours that waits (Clock, Conn, Notify, ...) first asks `cancel_requested()`:
-// a stop that was asked
-//   for while nothing was pending is not lost.
+//   a stop that was asked for while nothing was pending is not lost.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

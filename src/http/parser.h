@@ -15,7 +15,7 @@ namespace mesclun {
 //
 //   head:  parse_head(bytes) until it returns done; it consumes nothing but the head.
 //   body:  parse_body(bytes, out) until body_done(); `out` gets pieces of `bytes`, without the
-//   chunk framing.
+//          chunk framing.
 //
 // Refused, as smuggling or nonsense: both Content-Length and Transfer-Encoding, several lengths,
 // bare CR, bad names.

@@ -235,6 +235,8 @@ void TunnelCore::refill() {
 
 void TunnelCore::take_piece(StreamState& state) {
   size_t room = std::min<uint64_t>(kFramePayloadMax, state.credit);
+  // The bytes lie in several buffers, so how many come is known only afterwards: an empty frame
+  // goes first, and the length in its head (a u24) is written over at the end.
   const size_t head = out_.size();
   append_frame(FrameType::Data, state.id, {}, out_);
   while (room > 0 && !state.pending.empty()) {

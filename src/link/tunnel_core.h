@@ -94,7 +94,8 @@ class TunnelCore : public std::enable_shared_from_this<TunnelCore> {
   Result<> on_window(const StatePtr& state, uint32_t bytes);
   void on_reset(const StatePtr& state, ResetCode code);
   void refill();
-  // Moves one piece of the stream's pending bytes to out_.
+  // Moves one piece of the stream's pending bytes to out_, as a data frame: as much as a frame and
+  // the peer's window take.
   void take_piece(StreamState& state);
   void wake_pump();
   void forget_if_over(const StreamState& state);

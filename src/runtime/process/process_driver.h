@@ -5,9 +5,8 @@
 // driver can be killed and made again over the same folder at any time. What a run's walls are made
 // of depends on what the machine allows, found out once by trying:
 //
-//   root                namespaces for network, processes, host name, IPC; limits for CPU and
-//   memory another user        the same namespaces inside a user namespace, if the kernel lets it;
-//   limits
+//   root                namespaces for network, processes, host name, IPC; limits for CPU and memory
+//   another user        the same namespaces inside a user namespace, if the kernel lets it; limits
 //                       only where a writable control group was delegated
 //   neither             processes of the host: ends by process group and descent, metadata service
 //                       on a port of 127.0.0.1 that SALAD_METADATA_URI names
@@ -44,8 +43,7 @@ struct ProcessDriverSettings {
 };
 
 // Runs on:  one loop, which outlives it; folders are deleted on a thread of its own.
-// Promise:  a run ends with everything it started, also if its supervisor is killed (without
-// process
+// Promise:  a run ends with everything it started, also if its supervisor is killed (without process
 //           namespace and without control groups: all but what left the process group).
 // Lifetime: co_await close() before the destructor; runs go on.
 class ProcessDriver final : public ContainerDriver {

@@ -9,8 +9,7 @@
 //                             control     the shim's socket (shim_control.h)
 //                             shim.err    what the shim itself had to say, usually nothing
 //                             files       link to its working folder
-//   <data>/files/<name>/                  a working folder, named after the first run that had it:
-//   a
+//   <data>/files/<name>/                  a working folder, named after the first run that had it: a
 //                                         restart takes it over under the same path
 //   <data>/trash/                         being deleted
 #pragma once
