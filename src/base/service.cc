@@ -23,35 +23,49 @@ Task<Result<>> keep_result(Task<Result<>> body, Result<>& out, bool& ended) {
 
 }  // namespace
 
+Result<> run_with_signals(asio::io_context& io, Task<Result<>> body,
+                          std::initializer_list<int> signals,
+                          const std::function<bool(int number)>& on_signal) {
+  Result<> result;
+  bool ended = false;
+  Scope scope(io.get_executor(), "main");
+  asio::signal_set set(io);
+  for (const int number : signals) set.add(number);
+  const std::function<void()> listen = [&] {
+    set.async_wait([&](boost::system::error_code error, int number) {
+      if (error) return;
+      if (on_signal(number)) scope.cancel();
+      listen();
+    });
+  };
+  listen();
+  scope.spawn(keep_result(std::move(body), result, ended));
+  while (!ended && io.run_one() > 0) {
+  }
+  set.cancel();
+  // Let the last handlers go before what they refer to.
+  io.poll();
+  return result;
+}
+
+bool is_first_signal(int number, int& first) {
+  if (first == 0) {
+    first = number;
+    return true;
+  }
+  if (number != SIGHUP) ::_exit(128 + number);
+  return false;
+}
+
 int run_service(std::function<Task<Result<>>(asio::io_context&)> body) {
   // A peer that went away is an error code of ours, not a signal.
   std::signal(SIGPIPE, SIG_IGN);
   asio::io_context io(1);
-  Result<> result;
-  {
-    Scope scope(io.get_executor(), "main");
-    asio::signal_set signals(io, SIGINT, SIGTERM, SIGHUP);
-    bool ended = false;
-    bool asked = false;
-    std::function<void()> listen = [&] {
-      signals.async_wait([&](boost::system::error_code error, int number) {
-        if (error) return;
-        // A parent or terminal that went away asks once; only a person insists.
-        if (asked && number != SIGHUP) ::_exit(128 + number);
-        asked = true;
-        scope.cancel();
-        listen();
-      });
-    };
-    listen();
-    scope.spawn(keep_result(body(io), result, ended));
-    while (!ended && io.run_one() > 0) {
-    }
-    signals.cancel();
-    // Let the last handlers go before what they refer to.
-    io.poll();
-    if (asked && !result && result.code() == ErrorCode::Cancelled) result = {};
-  }
+  int signalled = 0;
+  Result<> result = run_with_signals(io, body(io), {SIGINT, SIGTERM, SIGHUP}, [&](int number) {
+    return is_first_signal(number, signalled);
+  });
+  if (signalled != 0 && !result && result.code() == ErrorCode::Cancelled) result = {};
   if (!result) {
     fmt::print(stderr, "mesclun: {}\n", result.error().message);
     return 1;

@@ -4,14 +4,26 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <functional>
+#include <initializer_list>
 #include <thread>
 
 #include "base/task.h"
 
 namespace mesclun {
 
-// Runs `body` on a fresh loop until it ends, or until SIGINT or SIGTERM cancels it; a second signal
-// ends the process at once. Returns the exit status: 0, or 1 after printing the error.
+// Runs `body` on `io` to its end. Each of `signals` that comes meanwhile goes to `on_signal`, on the
+// loop; true from it cancels the body.
+Result<> run_with_signals(asio::io_context& io, Task<Result<>> body,
+                          std::initializer_list<int> signals,
+                          const std::function<bool(int number)>& on_signal);
+
+// For `on_signal`: true for the first one, which is noted in `first` (0 before). A second one ends
+// the process at once; SIGHUP never does: a parent or terminal that went away asks once, only a
+// person insists.
+bool is_first_signal(int number, int& first);
+
+// Runs `body` on a fresh loop until it ends, or until SIGINT, SIGTERM or SIGHUP cancels it; a second
+// signal ends the process at once. Returns the exit status: 0, or 1 after printing the error.
 int run_service(std::function<Task<Result<>>(asio::io_context&)> body);
 
 // Completes when the owner cancels the task: `co_await until_cancelled()` at the end of a service's

@@ -1,11 +1,10 @@
 #include "client/load_session.h"
 
-#include <unistd.h>
-
-#include <boost/asio/signal_set.hpp>
+#include <csignal>
 
 #include "base/real_clock.h"
 #include "base/real_random.h"
+#include "base/service.h"
 
 namespace mesclun::client {
 
@@ -32,13 +31,9 @@ class LoadSession {
 
   // Returns the exit status.
   int run() {
-    asio::signal_set signals(io_, SIGINT, SIGTERM);
-    listen(signals);
-    scope_.spawn(run_to_end());
     scope_.spawn(show_progress());
-    while (!ended_ && io_.run_one() > 0) {
-    }
-    signals.cancel();
+    std::ignore = run_with_signals(io_, runner_.run(), {SIGINT, SIGTERM},
+                                   [this](int number) { return on_signal(number); });
     scope_.cancel();
     while (scope_.running() > 0 && io_.run_one() > 0) {
     }
@@ -49,21 +44,13 @@ class LoadSession {
   }
 
  private:
-  void listen(asio::signal_set& signals) {
-    signals.async_wait([this, &signals](boost::system::error_code error, int number) {
-      if (error) return;
-      if (signalled_ != 0) ::_exit(128 + number);
-      signalled_ = number;
+  // What was sent may still be answered: nothing is cancelled.
+  bool on_signal(int number) {
+    if (is_first_signal(number, signalled_)) {
       runner_.stop();
       scope_.spawn(give_up_later());
-      listen(signals);
-    });
-  }
-
-  Task<Result<>> run_to_end() {
-    const Result<> result = co_await runner_.run();
-    ended_ = true;
-    co_return result;
+    }
+    return false;
   }
 
   Task<Result<>> give_up_later() {
@@ -117,7 +104,6 @@ class LoadSession {
   TrafficClient client_;
   LoadRunner runner_;
   Scope scope_;
-  bool ended_ = false;
   int signalled_ = 0;
 };
 

@@ -1,10 +1,10 @@
 #include "companion/companion.h"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <csignal>
 
 #include "base/log.h"
+#include "base/service.h"
 #include "companion/start_up.h"
 #include "companion/summary_log.h"
 
@@ -177,9 +177,8 @@ Task<int> Companion::carry_out(Ending ending) {
 
 namespace {
 
-Task<Result<>> run_to_end(Companion& companion, Result<int>& out, bool& ended) {
-  out = co_await companion.run();
-  ended = true;
+Task<Result<>> run_to_end(Companion& companion, int& exit_code) {
+  CO_TRY(exit_code, co_await companion.run());
   co_return Result<>();
 }
 
@@ -189,38 +188,24 @@ int run_companion(Config config, std::vector<std::string> command) {
   // A peer that went away is an error code of ours, not a signal.
   std::signal(SIGPIPE, SIG_IGN);
   asio::io_context io(1);
-  Result<int> result = 0;
-  bool ended = false;
-  {
-    Companion companion(io.get_executor(), std::move(config), std::move(command));
-    Scope scope(io.get_executor(), "main");
-    asio::signal_set signals(io, SIGTERM, SIGINT, SIGHUP);
-    for (const int number : {SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGALRM}) {
-      signals.add(number);
-    }
-    std::function<void()> listen = [&] {
-      signals.async_wait([&](boost::system::error_code error, int number) {
-        if (error) return;
+  Companion companion(io.get_executor(), std::move(config), std::move(command));
+  int exit_code = 0;
+  const Result<> result = run_with_signals(
+      io, run_to_end(companion, exit_code),
+      {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGALRM},
+      [&](int number) {
         if (number == SIGTERM || number == SIGINT) {
           companion.told_to_stop(number);
         } else {
           companion.forward(number);
         }
-        listen();
+        return false;
       });
-    };
-    listen();
-    scope.spawn(run_to_end(companion, result, ended));
-    while (!ended && io.run_one() > 0) {
-    }
-    signals.cancel();
-    io.poll();
-  }
   if (!result) {
     fmt::print(stderr, "mesclun-app: {}\n", result.error().message);
     return result.code() == ErrorCode::Cancelled ? 1 : 2;
   }
-  return *result;
+  return exit_code;
 }
 
 }  // namespace mesclun::companion
