@@ -1,6 +1,5 @@
 #include "agent/node_agent.h"
 
-#include "agent/clean_text.h"
 #include "base/crypto.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -171,7 +170,7 @@ std::string NodeAgent::group_name(const std::string& allocation_id) const {
 
 Task<Result<ConnPtr>> NodeAgent::connect_instance(std::string instance_id, uint16_t port) {
   if (find_instance(instance_id) == nullptr) {
-    co_return Error{ErrorCode::Unavailable, "that instance does not run here", "unreachable"};
+    co_return Error{ErrorCode::Unavailable, "that instance does not run here", Cause::Unreachable};
   }
   co_return co_await parts_.driver.connect(std::move(instance_id), port, true, kConnectLimit);
 }

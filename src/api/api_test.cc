@@ -175,9 +175,10 @@ TEST(InstancePatch, OnlyTheDeletionCostWithinItsRange) {
 }
 
 TEST(Problem, BodyAndBack) {
-  const std::string body = problem_json(Error{ErrorCode::AlreadyExists, "taken", "name_conflict"});
+  const std::string body =
+      problem_json(Error{ErrorCode::AlreadyExists, "taken", Cause::NameConflict});
   const Error back = error_from_problem(400, body);
-  EXPECT_EQ(back.type, "name_conflict");
+  EXPECT_EQ(back.cause, Cause::NameConflict);
   EXPECT_EQ(back.message, "taken");
   EXPECT_EQ(error_from_problem(502, "<html>").code, ErrorCode::Internal);
 }

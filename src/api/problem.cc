@@ -37,18 +37,18 @@ ErrorCode code_of_status(int status) {
 
 }  // namespace
 
-std::string problem_json(const Error& error, int status) {
+std::string problem_json(std::string_view type, int status, std::string_view detail) {
   json::object problem;
-  problem["type"] = json::string(error.problem_type());
+  problem["type"] = json::string(type);
   problem["title"] = json::string(http_reason(status));
   problem["status"] = status;
-  if (!error.message.empty()) {
+  if (!detail.empty()) {
     // One line of at most 2,000 characters (api.md §12, fact 11).
-    std::string detail = error.message.substr(0, 2000);
-    for (char& c : detail) {
+    std::string line(detail.substr(0, 2000));
+    for (char& c : line) {
       if (c == '\n' || c == '\r') c = ' ';
     }
-    problem["detail"] = detail;
+    problem["detail"] = line;
   }
   return json::serialize(problem);
 }
@@ -62,7 +62,7 @@ Error error_from_problem(int status, std::string_view body) {
   }
   const json::object& problem = value->get_object();
   if (const auto* type = problem.if_contains("type"); type != nullptr && type->is_string()) {
-    error.type = std::string(type->get_string());
+    error.cause = cause_of(type->get_string());
   }
   for (const char* member : {"detail", "title"}) {
     if (const auto* text = problem.if_contains(member); text != nullptr && text->is_string()) {

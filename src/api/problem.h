@@ -10,7 +10,10 @@ namespace mesclun::api {
 inline constexpr std::string_view kProblemMediaType = "application/problem+json";
 
 // Never an empty string in it, and always a `type`: published clients dereference it unseen.
-std::string problem_json(const Error& error, int status);
+std::string problem_json(std::string_view type, int status, std::string_view detail);
+inline std::string problem_json(const Error& error, int status) {
+  return problem_json(error.problem_type(), status, error.message);
+}
 inline std::string problem_json(const Error& error) {
   return problem_json(error, http_status(error.code));
 }

@@ -19,7 +19,7 @@ TEST(Error, EveryCodeHasOneRow) {
   }
   EXPECT_EQ(http_status(ErrorCode::NotFound), 404);
   EXPECT_EQ(Error::not_found("x").problem_type(), "not_found");
-  EXPECT_EQ((Error{ErrorCode::PermissionDenied, "x", "quota_exceeded"}.problem_type()),
+  EXPECT_EQ((Error{ErrorCode::PermissionDenied, "x", Cause::QuotaExceeded}.problem_type()),
             "quota_exceeded");
 }
 

@@ -5,6 +5,24 @@
 
 namespace mesclun {
 
+namespace {
+
+struct CauseRow {
+  Cause cause;
+  std::string_view problem_type;
+};
+constexpr CauseRow kCauses[] = {
+    {Cause::NameConflict, "name_conflict"},
+    {Cause::QuotaExceeded, "quota_exceeded"},
+    {Cause::Refused, "refused"},
+    {Cause::Unreachable, "unreachable"},
+    {Cause::RefusedEarly, "refused_early"},
+    {Cause::Stopped, "stopped"},
+    {Cause::Usage, "usage"},
+};
+
+}  // namespace
+
 const ErrorCodeRow& error_code_row(ErrorCode code) {
   // Statuses as the public contract names them: it has no 409, a taken name answers 400.
   static constexpr ErrorCodeRow kRows[] = {
@@ -29,7 +47,17 @@ const ErrorCodeRow& error_code_row(ErrorCode code) {
 }
 
 std::string_view Error::problem_type() const {
-  return type.empty() ? error_code_row(code).problem_type : std::string_view(type);
+  for (const CauseRow& row : kCauses) {
+    if (row.cause == cause) return row.problem_type;
+  }
+  return error_code_row(code).problem_type;
+}
+
+Cause cause_of(std::string_view problem_type) {
+  for (const CauseRow& row : kCauses) {
+    if (row.problem_type == problem_type) return row.cause;
+  }
+  return Cause::None;
 }
 
 std::string to_string(const Error& error) {

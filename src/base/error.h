@@ -23,13 +23,24 @@ enum class ErrorCode {
   Internal,            // our fault
 };
 
+// What exactly, where some caller acts on more than the code.
+enum class Cause {
+  None,           // the code says all
+  NameConflict,   // the name was used before
+  QuotaExceeded,  //
+  Refused,        // nobody listens on the port
+  Unreachable,    // no connection came about: nothing can have been sent
+  RefusedEarly,   // by ourselves, before anything was sent
+  Stopped,        //
+  Usage,          // of the command line
+};
+
 struct Error {
   ErrorCode code = ErrorCode::Internal;
   std::string message;
-  // The `type` of the public problem object (contract: a short snake_case word). Empty: the code's
-  // own.
-  std::string type = {};
+  Cause cause = Cause::None;
 
+  // The `type` of the public problem object: a short snake_case word, of the cause or the code.
   std::string_view problem_type() const;
 
   static Error cancelled() { return {ErrorCode::Cancelled, "cancelled"}; }
@@ -60,6 +71,8 @@ const ErrorCodeRow& error_code_row(ErrorCode code);
 inline int http_status(ErrorCode code) {
   return error_code_row(code).http_status;
 }
+// The other way round, for who reads a problem object; None for any other `type`.
+Cause cause_of(std::string_view problem_type);
 // "Not Found" for 404; empty for a status that nobody has defined.
 std::string_view http_reason(int status);
 inline std::string_view to_string(ErrorCode code) {

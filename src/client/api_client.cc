@@ -11,7 +11,6 @@ namespace mesclun::client {
 namespace {
 
 constexpr std::string_view kPublic = "/api/public";
-constexpr std::string_view kUnreachable = "unreachable";
 
 std::string operator_path(std::string_view rest) {
   return "/api/operator/" + std::string(rest);
@@ -96,9 +95,9 @@ Task<Result<HttpReply>> ApiClient::send(const ApiCall& call) {
     http.body = json::serialize(*call.body);
   }
   Result<HttpReply> reply = co_await http_.call(std::move(http));
-  if (!reply && reply.code() != ErrorCode::Cancelled && reply.error().type.empty()) {
+  if (!reply && reply.code() != ErrorCode::Cancelled && reply.error().cause == Cause::None) {
     Error error = reply.error();
-    error.type = kUnreachable;
+    error.cause = Cause::Unreachable;
     co_return error;
   }
   co_return reply;

@@ -54,7 +54,7 @@ struct PageQuery {
 
 // Runs on:  one loop; one call at a time.
 // Errors:   what the API's problem object says, with its `type`. A cloud that cannot be reached is
-//           Unavailable or DeadlineExceeded with the type "unreachable"; an answer that is not the
+//           Unavailable or DeadlineExceeded with the cause Unreachable; an answer that is not the
 //           API's is Internal.
 // 429:      waited out as Retry-After says, with a note, up to rate_limit_wait in all.
 // Lifetime: clock outlives this object.

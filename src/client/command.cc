@@ -1,18 +1,14 @@
 #include "client/command.h"
 
-#include <unistd.h>
-
-#include <boost/asio/signal_set.hpp>
+#include <csignal>
 
 #include "base/real_clock.h"
-#include "base/scope.h"
+#include "base/service.h"
 #include "base/text.h"
 
 namespace mesclun::client {
 
 namespace {
-
-constexpr std::string_view kUsage = "usage";
 
 Result<ApiSettings> api_settings(const CommonOptions& options, Needs needs,
                                  const Context& context) {
@@ -42,36 +38,6 @@ Result<ApiSettings> api_settings(const CommonOptions& options, Needs needs,
   return settings;
 }
 
-Task<Result<>> keep_result(Task<Result<>> body, Result<>& out, bool& ended) {
-  out = co_await std::move(body);
-  ended = true;
-  co_return Result<>();
-}
-
-// Runs the task to its end or to the first signal. Returns the signal, 0 for none.
-int run_with_signals(asio::io_context& io, Task<Result<>> body, Result<>& result) {
-  Scope scope(io.get_executor(), "command");
-  asio::signal_set signals(io, SIGINT, SIGTERM);
-  bool ended = false;
-  int signalled = 0;
-  std::function<void()> listen = [&] {
-    signals.async_wait([&](boost::system::error_code error, int number) {
-      if (error) return;
-      if (signalled != 0) ::_exit(128 + number);
-      signalled = number;
-      scope.cancel();
-      listen();
-    });
-  };
-  listen();
-  scope.spawn(keep_result(std::move(body), result, ended));
-  while (!ended && io.run_one() > 0) {
-  }
-  signals.cancel();
-  io.poll();
-  return signalled;
-}
-
 void print_error(const Console& console, const Error& error, const Context& context, KeyKind key) {
   console.note("mesclun: " + explain(error, context, key));
 }
@@ -86,13 +52,12 @@ std::string explain_key(const Context& context, KeyKind key) {
 }  // namespace
 
 Error usage_error(std::string message) {
-  return {ErrorCode::InvalidArgument, std::move(message), std::string(kUsage)};
+  return {ErrorCode::InvalidArgument, std::move(message), Cause::Usage};
 }
 
 std::string explain(const Error& error, const Context& context, KeyKind key) {
-  const std::string_view type = error.problem_type();
   std::string hint;
-  if (type == "unreachable") {
+  if (error.cause == Cause::Unreachable) {
     hint = fmt::format(
         "Is `mesclun up` running at {} (from {})? Start it, or name another address with --api "
         "HOST:PORT.",
@@ -101,7 +66,7 @@ std::string explain(const Error& error, const Context& context, KeyKind key) {
     hint = fmt::format("The call carried the {}. Give a current key with {}.",
                        explain_key(context, key),
                        key == KeyKind::User ? "--api-key" : "--operator-key");
-  } else if (type == "quota_exceeded") {
+  } else if (error.cause == Cause::QuotaExceeded) {
     hint = "An operator can raise the quota: mesclun org quota " + context.organization.text +
            " --replicas N";
   } else if (error.code == ErrorCode::PermissionDenied) {
@@ -110,7 +75,7 @@ std::string explain(const Error& error, const Context& context, KeyKind key) {
       hint += fmt::format(" It must belong to a member of organization '{}' (from {}).",
                           context.organization.text, context.organization.source);
     }
-  } else if (type == "name_conflict") {
+  } else if (error.cause == Cause::NameConflict) {
     hint = "Names are never used twice, not even after a deletion: choose another one.";
   } else if (error.code == ErrorCode::ResourceExhausted) {
     hint = "Try again later, or let --rate-limit-wait be longer.";
@@ -150,12 +115,14 @@ int run_verb(const CommonOptions& options, Needs needs, const Console& console,
   RealClock clock;
   ApiClient api(clock, *std::move(settings), [&](const std::string& text) { console.note(text); });
   Session session{clock, console, api, *context, options.format};
-  Result<> result;
-  const int signalled = run_with_signals(io, verb(session), result);
+  int signalled = 0;
+  const Result<> result = run_with_signals(io, verb(session), {SIGINT, SIGTERM}, [&](int number) {
+    return is_first_signal(number, signalled);
+  });
   if (signalled != 0) return 128 + signalled;
   if (result) return 0;
   print_error(console, result.error(), *context, api.last_key());
-  return result.error().type == kUsage ? 2 : 1;
+  return result.error().cause == Cause::Usage ? 2 : 1;
 }
 
 }  // namespace mesclun::client

@@ -57,7 +57,7 @@ Task<Result<Look>> look(Session& session, std::string name, GroupGoal goal) {
 }
 
 bool passes_by_itself(const Error& error) {
-  return error.type == "unreachable" || error.code == ErrorCode::Unavailable;
+  return error.cause == Cause::Unreachable || error.code == ErrorCode::Unavailable;
 }
 
 Error failed(const std::string& name, const std::string& text) {

@@ -21,7 +21,7 @@ Task<Result<ConnPtr>> HttpTransport::open(TimePoint deadline) {
   Result<ConnPtr> conn = co_await dial(endpoint_, clock_, limit);
   if (!conn && conn.code() != ErrorCode::Cancelled) {
     Error error = conn.error();
-    error.type = kNotConnected;
+    error.cause = Cause::Unreachable;
     co_return error;
   }
   co_return conn;

@@ -109,7 +109,7 @@ Task<Result<>> follow(Session& session, StreamKind kind, StreamOptions options, 
       co_return Result<>();
     }
     const bool may_come_back =
-        page.error().type == "unreachable" || page.code() == ErrorCode::Unavailable;
+        page.error().cause == Cause::Unreachable || page.code() == ErrorCode::Unavailable;
     if (!may_come_back) co_return page.error();
     const TimePoint now = session.clock.now();
     if (!away_since) {

@@ -12,7 +12,7 @@ bool ends_request(const Result<HttpReply>& reply) {
 }
 
 std::string failure_word(const Error& error) {
-  if (error.type == kNotConnected) return "connect";
+  if (error.cause == Cause::Unreachable) return "connect";
   if (error.code == ErrorCode::DeadlineExceeded) return "timeout";
   if (error.code == ErrorCode::Unavailable) return "broken";
   return std::string(error.problem_type());
@@ -125,7 +125,7 @@ Task<Result<>> TrafficClient::take_turn(AttemptKind kind, TimePoint deadline, bo
   } const leave{*this, turn};
   if (!stopped_) pump();
   while (turn.state == Turn::State::Waiting) {
-    if (stopped_) co_return Error{ErrorCode::FailedPrecondition, "stopped", "stopped"};
+    if (stopped_) co_return Error{ErrorCode::FailedPrecondition, "stopped", Cause::Stopped};
     const TimePoint now = clock_.now();
     if (now >= deadline) co_return Error::deadline("no turn in time");
     // The head alone watches for the next chance; the others would only wake to find it taken.

@@ -19,7 +19,7 @@ namespace mesclun::client {
 class Transport {
  public:
   virtual ~Transport() = default;
-  // Ends by itself at the deadline, with DeadlineExceeded. Errors: kNotConnected as the type when
+  // Ends by itself at the deadline, with DeadlineExceeded. Errors: Unreachable as the cause when
   // nothing can have been sent.
   virtual Task<Result<HttpReply>> send(HttpCall call, TimePoint deadline) = 0;
 };

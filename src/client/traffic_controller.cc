@@ -21,7 +21,7 @@ Duration scaled(Duration duration, double factor) {
 }
 
 Error early(std::string message) {
-  return {ErrorCode::ResourceExhausted, std::move(message), "refused_early"};
+  return {ErrorCode::ResourceExhausted, std::move(message), Cause::RefusedEarly};
 }
 
 }  // namespace
@@ -29,7 +29,7 @@ Error early(std::string message) {
 Outcome judge(const Result<HttpReply>& reply) {
   if (!reply) {
     const bool overload =
-        reply.error().type == kNotConnected || reply.code() == ErrorCode::DeadlineExceeded;
+        reply.error().cause == Cause::Unreachable || reply.code() == ErrorCode::DeadlineExceeded;
     // An answer over our own bound would be as large the next time.
     if (reply.code() == ErrorCode::OutOfRange) return {Verdict::Rejected};
     return {overload ? Verdict::Refused : Verdict::Failed};

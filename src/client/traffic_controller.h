@@ -41,9 +41,6 @@ struct Outcome {
   std::optional<Duration> retry_after = {};  // as the server said
 };
 
-// `Error::type` of a transport's error when not even a connection came about.
-inline constexpr std::string_view kNotConnected = "unreachable";
-
 Outcome judge(const Result<HttpReply>& reply);
 
 enum class AttemptKind { First, Retry, Hedge };
@@ -71,7 +68,7 @@ class TrafficController {
   TrafficController(TrafficSettings settings, Random& random);
 
   // Why a request that comes now should not even wait: the line is full, or its deadline would pass
-  // in it. Type "refused_early".
+  // in it. Cause: RefusedEarly.
   std::optional<Error> refuse_early(TimePoint now, TimePoint deadline, size_t waiting);
   // The same at the end of the wait: an answer in time is unlikely, and an answer too late would
   // cost the server as much as one in time. Always false with nothing in flight: estimates are only

@@ -42,7 +42,7 @@ TEST(Judge, TellsOverloadFromOtherFailures) {
   }
   EXPECT_EQ(judge(Error::deadline("late")).verdict, Verdict::Refused);
   EXPECT_EQ(judge(Error::unavailable("reset")).verdict, Verdict::Failed);
-  const Error refused{ErrorCode::Unavailable, "refused", std::string(kNotConnected)};
+  const Error refused{ErrorCode::Unavailable, "refused", Cause::Unreachable};
   EXPECT_EQ(judge(refused).verdict, Verdict::Refused);
   EXPECT_EQ(judge(reply_of(503, "7")).retry_after, std::optional<Duration>(7s));
 }
@@ -183,7 +183,7 @@ TEST(TrafficController, FullLineAndHopelessWaitsAreRefusedAtOnce) {
   TrafficController controller({.concurrency = 1, .concurrency_max = 1, .waiting_max = 50}, random);
   TimePoint now = teach(controller, kStart, 32, 100ms);
   EXPECT_FALSE(controller.refuse_early(now, now + 10s, 0).has_value());
-  EXPECT_EQ(controller.refuse_early(now, now + 1h, 50)->type, "refused_early");
+  EXPECT_EQ(controller.refuse_early(now, now + 1h, 50)->cause, Cause::RefusedEarly);
   // 20 in line at 100 ms each are 2 s, taken double: nothing for somebody who has 3 s.
   EXPECT_FALSE(controller.refuse_early(now, now + 5s, 20).has_value());
   EXPECT_TRUE(controller.refuse_early(now, now + 3s, 20).has_value());

@@ -26,7 +26,7 @@ struct Loaded {
 
 Error name_taken(std::string_view what, std::string_view name) {
   return {ErrorCode::AlreadyExists, fmt::format("/name: {} '{}' exists already", what, name),
-          "name_conflict"};
+          Cause::NameConflict};
 }
 
 }  // namespace

@@ -175,8 +175,7 @@ PublicApi::Answer PublicApi::group_action(HttpRequest request, ProjectIdentity p
     const Group* group = fleet.find_group(project.project_id, name);
     if (group == nullptr) return no_such_group(name);
     if (group->delete_time != 0) {
-      return Error{ErrorCode::FailedPrecondition, "the container group is being deleted",
-                   "invalid_state"};
+      return Error{ErrorCode::FailedPrecondition, "the container group is being deleted"};
     }
     return action == "start" ? fleet.start_group(group->id, now) : fleet.stop_group(group->id, now);
   };

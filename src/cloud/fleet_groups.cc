@@ -12,7 +12,7 @@ Error quota_exceeded(int32_t quota, int32_t wanted) {
           fmt::format("/replicas: the organization may have {} replicas in all its groups, and "
                       "would have {}",
                       quota, wanted),
-          "quota_exceeded"};
+          Cause::QuotaExceeded};
 }
 
 // Food, as host names of the contract have it; two words and sixteen characters.
@@ -42,11 +42,11 @@ Result<std::string> Fleet::create_group(const ProjectIdentity& project, api::Gro
                  fmt::format("/name: a container group '{}' exists or existed in this project; "
                              "names cannot be used again",
                              spec.name),
-                 "name_conflict"};
+                 Cause::NameConflict};
   }
   if (groups_of(project.project_id).size() >= kGroupsOfProjectMax) {
     return Error{ErrorCode::PermissionDenied, "a project has at most 100 container groups",
-                 "quota_exceeded"};
+                 Cause::QuotaExceeded};
   }
   const int32_t used = replicas_used(project.organization_id) + spec.replicas;
   if (used > replicas_quota) return quota_exceeded(replicas_quota, used);

@@ -29,12 +29,10 @@ HttpResponse problem_answer(const Error& error, std::optional<Duration> retry_af
 }
 
 HttpResponse method_not_allowed(std::string_view allowed) {
-  const Error error{ErrorCode::InvalidArgument, fmt::format("use {}", allowed),
-                    "method_not_allowed"};
   HttpResponse response{.status = 405};
   response.headers.add("Content-Type", api::kProblemMediaType);
   response.headers.add("Allow", allowed);
-  response.body = api::problem_json(error, 405);
+  response.body = api::problem_json("method_not_allowed", 405, fmt::format("use {}", allowed));
   return response;
 }
 

@@ -104,8 +104,7 @@ PublicApi::Answer PublicApi::instance_action(HttpRequest request, ProjectIdentit
       exists && (wait || per_minute == 0)) {
     const Error limited{
         ErrorCode::ResourceExhausted,
-        fmt::format("the organization may {} {} instances a minute", action, per_minute),
-        "rate_limited"};
+        fmt::format("the organization may {} {} instances a minute", action, per_minute)};
     co_return problem_answer(limited, wait.value_or(Duration(1min)));
   }
   FleetLoop::Command act = [=](Fleet& fleet, Moment now) -> Result<> {

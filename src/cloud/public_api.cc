@@ -77,7 +77,7 @@ Task<HttpResponse> PublicApi::handle_public(HttpRequest request, std::string res
     if (const ApiKey* known = accounts_.find_key(*key)) {
       if (const auto wait = requests_.take(known->id, clock_.now())) {
         const Error limited{ErrorCode::ResourceExhausted,
-                            "this key made more requests in a minute than it may", "rate_limited"};
+                            "this key made more requests in a minute than it may"};
         co_return problem_answer(limited, wait);
       }
     }

@@ -21,7 +21,7 @@ Refusal connect_refusal(const Error& error) {
   if (error.code == ErrorCode::DeadlineExceeded) {
     return {504, "connect_timeout", "the instance took no connection in time"};
   }
-  return {502, error.type == "refused" ? "refused" : "unreachable", error.message};
+  return {502, error.cause == Cause::Refused ? "refused" : "unreachable", error.message};
 }
 
 }  // namespace

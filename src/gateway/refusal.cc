@@ -93,8 +93,8 @@ bool prefers_html(std::string_view accept) {
 }
 
 std::string render(const Refusal& refusal, RefusalForm form) {
-  Error error{.message = refusal.detail, .type = std::string(refusal.reason)};
-  const std::string body = form.html ? html(refusal) : api::problem_json(error, refusal.status);
+  const std::string body =
+      form.html ? html(refusal) : api::problem_json(refusal.reason, refusal.status, refusal.detail);
   ResponseHead head;
   head.status = refusal.status;
   head.headers.add("Content-Type", form.html ? "text/html; charset=utf-8" : api::kProblemMediaType);

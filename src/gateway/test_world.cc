@@ -42,7 +42,7 @@ Task<Result<ConnPtr>> TestWorld::connect_app(link::TunnelTarget target) {
   ++connects;
   if (connect_delay > Duration::zero()) CO_TRY_DO(co_await loop.clock.sleep_for(connect_delay));
   const auto app = apps_.find(target.instance_id);
-  if (app == apps_.end()) co_return Error{ErrorCode::Unavailable, "refused", "refused"};
+  if (app == apps_.end()) co_return Error{ErrorCode::Unavailable, "refused", Cause::Refused};
   auto [ours, theirs] = memory_conn_pair(loop.executor(), loop.clock);
   spawn(app->second(std::move(theirs)));
   co_return std::move(ours);

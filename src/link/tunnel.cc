@@ -11,17 +11,17 @@ namespace {
 Error open_error(ResetCode code) {
   switch (code) {
     case ResetCode::Refused:
-      return {ErrorCode::Unavailable, "nobody listens on the port of the instance", "refused"};
+      return {ErrorCode::Unavailable, "nobody listens on the port of the instance", Cause::Refused};
     case ResetCode::Timeout:
       return Error::deadline("the instance took no connection in time");
     default:
-      return {ErrorCode::Unavailable, "the instance cannot be reached", "unreachable"};
+      return {ErrorCode::Unavailable, "the instance cannot be reached", Cause::Unreachable};
   }
 }
 
 ResetCode reset_code(const Error& error) {
   if (error.code == ErrorCode::DeadlineExceeded) return ResetCode::Timeout;
-  return error.type == "refused" ? ResetCode::Refused : ResetCode::Unreachable;
+  return error.cause == Cause::Refused ? ResetCode::Refused : ResetCode::Unreachable;
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ size_t Tunnel::buffered_bytes() const {
 
 Task<Result<TunnelStreamPtr>> TunnelCore::open(TunnelTarget target, Duration limit) {
   const std::shared_ptr<TunnelCore> self = shared_from_this();
-  const Error broken{ErrorCode::Unavailable, "the tunnel broke", "unreachable"};
+  const Error broken{ErrorCode::Unavailable, "the tunnel broke", Cause::Unreachable};
   if (co_await cancel_requested()) co_return Error::cancelled();
   if (!up_) co_return broken;
   if (streams_.size() >= limits_.streams_max) {

@@ -53,8 +53,8 @@ class TunnelCore;
 // Lifetime: streams may outlive the tunnel; they only fail. The clock outlives both.
 class Tunnel {
  public:
-  // Accepting side: connects to the application. Unavailable (Error::type "refused" tells that
-  // nobody listens, anything else counts as unreachable) and DeadlineExceeded go to the opener.
+  // Accepting side: connects to the application. Unavailable (Cause::Refused tells that nobody
+  // listens, anything else counts as unreachable) and DeadlineExceeded go to the opener.
   using Connect = std::function<Task<Result<ConnPtr>>(TunnelTarget)>;
 
   // The gateway's side: opens streams.
@@ -72,8 +72,8 @@ class Tunnel {
   // Breaks the tunnel at once; run() returns soon.
   void close();
 
-  // Opening side. No byte has reached the application when this fails: Unavailable (type "refused"
-  // or "unreachable"), DeadlineExceeded, ResourceExhausted (too many streams), Cancelled.
+  // Opening side. No byte has reached the application when this fails: Unavailable (Refused or
+  // Unreachable), DeadlineExceeded, ResourceExhausted (too many streams), Cancelled.
   Task<Result<TunnelStreamPtr>> open(TunnelTarget target, Duration limit);
 
   bool up() const;       // run() goes on

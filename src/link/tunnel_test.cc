@@ -33,7 +33,7 @@ struct Pair {
 
   Task<Result<ConnPtr>> connect(TunnelTarget target) {
     if (target.instance_id == "refused") {
-      co_return Error{ErrorCode::Unavailable, "connection refused", "refused"};
+      co_return Error{ErrorCode::Unavailable, "connection refused", Cause::Refused};
     }
     if (target.instance_id == "unknown") co_return Error::not_found("no such instance");
     if (target.instance_id == "slow") CO_TRY_DO(co_await loop.clock.sleep_for(1h));
@@ -101,10 +101,10 @@ TEST(Tunnel, CarriesMegabytesBothWaysWithHalfClose) {
 Task<Result<>> typed_failures(Pair& pair) {
   const auto refused = co_await open(*pair.gateway, "refused");
   EXPECT_EQ(refused.code(), ErrorCode::Unavailable);
-  EXPECT_EQ(refused.error().type, "refused");
+  EXPECT_EQ(refused.error().cause, Cause::Refused);
   const auto unknown = co_await open(*pair.gateway, "unknown");
   EXPECT_EQ(unknown.code(), ErrorCode::Unavailable);
-  EXPECT_EQ(unknown.error().type, "unreachable");
+  EXPECT_EQ(unknown.error().cause, Cause::Unreachable);
   const TimePoint before = pair.loop.clock.now();
   const auto slow = co_await open(*pair.gateway, "slow");
   EXPECT_EQ(slow.code(), ErrorCode::DeadlineExceeded);

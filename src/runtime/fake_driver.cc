@@ -154,7 +154,7 @@ bool FakeDriver::answers(const Run& run) const {
 Task<Result<ConnPtr>> FakeDriver::connect(std::string instance_id, uint16_t, bool, Duration) {
   CO_TRY(const RunPtr run, find(instance_id));
   if (!answers(*run)) {
-    co_return Error{ErrorCode::Unavailable, "connection refused", "refused"};
+    co_return Error{ErrorCode::Unavailable, "connection refused", Cause::Refused};
   }
   auto [ours, theirs] = memory_conn_pair(executor_, clock_);
   auto handler = [this, instance_id](HttpRequest request) {
