@@ -1,8 +1,8 @@
 #include "agent/instance_supervisor.h"
 
-#include "agent/clean_text.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/text.h"
 
 namespace mesclun::agent {
 
@@ -161,7 +161,7 @@ void InstanceSupervisor::add_event(std::string_view name, std::string_view detai
                             .version = record_.status.version,
                             .time = to_unix_nanos(home_.clock.wall_now()),
                             .name = std::string(name)};
-  event.detail = clean_text(detail, kDetailBytesMax);
+  event.detail = valid_utf8(detail, kDetailBytesMax);
   home_.journal.append(std::move(event));
   home_.changed();
 }
@@ -187,7 +187,7 @@ void InstanceSupervisor::finish(const NextStep& step) {
   record_.status.started = record_.status.ready = false;
   record_.status.outcome = step.outcome;
   record_.status.exclude_node = step.exclude_node;
-  record_.status.reason = clean_text(step.reason, kDetailBytesMax);
+  record_.status.reason = valid_utf8(step.reason, kDetailBytesMax);
   record_.action = SelfAction::None;
   save(Durability::PowerLoss);
   home_.changed();

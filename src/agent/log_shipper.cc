@@ -1,6 +1,6 @@
 #include "agent/log_shipper.h"
 
-#include "agent/clean_text.h"
+#include "base/text.h"
 
 namespace mesclun::agent {
 
@@ -61,7 +61,7 @@ Task<Result<size_t>> LogShipper::read(std::string instance_id) {
 void LogShipper::keep(Stream& stream, std::vector<runtime::LogChunk> chunks) {
   for (runtime::LogChunk& chunk : chunks) {
     link::LogLine line{.time = chunk.time, .stream = std::move(chunk.stream)};
-    line.text = clean_text(chunk.text, limits_.line_bytes_max);
+    line.text = valid_utf8(chunk.text, limits_.line_bytes_max);
     pending_bytes_ += line.text.size() + kLineOverhead;
     stream.lines.push_back(std::move(line));
   }

@@ -20,12 +20,6 @@ GpuClass make_class(std::string id, std::string name, double hourly) {
   return gpu;
 }
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
-}
-
 }  // namespace
 
 const std::vector<GpuClass>& known_gpu_classes() {
@@ -45,9 +39,9 @@ const std::vector<GpuClass>& known_gpu_classes() {
 }
 
 const GpuClass* find_gpu_class(std::span<const GpuClass> classes, std::string_view id_or_name) {
-  const std::string_view wanted = trim(id_or_name);
+  const std::string_view wanted = trim_blanks(id_or_name);
   for (const GpuClass& gpu : classes) {
-    if (iequals(gpu.id, wanted) || iequals(trim(gpu.name), wanted)) return &gpu;
+    if (iequals(gpu.id, wanted) || iequals(trim_blanks(gpu.name), wanted)) return &gpu;
   }
   return nullptr;
 }

@@ -11,6 +11,12 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
+std::string_view trim(std::string_view text, std::string_view what) {
+  const size_t first = text.find_first_not_of(what);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(what) - first + 1);
+}
+
 }  // namespace
 
 std::string lower_case(std::string_view text) {
@@ -28,9 +34,49 @@ bool iequals(std::string_view a, std::string_view b) {
 }
 
 std::string_view trim_blanks(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
+  return trim(text, " \t");
+}
+
+std::string_view trim_line(std::string_view text) {
+  return trim(text, " \t\r");
+}
+
+CodePoint first_code_point(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return {first, 1};
+  const size_t bytes = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || text.size() < bytes) return {};
+  char32_t value = first & (0xFFu >> (bytes + 1));
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return {};
+    value = (value << 6) | (byte(i) & 0x3F);
+  }
+  const bool overlong = (bytes == 3 && value < 0x800) || (bytes == 4 && value < 0x10000);
+  if (overlong || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return {};
+  return {value, bytes};
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t bytes = first_code_point(text).bytes;
+    if (bytes == 0) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
+std::string valid_utf8(std::string_view text, size_t bytes_max) {
+  std::string out;
+  while (!text.empty()) {
+    const CodePoint point = first_code_point(text);
+    const std::string_view piece =
+        point.value == 0 ? kReplacementCharacter : text.substr(0, point.bytes);
+    if (piece.size() > bytes_max - out.size()) break;
+    out += piece;
+    text.remove_prefix(std::max<size_t>(point.bytes, 1));
+  }
+  return out;
 }
 
 size_t edit_distance(std::string_view a, std::string_view b) {

@@ -5,18 +5,13 @@
 #include <memory>
 
 #include "base/json.h"
+#include "base/text.h"
 
 namespace mesclun::client {
 
 namespace {
 
 constexpr size_t kBodyBytesMax = 256 * 1024 * 1024;
-
-std::string_view trim(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
@@ -58,7 +53,7 @@ Result<std::vector<std::string>> split_json_lines(const std::string& name, std::
   std::vector<std::string> bodies;
   for (int number = 1; !text.empty(); ++number) {
     const size_t end = text.find('\n');
-    const std::string_view line = trim(text.substr(0, end));
+    const std::string_view line = trim_line(text.substr(0, end));
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.empty()) continue;
     if (const Result<json::value> value = parse_json(line); !value) {
@@ -72,9 +67,9 @@ Result<std::vector<std::string>> split_json_lines(const std::string& name, std::
 
 Result<> add_header(HeaderList& headers, std::string_view text) {
   const size_t colon = text.find(':');
-  const std::string_view name = trim(text.substr(0, colon));
+  const std::string_view name = trim_line(text.substr(0, colon));
   const std::string_view value =
-      colon == std::string_view::npos ? std::string_view() : trim(text.substr(colon + 1));
+      colon == std::string_view::npos ? std::string_view() : trim_line(text.substr(colon + 1));
   if (colon == std::string_view::npos || !is_token(name) || !is_field_value(value)) {
     return Error::invalid(
         fmt::format("'{}' is no header field: write 'Name: value'", text.substr(0, 64)));

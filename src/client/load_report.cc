@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/crypto.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "client/output.h"
 

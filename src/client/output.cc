@@ -2,33 +2,11 @@
 
 #include <unistd.h>
 
+#include "base/text.h"
+
 namespace mesclun::client {
 
 namespace {
-
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-
-struct CodePoint {
-  char32_t value = 0;
-  size_t bytes = 0;  // 0: the text is broken here
-};
-
-// The code point at the start of `text`, which is not empty.
-CodePoint decode(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return {first, 1};
-  const size_t bytes = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < bytes) return {};
-  char32_t value = first & (0xFFu >> (bytes + 1));
-  for (size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return {};
-    value = (value << 6) | (byte(i) & 0x3F);
-  }
-  const bool overlong = (bytes == 3 && value < 0x800) || (bytes == 4 && value < 0x10000);
-  if (overlong || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return {};
-  return {value, bytes};
-}
 
 struct Range {
   char32_t first;
@@ -115,7 +93,7 @@ void Console::note(std::string_view text) const {
 size_t display_width(std::string_view text) {
   size_t width = 0;
   while (!text.empty()) {
-    const CodePoint point = decode(text);
+    const CodePoint point = first_code_point(text);
     if (point.bytes == 0) {
       ++width;
     } else if (within_any(point.value, kWide)) {
@@ -137,25 +115,16 @@ std::string printable(std::string_view text, bool keep_colours) {
       text.remove_prefix(colour);
       continue;
     }
-    const CodePoint point = decode(text);
+    const CodePoint point = first_code_point(text);
     const size_t bytes = std::max<size_t>(point.bytes, 1);
     if (point.bytes == 0 || (is_control(point.value) && point.value != '\t')) {
-      out += kReplacement;
+      out += kReplacementCharacter;
     } else {
       out += text.substr(0, bytes);
     }
     text.remove_prefix(bytes);
   }
   return out;
-}
-
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const CodePoint point = decode(text);
-    if (point.bytes == 0) return false;
-    text.remove_prefix(point.bytes);
-  }
-  return true;
 }
 
 void Table::add(std::vector<std::string> cells) {

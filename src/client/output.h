@@ -32,8 +32,6 @@ size_t display_width(std::string_view text);
 // colour sequences (ESC [ … m) stay if `keep_colours`.
 std::string printable(std::string_view text, bool keep_colours = false);
 
-bool is_utf8(std::string_view text);
-
 // Rows under headings, aligned, two spaces apart. Cells are made printable.
 class Table {
  public:

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/race.h"
+#include "base/text.h"
 #include "http/client.h"
 #include "http/url.h"
 
@@ -79,34 +80,12 @@ bool may_pass(ErrorCode code) {
   return code == ErrorCode::Unavailable || code == ErrorCode::DeadlineExceeded;
 }
 
-// The length of the valid UTF-8 character at the start; 0: none.
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  const size_t length = first < 0x80   ? 1
-                        : first < 0xc2 ? 0
-                        : first < 0xe0 ? 2
-                        : first < 0xf0 ? 3
-                        : first < 0xf5 ? 4
-                                       : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates, and beyond U+10FFFF.
-  if (first == 0xe0 && byte(1) < 0xa0) return 0;
-  if (first == 0xed && byte(1) > 0x9f) return 0;
-  if (first == 0xf0 && byte(1) < 0x90) return 0;
-  if (first == 0xf4 && byte(1) > 0x8f) return 0;
-  return length;
-}
-
 }  // namespace
 
 std::string clean_reason(std::string_view text, size_t characters_max) {
   std::string out;
   for (size_t count = 0; !text.empty() && count < characters_max; ++count) {
-    const size_t length = utf8_length(text);
+    const size_t length = first_code_point(text).bytes;
     if (length == 0) {
       out += '?';
     } else if (length == 1 && (text[0] < ' ' || text[0] == '\x7f')) {

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/text.h"
+
 namespace mesclun::runtime {
 
 namespace {
@@ -144,7 +146,7 @@ void LogReader::read_lines(int file, size_t lines_max, std::vector<LogChunk>& ou
     const std::string_view tail(text, static_cast<size_t>(line.data() + line.size() - text));
     if (error != std::errc() || tail.size() < 3) continue;  // not ours
     chunk.stream = tail[1] == 'o' ? "stdout" : "stderr";
-    chunk.text = to_valid_utf8(tail.substr(3));
+    chunk.text = valid_utf8(tail.substr(3));
     out.push_back(std::move(chunk));
   }
 }
@@ -191,46 +193,6 @@ void LogReader::save_position() {
       ::pwrite(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size())) {
     saved_ = at_;
   }
-}
-
-namespace {
-
-// Length of the well-formed UTF-8 sequence at the start of `text` (Unicode table 3-7), or 0.
-size_t sequence_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first == 0) return 0;
-  if (first < 0x80) return 1;
-  const size_t length = first >= 0xc2 && first < 0xe0   ? 2
-                        : first >= 0xe0 && first < 0xf0 ? 3
-                        : first >= 0xf0 && first < 0xf5 ? 4
-                                                        : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  if (first == 0xe0 && byte(1) < 0xa0) return 0;  // too long a form
-  if (first == 0xed && byte(1) > 0x9f) return 0;  // surrogates
-  if (first == 0xf0 && byte(1) < 0x90) return 0;
-  if (first == 0xf4 && byte(1) > 0x8f) return 0;  // above U+10FFFF
-  return length;
-}
-
-}  // namespace
-
-std::string to_valid_utf8(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const size_t length = sequence_length(text);
-    if (length > 0) {
-      out.append(text.substr(0, length));
-    } else {
-      out.append("\xef\xbf\xbd");
-    }
-    text.remove_prefix(std::max<size_t>(length, 1));
-  }
-  return out;
 }
 
 }  // namespace mesclun::runtime

@@ -68,7 +68,4 @@ class LogReader {
   Position saved_;
 };
 
-// Bytes that are no UTF-8, and NUL, become U+FFFD: lines travel as JSON and end in databases.
-std::string to_valid_utf8(std::string_view text);
-
 }  // namespace mesclun::runtime

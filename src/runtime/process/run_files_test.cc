@@ -175,21 +175,6 @@ TEST(RunLog, FullDiskLosesLinesAndSaysSo) {
   EXPECT_THAT(texts(reader.read(10)), ElementsAre(HasSubstr("2 lines are missing here"), "kept"));
 }
 
-TEST(RunLog, BinaryGarbageBecomesText) {
-  EXPECT_EQ(to_valid_utf8("plain"), "plain");
-  EXPECT_EQ(to_valid_utf8("\xff"
-                          "a"),
-            "\xef\xbf\xbd"
-            "a");
-  EXPECT_EQ(to_valid_utf8(std::string_view("a\0b", 3)),
-            "a\xef\xbf\xbd"
-            "b");
-  EXPECT_EQ(to_valid_utf8("\xf0\x9f\x98\x80"), "\xf0\x9f\x98\x80");
-  EXPECT_EQ(to_valid_utf8("\xed\xa0\x80"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
-  EXPECT_EQ(to_valid_utf8("\xc3"), "\xef\xbf\xbd");
-  EXPECT_EQ(to_valid_utf8("\xc0\x80"), "\xef\xbf\xbd\xef\xbf\xbd");
-}
-
 TEST(Cgroups, VersionOneMountsAreFoundByController) {
   const CgroupMounts found = find_cgroup_mounts(
       "30 25 0:26 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct\n"
