@@ -89,8 +89,7 @@ class NodePort {
     return just(std::move(response));
   }
   Task<Result<>> pump(std::shared_ptr<link::Session> session) {
-    const Result<> ended = co_await session->pump();
-    static_cast<void>(ended);
+    std::ignore = co_await session->pump();
     co_return Result<>();
   }
   Task<Result<>> serve(std::shared_ptr<link::Session> session) {

@@ -20,20 +20,19 @@ bool is_cancelled(const Result<>& result) {
 
 }  // namespace
 
-InstanceRun::InstanceRun(Surroundings surroundings, std::string instance_id,
-                         const api::GroupSpec& spec)
-    : around_(std::move(surroundings)),
+InstanceRun::InstanceRun(Parts parts, std::string instance_id, const api::GroupSpec& spec)
+    : parts_(std::move(parts)),
       instance_id_(std::move(instance_id)),
       ipv6_first_(spec.networking.has_value()),
       health_(spec),
-      metadata_(around_.executor, around_.clock, around_.host, around_.metadata_header),
-      ended_(around_.executor),
-      probes_(around_.executor, "probes"),
-      waiter_(around_.executor, "run") {}
+      metadata_(parts_.executor, parts_.clock, parts_.host, parts_.metadata_header),
+      ended_(parts_.executor),
+      probes_(parts_.executor, "probes"),
+      waiter_(parts_.executor, "run") {}
 
 Task<Result<>> InstanceRun::create(runtime::RunSpec spec) {
   for (int attempt = 1;; ++attempt) {
-    const Result<> created = co_await around_.driver.create(spec);
+    const Result<> created = co_await parts_.driver.create(spec);
     if (created) co_return Result<>();
     if (is_cancelled(created)) co_return created.error();
     if (created.code() == ErrorCode::InvalidArgument) {
@@ -42,18 +41,18 @@ Task<Result<>> InstanceRun::create(runtime::RunSpec spec) {
       refuse_start(created.error().message);
       co_return Result<>();
     }
-    const Result<> removed = co_await around_.driver.remove(instance_id_);
+    const Result<> removed = co_await parts_.driver.remove(instance_id_);
     if (is_cancelled(removed)) co_return removed.error();
     if (attempt == kCreateTries) {
       refused_ = created.error().message;
       co_return Result<>();
     }
-    CO_TRY_DO(co_await around_.clock.sleep_for(attempt * kCreateAgain));
+    CO_TRY_DO(co_await parts_.clock.sleep_for(attempt * kCreateAgain));
   }
 }
 
 void InstanceRun::serve_metadata() {
-  Result<std::optional<Listener>> listener = around_.driver.metadata_listener(instance_id_);
+  Result<std::optional<Listener>> listener = parts_.driver.metadata_listener(instance_id_);
   if (!listener) {
     log_warning("agent", "no metadata service for an instance",
                 {{"instance", instance_id_}, {"error", listener.error().message}});
@@ -63,7 +62,7 @@ void InstanceRun::serve_metadata() {
 }
 
 Task<Result<bool>> InstanceRun::start() {
-  const Result<> started = co_await around_.driver.start(instance_id_);
+  const Result<> started = co_await parts_.driver.start(instance_id_);
   if (is_cancelled(started)) co_return started.error();
   if (!started) {
     refused_ = started.error().message;
@@ -73,15 +72,15 @@ Task<Result<bool>> InstanceRun::start() {
   // The driver knows whether the program began; what wait() tells of one that did not may take a
   // moment longer.
   CO_TRY(const bool began, co_await has_begun());
-  const TimePoint give_up = around_.clock.now() + kStartFailureLimit;
-  while (!began && !exit_ && refused_.empty() && around_.clock.now() < give_up) {
-    CO_TRY_DO(co_await ended_.wait_until(around_.clock, give_up));
+  const TimePoint give_up = parts_.clock.now() + kStartFailureLimit;
+  while (!began && !exit_ && refused_.empty() && parts_.clock.now() < give_up) {
+    CO_TRY_DO(co_await ended_.wait_until(parts_.clock, give_up));
   }
   co_return began && !(exit_ && exit_->start_failure);
 }
 
 Task<Result<bool>> InstanceRun::has_begun() {
-  const Result<std::vector<runtime::RunInfo>> runs = co_await around_.driver.list();
+  const Result<std::vector<runtime::RunInfo>> runs = co_await parts_.driver.list();
   if (!runs) {
     if (runs.code() == ErrorCode::Cancelled) co_return runs.error();
     co_return true;
@@ -95,7 +94,7 @@ void InstanceRun::refuse_start(std::string detail) {
   exit_ = runtime::RunExit{.code = -1,
                            .start_failure = true,
                            .detail = std::move(detail),
-                           .time = to_unix_nanos(around_.clock.wall_now())};
+                           .time = to_unix_nanos(parts_.clock.wall_now())};
 }
 
 void InstanceRun::adopt(bool started, bool ready) {
@@ -104,7 +103,7 @@ void InstanceRun::adopt(bool started, bool ready) {
 }
 
 Task<Result<>> InstanceRun::wait_for_exit() {
-  Result<runtime::RunExit> exit = co_await around_.driver.wait(instance_id_);
+  Result<runtime::RunExit> exit = co_await parts_.driver.wait(instance_id_);
   if (exit) {
     exit_ = std::move(*exit);
   } else if (exit.code() == ErrorCode::Cancelled) {
@@ -113,12 +112,12 @@ Task<Result<>> InstanceRun::wait_for_exit() {
     refused_ = "the run was lost: " + exit.error().message;
   }
   ended_.notify_all();
-  around_.observer.on_end_seen();
+  parts_.observer.on_end_seen();
   co_return Result<>();
 }
 
 void InstanceRun::begin_probes(std::optional<bool> was_started, bool was_ready) {
-  const TimePoint now = around_.clock.now();
+  const TimePoint now = parts_.clock.now();
   if (was_started) {
     health_.resume(*was_started, was_ready, now);
   } else {
@@ -140,17 +139,16 @@ void InstanceRun::spawn_probes() {
 Task<Result<>> InstanceRun::probe(ProbeKind kind) {
   const ProbeState& state = *health_.find(kind);
   while (true) {
-    CO_TRY_DO(co_await around_.clock.sleep_until(state.due()));
-    const TimePoint begun = around_.clock.now();
-    CO_TRY(const ProbeOutcome outcome,
-           co_await run_probe(around_.driver, around_.clock, instance_id_, state.probe(),
-                              ipv6_first_));
+    CO_TRY_DO(co_await parts_.clock.sleep_until(state.due()));
+    const TimePoint begun = parts_.clock.now();
+    CO_TRY(const ProbeOutcome outcome, co_await run_probe(parts_.driver, parts_.clock, instance_id_,
+                                                          state.probe(), ipv6_first_));
     const RunHealth::Change change =
-        health_.record(kind, outcome.passed, begun, around_.clock.now());
-    around_.observer.on_probe(kind, change, outcome.detail);
+        health_.record(kind, outcome.passed, begun, parts_.clock.now());
+    parts_.observer.on_probe(kind, change, outcome.detail);
     if (change.failed) {
       failed_probe_ = FailedProbe{kind, outcome.detail};
-      around_.observer.on_end_seen();
+      parts_.observer.on_end_seen();
       co_return Result<>();
     }
     if (change.startup_passed) {
@@ -164,11 +162,11 @@ Task<Result<>> InstanceRun::end(Duration grace) {
   co_await probes_.stop();
   Result<> stopped;
   for (int attempt = 1; attempt <= kStopTries; ++attempt) {
-    stopped = co_await around_.driver.stop(instance_id_, grace);
+    stopped = co_await parts_.driver.stop(instance_id_, grace);
     if (stopped || is_cancelled(stopped) || stopped.code() == ErrorCode::NotFound) break;
     log_error("agent", "an instance could not be stopped",
               {{"instance", instance_id_}, {"error", stopped.error().message}});
-    const Result<> waited = co_await around_.clock.sleep_for(attempt * kCreateAgain);
+    const Result<> waited = co_await parts_.clock.sleep_for(attempt * kCreateAgain);
     if (is_cancelled(waited)) stopped = waited.error();
   }
   co_await let_be();

@@ -20,7 +20,7 @@ class InstanceRun {
     virtual void on_end_seen() = 0;  // exit(), refused() or failed_probe() has a value now
   };
 
-  struct Surroundings {
+  struct Parts {
     asio::any_io_executor executor;
     Clock& clock;
     runtime::ContainerDriver& driver;
@@ -30,7 +30,7 @@ class InstanceRun {
   };
 
   // end() or let_be() before destruction.
-  InstanceRun(Surroundings surroundings, std::string instance_id, const api::GroupSpec& spec);
+  InstanceRun(Parts parts, std::string instance_id, const api::GroupSpec& spec);
 
   // Tries three times. What the machine refuses then is in refused(), not an error: Cancelled is
   // the only one.
@@ -67,7 +67,7 @@ class InstanceRun {
   void begin_probes(std::optional<bool> was_started, bool was_ready);
   void spawn_probes();
 
-  const Surroundings around_;
+  const Parts parts_;
   const std::string instance_id_;
   const bool ipv6_first_;
   RunHealth health_;

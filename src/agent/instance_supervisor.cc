@@ -1,5 +1,6 @@
 #include "agent/instance_supervisor.h"
 
+#include "api/event_names.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -15,12 +16,12 @@ constexpr size_t kDetailBytesMax = 2'000;
 
 }  // namespace
 
-InstanceSupervisor::InstanceSupervisor(const Home& home, AllocationRecord record)
-    : home_(home),
+InstanceSupervisor::InstanceSupervisor(const Parts& parts, AllocationRecord record)
+    : parts_(parts),
       record_(std::move(record)),
       run_taken_(record_.status.run),
-      wake_(home.executor),
-      scope_(home.executor, "instance") {
+      wake_(parts.executor),
+      scope_(parts.executor, "instance") {
   if (record_.status.instance_id.empty())
     record_.status.instance_id = record_.assignment.instance_id;
 }
@@ -76,7 +77,7 @@ void InstanceSupervisor::update(const link::Assignment& assignment) {
   // A new version that asks for no new run is only a label of the one that runs.
   if (wish.run <= run_taken_) record_.status.version = wish.version;
   save(Durability::ProcessCrash);
-  home_.changed();
+  parts_.changed();
   wake_.notify_all();
 }
 
@@ -104,7 +105,7 @@ void InstanceSupervisor::set_deletion_cost(int32_t cost) {
   if (record_.status.deletion_cost == cost) return;
   record_.status.deletion_cost = cost;
   save(Durability::ProcessCrash);
-  home_.changed();
+  parts_.changed();
 }
 
 // The last writer wins; this time it is the API.
@@ -119,7 +120,7 @@ void InstanceSupervisor::ask(SelfAction action, std::string reason) {
   if (record_.action != SelfAction::None || record_.status.state == RunState::Stopping) return;
   record_.action = action;
   record_.action_reason = std::move(reason);
-  action_due_ = home_.clock.now() + home_.settings.action_delay;
+  action_due_ = parts_.clock.now() + parts_.settings.action_delay;
   save(Durability::ProcessCrash);
   wake_.notify_all();
 }
@@ -134,13 +135,13 @@ void InstanceSupervisor::on_probe(api::ProbeKind kind, const RunHealth::Change& 
     if (readiness != nullptr && readiness->probe().initial_delay_seconds == 0) {
       held_startup_event_ = detail;
     } else {
-      add_event(event::kStartupPassed, detail);
+      add_event(api::event::kStartupPassed, detail);
     }
   }
-  if (change.became_ready) add_event(event::kReady, detail);
-  if (change.became_unready) add_event(event::kNotReady, detail);
+  if (change.became_ready) add_event(api::event::kReady, detail);
+  if (change.became_unready) add_event(api::event::kNotReady, detail);
   if (kind == api::ProbeKind::Readiness && held_startup_event_) {
-    add_event(event::kStartupPassed, *std::exchange(held_startup_event_, std::nullopt));
+    add_event(api::event::kStartupPassed, *std::exchange(held_startup_event_, std::nullopt));
   }
   show_health();
 }
@@ -150,31 +151,31 @@ void InstanceSupervisor::show_health() {
   if (record_.status.started == health.started() && record_.status.ready == health.ready()) return;
   record_.status.started = health.started();
   record_.status.ready = health.ready();
-  record_.status.update_time = to_unix_nanos(home_.clock.wall_now());
+  record_.status.update_time = to_unix_nanos(parts_.clock.wall_now());
   save(Durability::ProcessCrash);
-  home_.changed();
+  parts_.changed();
 }
 
 void InstanceSupervisor::add_event(std::string_view name, std::string_view detail) {
   link::InstanceEvent event{.group_id = group_id(),
                             .instance_id = record_.status.instance_id,
                             .version = record_.status.version,
-                            .time = to_unix_nanos(home_.clock.wall_now()),
+                            .time = to_unix_nanos(parts_.clock.wall_now()),
                             .name = std::string(name)};
   event.detail = valid_utf8(detail, kDetailBytesMax);
-  home_.journal.append(std::move(event));
-  home_.changed();
+  parts_.journal.append(std::move(event));
+  parts_.changed();
 }
 
 void InstanceSupervisor::set_state(RunState state) {
   record_.status.state = state;
-  record_.status.update_time = to_unix_nanos(home_.clock.wall_now());
+  record_.status.update_time = to_unix_nanos(parts_.clock.wall_now());
   save(Durability::ProcessCrash);
-  home_.changed();
+  parts_.changed();
 }
 
 void InstanceSupervisor::save(Durability durability) {
-  saved_ = home_.store.save_allocation(record_, durability);
+  saved_ = parts_.store.save_allocation(record_, durability);
   if (!saved_) {
     log_error("agent", "the state of an instance could not be stored",
               {{"instance", record_.status.instance_id}, {"error", saved_.error().message}});
@@ -183,14 +184,14 @@ void InstanceSupervisor::save(Durability durability) {
 
 void InstanceSupervisor::finish(const NextStep& step) {
   record_.status.state = RunState::Ended;
-  record_.status.update_time = to_unix_nanos(home_.clock.wall_now());
+  record_.status.update_time = to_unix_nanos(parts_.clock.wall_now());
   record_.status.started = record_.status.ready = false;
   record_.status.outcome = step.outcome;
   record_.status.exclude_node = step.exclude_node;
   record_.status.reason = valid_utf8(step.reason, kDetailBytesMax);
   record_.action = SelfAction::None;
   save(Durability::PowerLoss);
-  home_.changed();
+  parts_.changed();
 }
 
 Task<void> InstanceSupervisor::close() {
@@ -198,7 +199,7 @@ Task<void> InstanceSupervisor::close() {
 }
 
 size_t InstanceSupervisor::recent_restarts() const {
-  const int64_t since = to_unix_nanos(home_.clock.wall_now() - kQuickExitWindow);
+  const int64_t since = to_unix_nanos(parts_.clock.wall_now() - kQuickExitWindow);
   return static_cast<size_t>(
       std::ranges::count_if(record_.quick_exits, [since](int64_t t) { return t > since; }));
 }

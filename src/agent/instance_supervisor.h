@@ -22,10 +22,10 @@ namespace mesclun::agent {
 //           killed at any instruction finds it again. The state is reported, with `changed`, as
 //           soon as it is seen.
 // Errors:   none leave; what fails ends the allocation with a reason.
-// Lifetime: close() before destruction. All parts of Home outlive it.
+// Lifetime: close() before destruction. All of Parts outlives it.
 class InstanceSupervisor final : public MetadataHost, private InstanceRun::Observer {
  public:
-  struct Home {
+  struct Parts {
     asio::any_io_executor executor;
     Clock& clock;
     Random& random;
@@ -39,7 +39,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
     std::function<void()> changed;
   };
 
-  InstanceSupervisor(const Home& home, AllocationRecord record);
+  InstanceSupervisor(const Parts& parts, AllocationRecord record);
   ~InstanceSupervisor() override;
 
   // Begins the first run, or goes on after a restart of the agent: with the run that the driver
@@ -71,7 +71,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   int32_t deletion_cost() const override { return record_.status.deletion_cost; }
   void set_deletion_cost(int32_t cost) override;
   void ask(SelfAction action, std::string reason) override;
-  Task<Result<std::string>> token() override { return home_.tokens.token(group_id()); }
+  Task<Result<std::string>> token() override { return parts_.tokens.token(group_id()); }
 
  private:
   // InstanceRun::Observer
@@ -101,7 +101,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   void set_state(link::RunState state);
   void save(Durability durability);
 
-  const Home& home_;
+  const Parts& parts_;
   AllocationRecord record_;
   api::GroupSpec wanted_spec_;  // of record_.assignment
   api::GroupSpec spec_;         // of the current run

@@ -82,8 +82,7 @@ Task<Result<>> LogShipper::ship(link::Session& session) {
     for (std::string& id : live) {
       // Reading ahead of what the session takes would only move the lines from the driver to us.
       if (pending_bytes_ > limits_.pending_bytes_max / 2) break;
-      CO_TRY(const size_t lines, co_await read(std::move(id)));
-      static_cast<void>(lines);
+      CO_TRY(std::ignore, co_await read(std::move(id)));
     }
     CO_TRY_DO(send_round(session));
     CO_TRY_DO(co_await clock_.sleep_for(limits_.interval));

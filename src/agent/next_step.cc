@@ -1,8 +1,12 @@
 #include "agent/next_step.h"
 
+#include "api/event_names.h"
+
 namespace mesclun::agent {
 
 using link::RunOutcome;
+
+namespace {
 
 std::string exit_event_name(const runtime::RunExit& exit) {
   if (exit.start_failure) return "Instance Exited:-1 (Start Failure)";
@@ -10,8 +14,6 @@ std::string exit_event_name(const runtime::RunExit& exit) {
   if (exit.code == 137) return "Instance Exited:137 (Likely Out of System Memory)";
   return fmt::format("Instance Exited:{} (Error)", exit.code);
 }
-
-namespace {
 
 NextStep end(RunOutcome outcome, bool exclude_node, std::string reason) {
   NextStep step;
@@ -38,13 +40,14 @@ NextStep another_run(const RunFacts& facts) {
   const bool keep_files = facts.run_action == link::RunAction::Restart;
   NextStep step = run_again(keep_files);
   if (!facts.run_by_user) return step;
-  return with_event(std::move(step), keep_files ? event::kRestarted : event::kRecreated,
+  return with_event(std::move(step), keep_files ? api::event::kRestarted : api::event::kRecreated,
                     "asked for by the API");
 }
 
 NextStep self_action(const RunFacts& facts) {
   const bool keep_files = facts.action == SelfAction::Restart;
-  return with_event(run_again(keep_files), keep_files ? event::kRestarted : event::kRecreated,
+  return with_event(run_again(keep_files),
+                    keep_files ? api::event::kRestarted : api::event::kRecreated,
                     "asked for by the instance itself");
 }
 
@@ -95,17 +98,17 @@ NextStep decide_next(const RunFacts& facts, TimePoint now) {
   if (facts.action == SelfAction::Reallocate && action_due) {
     return with_event(end(RunOutcome::Replace, true,
                           "the instance asked to be reallocated: " + facts.action_reason),
-                      event::kReallocatedByUser, facts.action_reason);
+                      api::event::kReallocatedByUser, facts.action_reason);
   }
   if (!facts.let_go_reason.empty()) {
-    return with_event(end(RunOutcome::Replace, false, facts.let_go_reason), event::kNodeOffline,
-                      facts.let_go_reason);
+    return with_event(end(RunOutcome::Replace, false, facts.let_go_reason),
+                      api::event::kNodeOffline, facts.let_go_reason);
   }
   if (facts.newer_run) return another_run(facts);
   if (action_due) return self_action(facts);
   if (!facts.refused.empty()) {
     const std::string reason = "this machine could not run it: " + facts.refused;
-    return with_event(end(RunOutcome::Replace, true, reason), event::kReallocatedByPlatform,
+    return with_event(end(RunOutcome::Replace, true, reason), api::event::kReallocatedByPlatform,
                       reason);
   }
   if (facts.exit) return after_exit(facts);
@@ -115,7 +118,8 @@ NextStep decide_next(const RunFacts& facts, TimePoint now) {
     const std::string reason =
         fmt::format("the {} probe failed: {}", startup ? "startup" : "liveness", probe.detail);
     return with_event(end(RunOutcome::Replace, true, reason),
-                      startup ? event::kStartupFailed : event::kLivenessFailed, probe.detail);
+                      startup ? api::event::kStartupFailed : api::event::kLivenessFailed,
+                      probe.detail);
   }
   NextStep stay;
   if (facts.action != SelfAction::None) stay.look_again = facts.action_due;

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "agent/instance_event.h"
 #include "api/container_group.h"
 #include "link/messages.h"
+#include "runtime/driver.h"
 
 namespace mesclun::agent {
 
@@ -18,6 +18,12 @@ enum class SelfAction { None, Restart, Recreate, Reallocate };
 struct FailedProbe {
   api::ProbeKind kind = api::ProbeKind::Liveness;
   std::string detail;
+};
+
+struct EventText {
+  std::string name;
+  std::string detail;
+  bool operator==(const EventText&) const = default;
 };
 
 struct RunFacts {

@@ -38,17 +38,17 @@ NodeAgent::NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts,
               [this](const link::TokenRequest& request) {
                 return session_ != nullptr && session_->send(request).has_value();
               }),
-      home_{.executor = parts_.executor,
-            .clock = parts_.clock,
-            .random = parts_.random,
-            .driver = parts_.driver,
-            .store = parts_.store,
-            .journal = journal_,
-            .tokens = tokens_,
-            .logs = logs_,
-            .settings = settings_,
-            .node = identity_,
-            .changed = [this] { changed(); }},
+      supervisor_parts_{.executor = parts_.executor,
+                        .clock = parts_.clock,
+                        .random = parts_.random,
+                        .driver = parts_.driver,
+                        .store = parts_.store,
+                        .journal = journal_,
+                        .tokens = tokens_,
+                        .logs = logs_,
+                        .settings = settings_,
+                        .node = identity_,
+                        .changed = [this] { changed(); }},
       session_loop_(parts_.executor, parts_.clock, parts_.random, parts_.dialer, *this, settings_),
       changed_(parts_.executor),
       reapable_(parts_.executor),
@@ -101,7 +101,7 @@ Task<Result<>> NodeAgent::adopt(std::vector<AllocationRecord> allocations) {
     // Files that the next run is to take over stay.
     if (!ended && record.status.run != 0) found.erase(record.files_of);
     const std::string id = record.assignment.allocation_id;
-    auto supervisor = std::make_unique<InstanceSupervisor>(home_, std::move(record));
+    auto supervisor = std::make_unique<InstanceSupervisor>(supervisor_parts_, std::move(record));
     supervisor->begin(std::move(run));
     supervisors_[id] = std::move(supervisor);
   }

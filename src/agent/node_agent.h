@@ -84,7 +84,7 @@ class NodeAgent final : private SessionUser {
   EventJournal journal_;
   LogShipper logs_;
   TokenCache tokens_;
-  InstanceSupervisor::Home home_;
+  InstanceSupervisor::Parts supervisor_parts_;
   std::map<std::string, std::unique_ptr<InstanceSupervisor>> supervisors_;  // by allocation id
   std::unique_ptr<TunnelKeeper> tunnels_;
   SessionLoop session_loop_;

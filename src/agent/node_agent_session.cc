@@ -84,7 +84,7 @@ void NodeAgent::add(const link::Assignment& assignment) {
   AllocationRecord record;
   record.assignment = assignment;
   auto& supervisor = supervisors_[assignment.allocation_id];
-  supervisor = std::make_unique<InstanceSupervisor>(home_, std::move(record));
+  supervisor = std::make_unique<InstanceSupervisor>(supervisor_parts_, std::move(record));
   if (assignment.wish.stop) {
     supervisor->refuse(RunOutcome::Stopped, "it does not run here");
   } else if (mode() != NodeMode::Active) {

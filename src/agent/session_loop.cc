@@ -35,8 +35,7 @@ Error goodbye_error(const link::Goodbye& goodbye) {
 }
 
 Task<void> beside(Task<Result<>> helper) {
-  const Result<> ended = co_await std::move(helper);
-  static_cast<void>(ended);
+  std::ignore = co_await std::move(helper);
   co_await until_cancelled();
 }
 

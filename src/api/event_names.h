@@ -1,13 +1,19 @@
-// The names of system events that a node writes (lifecycle.md §3, exact strings).
+// The names of system events (lifecycle.md §3, exact strings), written by cloud and agent and
+// relied on by who reads them. Those with a number in them are made where they are written.
 #pragma once
 
-#include <string>
+#include <string_view>
 
-#include "runtime/driver.h"
+namespace mesclun::api::event {
 
-namespace mesclun::agent {
+// Of a group, by the cloud.
+inline constexpr std::string_view kGroupStarted = "Container Group Started";
+inline constexpr std::string_view kGroupStopped = "Container Group Stopped";
 
-namespace event {
+// Of an instance, by the cloud alone.
+inline constexpr std::string_view kAllocated = "Instance Allocated";
+
+// Of an instance, by its agent; the cloud writes those of a node that cannot.
 inline constexpr std::string_view kCreating = "Instance Creating";
 inline constexpr std::string_view kStarting = "Instance Starting";
 inline constexpr std::string_view kRunning = "Instance Running";
@@ -21,15 +27,5 @@ inline constexpr std::string_view kReady = "Instance Ready (Readiness Probe Pass
 inline constexpr std::string_view kNotReady = "Instance Not Ready (Readiness Probe Failure)";
 inline constexpr std::string_view kLivenessFailed = "Instance Interrupted (Liveness Probe Failure)";
 inline constexpr std::string_view kStartupFailed = "Instance Interrupted (Startup Probe Failure)";
-}  // namespace event
 
-// "Instance Exited:137 (Likely Out of System Memory)"
-std::string exit_event_name(const runtime::RunExit& exit);
-
-struct EventText {
-  std::string name;
-  std::string detail;
-  bool operator==(const EventText&) const = default;
-};
-
-}  // namespace mesclun::agent
+}  // namespace mesclun::api::event
