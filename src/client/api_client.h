@@ -53,9 +53,9 @@ struct PageQuery {
 };
 
 // Runs on:  one loop; one call at a time.
-// Errors:   what the API's problem object says, with its `type`. A cloud that cannot be reached is
-//           Unavailable or DeadlineExceeded with the cause Unreachable; an answer that is not the
-//           API's is Internal.
+// Errors:   what the API's problem object says; its `type` is the cause. A cloud that cannot be
+//           reached is Unavailable or DeadlineExceeded with the cause Unreachable; an answer that
+//           is not the API's is Internal.
 // 429:      waited out as Retry-After says, with a note, up to rate_limit_wait in all.
 // Lifetime: clock outlives this object.
 class ApiClient {
@@ -116,6 +116,11 @@ class ApiClient {
   HttpClient http_;
   KeyKind last_key_ = KeyKind::User;
 };
+
+// The cloud is away or busy, and the same call may succeed in a while.
+inline bool passes_by_itself(const Error& error) {
+  return error.cause == Cause::Unreachable || error.code == ErrorCode::Unavailable;
+}
 
 // One segment of a path: everything but letters, digits and -._~ is percent-encoded.
 std::string encode_segment(std::string_view text);

@@ -56,10 +56,6 @@ Task<Result<Look>> look(Session& session, std::string name, GroupGoal goal) {
   co_return result;
 }
 
-bool passes_by_itself(const Error& error) {
-  return error.cause == Cause::Unreachable || error.code == ErrorCode::Unavailable;
-}
-
 Error failed(const std::string& name, const std::string& text) {
   return {ErrorCode::FailedPrecondition,
           fmt::format("group '{}' {}\nSee what happened: mesclun events {}; mesclun logs {}", name,

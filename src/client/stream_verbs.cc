@@ -108,9 +108,7 @@ Task<Result<>> follow(Session& session, StreamKind kind, StreamOptions options, 
       session.console.note(fmt::format("group '{}' was deleted", options.group));
       co_return Result<>();
     }
-    const bool may_come_back =
-        page.error().cause == Cause::Unreachable || page.code() == ErrorCode::Unavailable;
-    if (!may_come_back) co_return page.error();
+    if (!passes_by_itself(page.error())) co_return page.error();
     const TimePoint now = session.clock.now();
     if (!away_since) {
       away_since = now;
