@@ -147,7 +147,7 @@ void LocalAgents::reap(bool expected) {
 }
 
 Task<Result<>> LocalAgents::watch() {
-  for (;;) {
+  while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(200ms));
     reap(false);
   }

@@ -129,7 +129,7 @@ Result<> start_agents(LocalAgents& agents, const UpSettings& settings,
 Task<Result<>> wait_for_nodes(cloud::CloudHost& host, size_t wanted) {
   RealClock clock;
   const TimePoint end = clock.now() + kNodesJoinMax;
-  for (;;) {
+  while (true) {
     size_t online = 0;
     for (const auto& [id, node] : host.cloud().fleet().nodes()) online += node.online() ? 1 : 0;
     if (online >= wanted) co_return Result<>();

@@ -4,6 +4,8 @@
 * Time and randomness come from an injected Clock and Random, or the simulator would not be deterministic.
   Only the files in ALLOWED, each with its reason, read the real ones.
 * asio::detached loses errors and lifetimes: spawn through a Scope.
+* A thing is written one way: `std::ignore = f();` for an outcome that changes nothing, `while (true)` for a loop
+  without an end.
 * No path of somebody's machine stands in any file of the repository.
 """
 
@@ -30,6 +32,8 @@ BANNED = {
         r"|\bRAND_(?:priv_)?bytes\b|\brandom_generator\b"),
         "reads real randomness: take a Random&"),
     "detached": (re.compile(r"\bdetached\b"), "loses errors and lifetimes: spawn through a Scope"),
+    "discard": (re.compile(r"\(void\)\s*(?=[\w(*])|\bstatic_cast<void>"), "write std::ignore = ..."),
+    "endless": (re.compile(r"\bfor\s*\(\s*;\s*;\s*\)|\bwhile\s*\(\s*1\s*\)"), "write while (true)"),
 }
 
 # (pattern of files, kinds, why).

@@ -75,6 +75,7 @@ class Sources(unittest.TestCase):
         // std::chrono::steady_clock::now() in a comment, rand() too
         auto a = clock.now(); co_await clock.sleep_for(1s); x.time(); int64_t time(int); operand(1); my_rand(2);
         log("time(nullptr) sleep(1)"); auto s = R"(getrandom detached)"; char c = '"'; Scope scope; when.time(0);
+        std::ignore = f(); while (true) g(); for (; i < n;) h();
         """
         self.assertEqual(check_sources.check_cpp("src/cloud/a.cc", code), [])
 
@@ -83,7 +84,8 @@ class Sources(unittest.TestCase):
                      "std::time(nullptr)", "time( 0 )", "gettimeofday(&t, nullptr)", "timer.expires_after(1s)",
                      "std::random_device d;", "rand()", "std::rand()", "srand (1)", "getrandom(p, 1, 0)",
                      "RAND_bytes(p, 1)", "boost::uuids::random_generator g;", "std::this_thread::sleep_for(1s)",
-                     "usleep(1)", "sleep(1)", "::nanosleep(&t, 0)", "co_spawn(ex, f(), asio::detached)"):
+                     "usleep(1)", "sleep(1)", "::nanosleep(&t, 0)", "co_spawn(ex, f(), asio::detached)", "(void)f();",
+                     "static_cast<void>(f());", "for (;;) {", "while (1) {"):
             problems = check_sources.check_cpp("src/cloud/a.cc", f'"text" /* two\nlines */\n{code};\n')
             self.assertEqual(len(problems), 1, code)
             self.assertTrue(problems[0].startswith("src/cloud/a.cc:3: "), problems)

@@ -31,7 +31,7 @@ class Conn {
   // Writes what the stream takes without waiting, and returns how many bytes that was; 0 as well
   // when it takes none or has failed, which write() then tells. Not beside a write().
   virtual size_t write_now(std::span<const asio::const_buffer> buffers) {
-    static_cast<void>(buffers);
+    std::ignore = buffers;
     return 0;
   }
 

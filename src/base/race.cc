@@ -29,8 +29,7 @@ namespace detail {
 
 Task<void> sleep_quietly(Clock& clock, Duration length) {
   // An interrupted sleep only means that the other branch was first.
-  auto slept = co_await clock.sleep_for(length);
-  static_cast<void>(slept);
+  std::ignore = co_await clock.sleep_for(length);
 }
 
 }  // namespace detail

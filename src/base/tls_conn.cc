@@ -61,7 +61,7 @@ class TlsConn final : public Conn {
       if (done != 1 && problem != SSL_ERROR_WANT_READ) {
         const Error error = handshake_error();
         // The alert tells the peer why.
-        static_cast<void>(co_await flush());
+        std::ignore = co_await flush();
         co_return error;
       }
       const Result<> flushed = co_await flush();

@@ -2,6 +2,6 @@
 #include "base/yaml.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static_cast<void>(mesclun::parse_yaml({reinterpret_cast<const char*>(data), size}));
+  std::ignore = mesclun::parse_yaml({reinterpret_cast<const char*>(data), size});
   return 0;
 }

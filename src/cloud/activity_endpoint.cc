@@ -69,7 +69,7 @@ PublicApi::Answer PublicApi::activity(HttpRequest request, Target target) {
 PublicApi::Answer PublicApi::events(HttpRequest request, std::string group_id) {
   CO_TRY(const Page page, read_page(request));
   const TimePoint end = clock_.now() + page.wait;
-  for (;;) {
+  while (true) {
     auto loaded = std::make_shared<std::vector<Event>>();
     store::Body body = [loaded, group_id, page](store::Transaction& tx) -> Result<> {
       TRY(*loaded, load_events(tx, group_id, page.after, page.limit));

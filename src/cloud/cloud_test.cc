@@ -192,7 +192,7 @@ Task<Result<>> obedient_node(link::Session& session, std::string machine_id, boo
   hello.facts.storage_mb = 100'000;
   const link::Message first = hello;
   CO_TRY_DO(session.send(first));
-  for (;;) {
+  while (true) {
     CO_TRY(const link::Message said, co_await session.receive());
     link::Report report;
     if (std::holds_alternative<link::Welcome>(said)) {

@@ -41,7 +41,7 @@ Task<Result<>> FleetLoop::submit(Command command) {
 }
 
 Task<Result<>> FleetLoop::run() {
-  for (;;) CO_TRY_DO(co_await turn());
+  while (true) CO_TRY_DO(co_await turn());
 }
 
 std::vector<std::shared_ptr<FleetLoop::Pending>> FleetLoop::decide(Moment moment) noexcept {

@@ -25,7 +25,7 @@ void LogTable::append(const std::string& machine_id, link::LogBatch batch) {
 }
 
 Task<Result<>> LogTable::run() {
-  for (;;) {
+  while (true) {
     while (waiting_.empty()) CO_TRY_DO(co_await arrived_.wait());
     auto batches = std::exchange(waiting_, {});
     const auto lines = static_cast<int64_t>(std::exchange(waiting_lines_, 0));
@@ -99,7 +99,7 @@ Task<Result<std::vector<LogRow>>> LogTable::read(std::string group_id, std::stri
                                                  std::optional<int64_t> after, int64_t limit,
                                                  Duration wait) {
   const TimePoint end = clock_.now() + wait;
-  for (;;) {
+  while (true) {
     CO_TRY(auto rows, co_await read_once(group_id, instance_id, after, limit));
     if (!rows.empty() || clock_.now() >= end) co_return rows;
     CO_TRY_DO(co_await stored_.wait_until(clock_, end));

@@ -30,7 +30,7 @@ void resolve_gpus(link::NodeFacts& facts) {
 }
 
 Task<void> drop_result(Task<Result<>> task) {
-  (void)co_await std::move(task);
+  std::ignore = co_await std::move(task);
 }
 
 }  // namespace
@@ -64,12 +64,12 @@ Task<Result<>> NodeHub::run_session(std::shared_ptr<link::Session> session) {
         const link::Message goodbye =
             link::Goodbye{.code = std::string(to_string(node_id.error().code)),
                           .reason = node_id.error().message};
-        (void)with->send(goodbye);
+        std::ignore = with->send(goodbye);
         // Time for the pump to carry it.
         CO_TRY_DO(co_await hub.clock_.sleep_for(200ms));
         co_return Result<>();
       }
-      (void)co_await hub.receive_loop(with, *node_id, id);
+      std::ignore = co_await hub.receive_loop(with, *node_id, id);
       co_return Result<>();
     }
   };
@@ -149,7 +149,7 @@ link::Welcome NodeHub::make_welcome(const std::string& node_id) const {
 Task<Result<>> NodeHub::receive_loop(std::shared_ptr<link::Session> session, std::string node_id,
                                      int64_t number) {
   TimePoint renew = clock_.now() + settings_.ticket_life / 3;
-  for (;;) {
+  while (true) {
     // An agent speaks every heartbeat; four missed ones and the connection is half-open.
     CO_TRY(link::Message message, co_await session->receive_within(settings_.heartbeat * 4));
     const auto node = fleet_.nodes().find(node_id);
@@ -202,7 +202,7 @@ void NodeHub::answer_token(link::Session& session, const std::string& node_id,
     }
   }
   const link::Message message = std::move(reply);
-  (void)session.send(message);
+  std::ignore = session.send(message);
 }
 
 void NodeHub::set_gateways(std::vector<std::string> endpoints) {
@@ -210,7 +210,7 @@ void NodeHub::set_gateways(std::vector<std::string> endpoints) {
   gateways_ = std::move(endpoints);
   for (const auto& [node_id, live] : live_) {
     const link::Message message = make_welcome(node_id);
-    (void)live.session->send(message);
+    std::ignore = live.session->send(message);
   }
 }
 
@@ -219,14 +219,14 @@ void NodeHub::send_desired(const std::string& node_id, int64_t session,
   const auto found = live_.find(node_id);
   if (found == live_.end() || found->second.number != session) return;
   const link::Message message = desired;
-  (void)found->second.session->send(message);
+  std::ignore = found->second.session->send(message);
 }
 
 void NodeHub::acknowledge(const std::string& node_id, int64_t session, int64_t sequence) {
   const auto found = live_.find(node_id);
   if (sequence == 0 || found == live_.end() || found->second.number != session) return;
   const link::Message message = link::Acknowledge{.sequence = sequence};
-  (void)found->second.session->send(message);
+  std::ignore = found->second.session->send(message);
 }
 
 }  // namespace mesclun::cloud

@@ -15,7 +15,7 @@ constexpr size_t kWeightOfUpdateMax = 8'000;
 constexpr std::string_view kGatewaysSetting = "gateways";
 
 Task<void> drop_result(Task<Result<>> task) {
-  (void)co_await std::move(task);
+  std::ignore = co_await std::move(task);
 }
 
 std::vector<link::RouteUpdate> in_parts(const std::vector<link::Route>& routes) {
@@ -138,7 +138,7 @@ Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
   // All of it, then live: nothing can change in between, because this does not wait.
   CO_TRY_DO(send_all(*session));
   live_.insert(session.get());
-  for (;;) {
+  while (true) {
     CO_TRY(const link::Message said, co_await session->receive_within(settings_.heartbeat * 4));
     if (!std::holds_alternative<link::Heartbeat>(said)) {
       co_return Error::invalid("a gateway does not say that");
@@ -182,7 +182,7 @@ void RouteHub::publish_keys() {
 
 void RouteHub::broadcast(const link::RouteUpdate& update) {
   const link::Message message = update;
-  for (link::Session* session : live_) (void)session->send(message);
+  for (link::Session* session : live_) std::ignore = session->send(message);
 }
 
 }  // namespace mesclun::cloud

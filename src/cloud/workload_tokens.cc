@@ -182,7 +182,7 @@ Task<Result<>> WorkloadTokens::rotate() {
 }
 
 Task<Result<>> WorkloadTokens::run() {
-  for (;;) {
+  while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(std::chrono::hours(1)));
     if (const Result<> done = co_await rotate(); !done && done.code() == ErrorCode::Cancelled) {
       co_return done;

@@ -20,9 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // The head of a multipart message is the application's too.
   const size_t line = text.find('\n');
   if (line != std::string_view::npos) {
-    static_cast<void>(parse_multipart(text.substr(0, line), text.substr(line + 1), 10));
+    std::ignore = parse_multipart(text.substr(0, line), text.substr(line + 1), 10);
   }
-  static_cast<void>(raw_item_bodies(text));
-  static_cast<void>(find_number({FieldSource::Kind::Json, "/a/b"}, {}, text));
+  std::ignore = raw_item_bodies(text);
+  std::ignore = find_number({FieldSource::Kind::Json, "/a/b"}, {}, text);
   return 0;
 }

@@ -70,7 +70,7 @@ class TestServer {
     log.push_back(fmt::format("{} {} {}", request.head.method, path, request.body.size()));
     if (failures > 0) {
       --failures;
-      if (slow > Duration()) static_cast<void>(co_await loop_.clock.sleep_for(slow));
+      if (slow > Duration()) std::ignore = co_await loop_.clock.sleep_for(slow);
       if (status != 200) co_return HttpResponse{.status = status};
     }
     if (path == "/null") co_return HttpResponse{.status = 204};

@@ -76,8 +76,7 @@ Task<Result<int>> Companion::run() {
   if (front_) co_await front_->stop();
   // Refusals of the last requests go out before their connections are closed.
   if (server_) {
-    const Result<> slept = co_await clock_.sleep_for(1ms);
-    static_cast<void>(slept);
+    std::ignore = co_await clock_.sleep_for(1ms);
     co_await server_->stop();
   }
   co_return exit_code;

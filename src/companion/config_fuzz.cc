@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const auto& problem : from_file.problems) {
     if (problem.where.empty() || problem.text.empty()) __builtin_trap();
   }
-  static_cast<void>(mesclun::companion::read_config(
-      "f", "", {{"MESCLUN_APP_CHECKS_LATENCY", text}, {"MESCLUN_APP_BATCH_PATHS", text}}));
+  std::ignore = mesclun::companion::read_config(
+      "f", "", {{"MESCLUN_APP_CHECKS_LATENCY", text}, {"MESCLUN_APP_BATCH_PATHS", text}});
   return 0;
 }

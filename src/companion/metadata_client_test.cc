@@ -18,7 +18,7 @@ class MetadataClientTest : public testing::Test {
   Task<HttpResponse> answer(HttpRequest request) {
     requests.push_back(request);
     const int status = statuses[std::min(requests.size(), statuses.size()) - 1];
-    if (status == 0) static_cast<void>(co_await loop.clock.sleep_for(1h));
+    if (status == 0) std::ignore = co_await loop.clock.sleep_for(1h);
     HttpResponse response{.status = status};
     if (status != 204) response.body = R"({"title":"why"})";
     co_return response;

@@ -25,7 +25,7 @@ using Serve = Task<Result<>> (*)(ConnPtr, Clock&);
 
 Task<void> accept_one(Listener& listener, Clock& clock, Serve serve) {
   Result<ConnPtr> conn = co_await listener.accept(clock);
-  if (conn) static_cast<void>(co_await serve(*std::move(conn), clock));
+  if (conn) std::ignore = co_await serve(*std::move(conn), clock);
 }
 Task<void> measure(HttpUrl url, uint64_t bytes, bool is_upload, Clock& clock, Duration limit,
                    Result<TransferRate>& out) {

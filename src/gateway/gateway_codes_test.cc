@@ -232,7 +232,7 @@ TEST(GatewayCodes, 504WhenNoConnectionIsTaken) {
 }
 
 Task<HttpResponse> answer_after(Clock& clock, Duration delay) {
-  static_cast<void>(co_await clock.sleep_for(delay));
+  std::ignore = co_await clock.sleep_for(delay);
   co_return HttpResponse{};
 }
 

@@ -23,8 +23,7 @@ struct RealWorld {
 };
 
 Task<Result<>> quietly(Task<Result<>> task) {
-  const Result<> ignored = co_await std::move(task);
-  static_cast<void>(ignored);
+  std::ignore = co_await std::move(task);
   co_return Result<>();
 }
 

@@ -65,8 +65,7 @@ Task<Result<>> RouteSession::run_once() {
 
 Task<Result<>> RouteSession::carry(link::Session& session) {
   // How it ends is seen by who receives.
-  const Result<> end = co_await session.pump();
-  static_cast<void>(end);
+  std::ignore = co_await session.pump();
   co_return Result<>();
 }
 

@@ -22,8 +22,7 @@ TestWorld::~TestWorld() {
 }
 
 Task<Result<>> TestWorld::quietly(Task<Result<>> task) {
-  const Result<> ignored = co_await std::move(task);
-  static_cast<void>(ignored);
+  std::ignore = co_await std::move(task);
   co_return Result<>();
 }
 

@@ -23,7 +23,7 @@ void feed(HttpParser parser, std::string_view text, size_t step) {
     if (!parsed) return;
     pending.erase(0, parsed->consumed);
   }
-  if (head && !parser.body_done()) static_cast<void>(parser.end_of_stream());
+  if (head && !parser.body_done()) std::ignore = parser.end_of_stream();
 }
 
 }  // namespace

@@ -128,8 +128,7 @@ Task<Result<>> HttpServer::accept_loop(std::shared_ptr<Listener> listener) {
       std::string text;
       append_response(response, false, false, text);
       (*conn)->set_deadline(clock_.now() + 100ms);
-      const Result<> sent = co_await (*conn)->write(text);
-      static_cast<void>(sent);
+      std::ignore = co_await (*conn)->write(text);
       continue;
     }
     serve(std::move(*conn));

@@ -55,7 +55,7 @@ class ConnSession final : public Session {
   }
 
   Task<Result<>> pump() override {
-    for (;;) {
+    while (true) {
       while (queue_.empty() && !closed_) CO_TRY_DO(co_await changed_.wait());
       if (closed_) co_return Error::unavailable("the session is closed");
       std::string out;
@@ -112,7 +112,7 @@ class MemorySession final : public Session {
   // Without a race against a timer: the simulator has millions of these.
   Task<Result<Message>> receive_until(TimePoint end) {
     const auto in = in_;
-    for (;;) {
+    while (true) {
       const bool arrived = !in->messages.empty() && in->messages.front().first <= clock_.now();
       if (arrived) {
         Message message = std::move(in->messages.front().second);

@@ -20,20 +20,19 @@ void round_trip(std::string_view bytes) {
     std::string again;
     append_frame(frame.type, frame.stream, frame.payload, again);
     if (again != before.substr(0, again.size())) __builtin_trap();
-    if (frame.type == FrameType::Open) static_cast<void>(read_open(frame.payload));
-    if (frame.type == FrameType::Window) static_cast<void>(read_window(frame.payload));
-    if (frame.type == FrameType::Reset) static_cast<void>(read_reset(frame.payload));
+    if (frame.type == FrameType::Open) std::ignore = read_open(frame.payload);
+    if (frame.type == FrameType::Window) std::ignore = read_window(frame.payload);
+    if (frame.type == FrameType::Reset) std::ignore = read_reset(frame.payload);
   }
 }
 
 Task<Result<>> quietly(Task<Result<>> task) {
-  const Result<> ignored = co_await std::move(task);
-  static_cast<void>(ignored);
+  std::ignore = co_await std::move(task);
   co_return Result<>();
 }
 
 Task<Result<>> speak(Conn& conn, std::string bytes) {
-  static_cast<void>(co_await conn.write(bytes));
+  std::ignore = co_await conn.write(bytes);
   co_return Result<>();
 }
 

@@ -124,8 +124,7 @@ TEST(Tunnel, FailedOpensSayWhyAndLeaveTheTunnelUp) {
 }
 
 Task<Result<>> write_quietly(Conn& conn, size_t size) {
-  const Result<> ignored = co_await write_bytes(conn, size, false);
-  static_cast<void>(ignored);
+  std::ignore = co_await write_bytes(conn, size, false);
   co_return Result<>();
 }
 
@@ -312,8 +311,7 @@ struct Half {
 };
 
 Task<Result<>> say(Conn& conn, std::string bytes) {
-  const Result<> ignored = co_await conn.write(bytes);  // may end the tunnel, and the write with it
-  static_cast<void>(ignored);
+  std::ignore = co_await conn.write(bytes);  // may end the tunnel, and the write with it
   co_return Result<>();
 }
 

@@ -17,7 +17,7 @@ class SimDatabase final : public store::Database {
       length = from_seconds(0.2 + 4.8 * random_.unit());
     const bool fails = random_.chance(faults_.store_failure_chance);
     // A caller that stops waiting still gets its write done, as with the real one.
-    (void)co_await clock_.sleep_for(length);
+    std::ignore = co_await clock_.sleep_for(length);
     if (fails) co_return Error::unavailable("database: disk full (simulated)");
     co_return co_await real_.write(std::move(body));
   }

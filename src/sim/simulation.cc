@@ -43,7 +43,7 @@ void Simulation::build() {
 
 Task<Result<>> Simulation::start_cloud() {
   // A start that meets a failing store is tried again, as a service manager would.
-  for (;;) {
+  while (true) {
     cloud_ = std::make_unique<cloud::Cloud>(io_.get_executor(), clock_, random_, *database_,
                                             *log_database_, cloud_settings());
     const Result<> started = co_await cloud_->start();
@@ -66,14 +66,14 @@ Task<void> Simulation::stop_cloud() {
 
 Task<Result<>> Simulation::restart_cloud_sometimes() {
   if (faults_.cloud_restarts_per_hour <= 0) co_return Result<>();
-  for (;;) {
+  while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(
         from_seconds(exponential(random_, 3600 / faults_.cloud_restarts_per_hour))));
     trace_.note("cloud stops");
     ++result_.cloud_restarts;
     co_await stop_cloud();
     // Not cut short: the heal phase begins with a cloud that runs.
-    (void)co_await clock_.sleep_for(from_seconds(exponential(random_, 20)));
+    std::ignore = co_await clock_.sleep_for(from_seconds(exponential(random_, 20)));
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     const Result<> started = co_await start_cloud();
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
@@ -92,7 +92,7 @@ Task<Result<>> Simulation::boot_node(SimNode& node, Duration after) {
 Task<Result<>> Simulation::trouble_node(SimNode& node) {
   const double per_hour = faults_.interruptions_per_node_hour * faults_.churn_factor;
   if (per_hour <= 0) co_return Result<>();
-  for (;;) {
+  while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, 3600 / per_hour))));
     if (!node.agent_runs()) continue;
     ++result_.node_faults;
@@ -126,7 +126,7 @@ void Simulation::digest() {
 
 Task<Result<>> Simulation::watch() {
   TimePoint next_digest = clock_.now();
-  for (;;) {
+  while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(kCheckPeriod));
     if (!cloud_up_) continue;
     // Asked through the loop, so that it is looked at between two turns.

@@ -103,7 +103,7 @@ Task<Result<>> Simulation::command() {
 }
 
 Task<Result<>> Simulation::act_as_user() {
-  for (;;) {
+  while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, kCommandsEverySeconds))));
     if (!cloud_up_) continue;
     const bool few = std::ssize(cloud_->fleet().groups_of(project_.project_id)) < kGroups;

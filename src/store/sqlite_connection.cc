@@ -127,7 +127,7 @@ Result<std::vector<Row>> SqliteConnection::query(std::string_view sql, std::vect
   TRY_DO(bind(statement, values));
   std::vector<Row> rows;
   const int columns = sqlite3_column_count(statement);
-  for (;;) {
+  while (true) {
     const int step = sqlite3_step(statement);
     if (step == SQLITE_DONE) return rows;
     if (step != SQLITE_ROW) return last_error(sql);
@@ -171,7 +171,7 @@ Result<> SqliteConnection::migrate(std::span<const Migration> migrations) {
         fmt::format("BEGIN IMMEDIATE; {}; INSERT INTO schema_version (version) VALUES ({}); COMMIT",
                     migration.sql, migration.version));
     if (!done) {
-      if (in_transaction()) (void)run_script("ROLLBACK");
+      if (in_transaction()) std::ignore = run_script("ROLLBACK");
       return done;
     }
   }
@@ -211,7 +211,7 @@ std::vector<Result<>> SqliteConnection::run_group(std::span<const Body> bodies) 
     return results;
   }
   if (const Result<> committed = run_script("COMMIT"); !committed) {
-    if (in_transaction()) (void)run_script("ROLLBACK");
+    if (in_transaction()) std::ignore = run_script("ROLLBACK");
     Error error = committed.error();
     error.code = ErrorCode::Unavailable;
     fail_successes(results.size(), error);
@@ -222,7 +222,7 @@ std::vector<Result<>> SqliteConnection::run_group(std::span<const Body> bodies) 
 Result<> SqliteConnection::run_read(const Body& body) {
   TRY_DO(run_script("BEGIN"));
   const Result<> done = body(*this);
-  if (in_transaction()) (void)run_script("ROLLBACK");
+  if (in_transaction()) std::ignore = run_script("ROLLBACK");
   return done;
 }
 

@@ -70,7 +70,7 @@ class Worker {
 
   // What was enqueued before the end is still done: its owner waits for the outcome.
   void run() {
-    for (;;) {
+    while (true) {
       std::vector<Body> bodies;
       std::vector<Handler> handlers;
       {

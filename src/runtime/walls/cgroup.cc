@@ -130,7 +130,7 @@ Result<std::string> Cgroups::create_memory(const std::string& name, int64_t byte
   // Swap would only put off the end; kernels without swap accounting lack the file.
   const std::string swap =
       path + (mounts_.memory_v2 ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes");
-  if (done) static_cast<void>(write_into(swap, mounts_.memory_v2 ? "0" : text).has_value());
+  if (done) std::ignore = write_into(swap, mounts_.memory_v2 ? "0" : text);
   if (done) return path;
   remove_cgroups({path});
   return done.error();
