@@ -360,3 +360,9 @@ void drop_members_unknown_to_go(json::object& group) {
 }
 
 }  // namespace mesclun::api
+
+namespace mesclun {
+template void read_json(const json::value& value, api::GroupSpec& out, const JsonPath& path,
+                        JsonProblems& problems);
+template json::value write_json(const api::GroupSpec& in);
+}  // namespace mesclun

@@ -207,3 +207,10 @@ struct mesclun::JsonEnum<mesclun::api::GroupStatus> {
       {Pending, "pending"},     {Running, "running"}, {Stopped, "stopped"},
       {Succeeded, "succeeded"}, {Failed, "failed"},   {Deploying, "deploying"}};
 };
+
+// Some fifty functions, made once in container_group.cc.
+namespace mesclun {
+extern template void read_json(const json::value& value, api::GroupSpec& out, const JsonPath& path,
+                               JsonProblems& problems);
+extern template json::value write_json(const api::GroupSpec& in);
+}  // namespace mesclun
