@@ -172,8 +172,9 @@ def command_files(commands: str, library_folders: list[str]) -> dict[str, str]:
         for word in words:
             if word.startswith("-l"):
                 name = word[2:]
-                tries = [f"{folder}/lib{name}{end}" for folder in library_folders for end in (".so", ".a")]
-                word = next((path for path in tries if os.path.exists(path)), f"-l{name}")
+                names = [name[1:]] if name.startswith(":") else [f"lib{name}.so", f"lib{name}.a"]
+                tries = [f"{folder}/{file}" for folder in library_folders for file in names]
+                word = next((path for path in tries if os.path.exists(path)), word)
             elif not word.startswith("/") or not os.path.isfile(word):
                 continue
             first.setdefault(word, source_of(made))

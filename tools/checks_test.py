@@ -186,8 +186,8 @@ class PackagesTest(unittest.TestCase):
         used = {"/opt/x/libx.so": "bin/mesclun", "/usr/local/bin/ninja": "CMakeCache.txt"}
         self.assertEqual(self.check(INSTALL).build(used, FakeOwners()), [
             "bin/mesclun: uses /opt/x/libx.so of no package, which set build of tools/install.sh lacks"])
-        commands = ": && /bin/sh -fuse-ld=lld a.cc.o -o bin/x -lnone /bin/none.a && :"
-        self.assertEqual(check_packages.command_files(commands, ["/lib"]), {"/bin/sh": "bin/x", "-lnone": "bin/x"})
+        commands = ": && /bin/sh -fuse-ld=lld a.cc.o -o bin/x -lnone -l:sh /bin/none.a && :"
+        self.assertEqual(check_packages.command_files(commands, ["/bin"]), {"/bin/sh": "bin/x", "-lnone": "bin/x"})
 
     def test_dependencies_are_followed_and_recommendations_are_not(self) -> None:
         packages = check_packages.Packages(STATUS)

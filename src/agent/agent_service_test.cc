@@ -1,5 +1,6 @@
 // The agent as a process of its own, against a cloud of this test on real sockets: the dialers, the
 // process driver, the control socket, and what a kill -9 leaves behind.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <spawn.h>

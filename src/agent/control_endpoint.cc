@@ -1,5 +1,6 @@
 #include "agent/control_endpoint.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include "http/client.h"

@@ -1,6 +1,7 @@
 #include "agent/gpu_discovery.h"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 
 #include <array>
 #include <cmath>

@@ -1,5 +1,7 @@
 #include "agent/metadata_service.h"
 
+#include <fmt/format.h>
+
 #include "base/json.h"
 
 namespace mesclun::agent {

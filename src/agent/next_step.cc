@@ -1,5 +1,7 @@
 #include "agent/next_step.h"
 
+#include <fmt/format.h>
+
 #include "api/event_names.h"
 
 namespace mesclun::agent {

@@ -1,6 +1,7 @@
 // The whole agent under virtual time: adoption, reports, owner's modes, tokens.
 #include "agent/node_agent.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "agent/agent_test_kit.h"

@@ -1,5 +1,7 @@
 #include "agent/probe_runner.h"
 
+#include <fmt/format.h>
+
 #include "base/race.h"
 #include "http/client.h"
 

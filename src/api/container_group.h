@@ -1,6 +1,8 @@
 // Container groups: what people ask for, and what they are told about it (api.md §4 to §6).
 #pragma once
 
+#include <span>
+
 #include "api/probe.h"
 #include "base/clock.h"
 

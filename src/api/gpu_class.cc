@@ -1,5 +1,7 @@
 #include "api/gpu_class.h"
 
+#include <fmt/format.h>
+
 #include "base/text.h"
 
 namespace mesclun::api {

@@ -1,5 +1,7 @@
 #include "api/problem.h"
 
+#include <fmt/format.h>
+
 #include <boost/json.hpp>
 
 #include "base/json.h"

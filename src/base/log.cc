@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <atomic>
+#include <boost/json.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
 

@@ -1,6 +1,7 @@
 // Running a role: a loop on the main thread, or on a thread of its own, and an orderly end.
 #pragma once
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <functional>

@@ -1,5 +1,6 @@
 #include "base/tls_conn.h"
 
+#include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>

@@ -1,5 +1,6 @@
 #include "base/tls_conn.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <span>
 
 namespace mesclun {
 

@@ -1,5 +1,7 @@
 #include "client/api_client.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 
 #include "api/problem.h"

@@ -1,5 +1,7 @@
 #include "client/context.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <filesystem>
 

@@ -1,6 +1,8 @@
 // For tests: answers of the API as the contract has them, and the paths that they belong to.
 #pragma once
 
+#include <fmt/format.h>
+
 #include "client/fake_api.h"
 
 // For text that a command printed.

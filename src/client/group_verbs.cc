@@ -1,5 +1,7 @@
 #include "client/group_verbs.h"
 
+#include <fmt/format.h>
+
 #include "api/gpu_class.h"
 #include "client/group_wait.h"
 #include "client/input.h"

@@ -1,5 +1,7 @@
 #include "client/group_wait.h"
 
+#include <fmt/format.h>
+
 #include "base/units.h"
 
 namespace mesclun::client {

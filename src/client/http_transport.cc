@@ -1,5 +1,7 @@
 #include "client/http_transport.h"
 
+#include <fmt/format.h>
+
 namespace mesclun::client {
 
 namespace {

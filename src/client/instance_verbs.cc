@@ -1,5 +1,7 @@
 #include "client/instance_verbs.h"
 
+#include <fmt/format.h>
+
 #include "base/ids.h"
 #include "base/text.h"
 #include "client/group_verbs.h"

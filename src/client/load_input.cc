@@ -1,5 +1,7 @@
 #include "client/load_input.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstring>
 #include <memory>

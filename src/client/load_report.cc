@@ -1,5 +1,7 @@
 #include "client/load_report.h"
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <cmath>
 

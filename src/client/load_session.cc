@@ -1,5 +1,7 @@
 #include "client/load_session.h"
 
+#include <fmt/format.h>
+
 #include <csignal>
 
 #include "base/real_clock.h"

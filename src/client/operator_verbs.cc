@@ -1,5 +1,7 @@
 #include "client/operator_verbs.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace mesclun::client {

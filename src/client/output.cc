@@ -1,5 +1,6 @@
 #include "client/output.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include "base/text.h"

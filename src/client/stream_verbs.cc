@@ -1,5 +1,7 @@
 #include "client/stream_verbs.h"
 
+#include <fmt/format.h>
+
 #include "base/units.h"
 #include "client/group_verbs.h"
 #include "client/instance_verbs.h"

@@ -1,5 +1,7 @@
 #include "client/traffic_client.h"
 
+#include <fmt/format.h>
+
 #include "base/race.h"
 
 namespace mesclun::client {

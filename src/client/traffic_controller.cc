@@ -1,5 +1,7 @@
 #include "client/traffic_controller.h"
 
+#include <fmt/format.h>
+
 #include "base/back_off.h"
 #include "base/units.h"
 #include "client/api_client.h"

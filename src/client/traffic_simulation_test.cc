@@ -1,5 +1,6 @@
 // Many clients against one service of fixed capacity, in virtual time. The clients are the real
 // ones; the service is arithmetic.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/test_loop.h"

@@ -1,5 +1,7 @@
 #include "cloud/accounts.h"
 
+#include <fmt/format.h>
+
 #include "api/names.h"
 #include "base/crypto.h"
 

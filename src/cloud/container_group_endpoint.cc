@@ -1,4 +1,6 @@
 // Container groups (api.md §3, operations 1 to 8).
+#include <fmt/format.h>
+
 #include "api/gpu_class.h"
 #include "cloud/fleet_table.h"
 #include "cloud/public_api.h"

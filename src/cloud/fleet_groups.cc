@@ -1,6 +1,8 @@
 // What people ask of the fleet: container groups and single instances.
 #include "cloud/fleet.h"
 
+#include <fmt/format.h>
+
 namespace mesclun::cloud {
 
 namespace {

@@ -1,4 +1,6 @@
 // The turn of the loop: silent nodes, numbers of replicas, placement, states of groups.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "cloud/fleet.h"

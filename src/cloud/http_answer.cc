@@ -1,5 +1,7 @@
 #include "cloud/http_answer.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 
 namespace mesclun::cloud {

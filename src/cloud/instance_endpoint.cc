@@ -1,4 +1,6 @@
 // Instances (api.md §3, operations 9 to 14).
+#include <fmt/format.h>
+
 #include "api/gpu_class.h"
 #include "cloud/public_api.h"
 

@@ -1,5 +1,7 @@
 #include "companion/gpu_query.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>

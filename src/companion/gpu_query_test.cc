@@ -1,5 +1,6 @@
 #include "companion/gpu_query.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "base/test_loop.h"

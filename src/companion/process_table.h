@@ -4,6 +4,7 @@
 
 #include <boost/asio/signal_set.hpp>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 

@@ -1,5 +1,7 @@
 #include "companion/transfer_meter.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/race.h"

@@ -1,6 +1,7 @@
 // Measured transfers against servers that are slow in ways of their own.
 #include "companion/transfer_meter.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <netinet/in.h>

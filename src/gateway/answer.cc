@@ -1,6 +1,8 @@
 // The part of an Exchange that brings the answer from the instance to the client.
 #include "gateway/exchange.h"
 
+#include <fmt/format.h>
+
 namespace mesclun::gateway {
 
 namespace {

@@ -1,5 +1,8 @@
 #include "gateway/forward_head.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <charconv>
 
 namespace mesclun::gateway {

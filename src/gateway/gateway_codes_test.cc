@@ -1,5 +1,7 @@
 // Every status that the gateway makes itself (contract: status codes made by the gateway), shown by
 // what causes it.
+#include <fmt/format.h>
+
 #include "base/crypto.h"
 #include "gateway/test_world.h"
 

@@ -1,6 +1,8 @@
 // Choosing an instance, and waiting for one.
 #include "gateway/group.h"
 
+#include <fmt/format.h>
+
 #include "base/random.h"
 #include "gateway/route_table.h"
 #include "gateway/test_world.h"

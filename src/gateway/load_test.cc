@@ -1,6 +1,8 @@
 // Much data, and much trouble: memory stays bounded and every count returns to zero.
 #include "gateway/test_world.h"
 
+#include <fmt/format.h>
+
 namespace mesclun::gateway {
 namespace {
 

@@ -1,5 +1,7 @@
 #include "gateway/metrics.h"
 
+#include <fmt/format.h>
+
 #include "base/json.h"
 
 namespace mesclun::gateway {

@@ -1,6 +1,8 @@
 // The data path: what goes through, how, and what happens when a side breaks off.
 #include "gateway/test_world.h"
 
+#include <fmt/format.h>
+
 namespace mesclun::gateway {
 namespace {
 

@@ -1,6 +1,8 @@
 // The part of an Exchange that finds an instance and opens a stream to it.
 #include "gateway/exchange.h"
 
+#include <fmt/format.h>
+
 namespace mesclun::gateway {
 
 namespace {

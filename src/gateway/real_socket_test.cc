@@ -2,6 +2,8 @@
 // wire.
 #include "gateway/test_world.h"
 
+#include <fmt/format.h>
+
 namespace mesclun::gateway {
 namespace {
 

@@ -1,5 +1,7 @@
 #include "gateway/refusal.h"
 
+#include <fmt/format.h>
+
 #include "api/problem.h"
 #include "http/message.h"
 

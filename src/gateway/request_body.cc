@@ -1,6 +1,8 @@
 // The part of an Exchange that carries the request's body from the client to the instance.
 #include "gateway/exchange.h"
 
+#include <fmt/format.h>
+
 namespace mesclun::gateway {
 
 namespace {

@@ -1,5 +1,7 @@
 #include "gateway/test_world.h"
 
+#include <fmt/format.h>
+
 namespace mesclun::gateway {
 
 TestWorld::TestWorld(GatewaySettings settings)

@@ -1,5 +1,7 @@
 #include "http/client.h"
 
+#include <fmt/format.h>
+
 #include "http/reader.h"
 
 namespace mesclun {

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "base/race.h"
 #include "base/test_loop.h"
 #include "http/client.h"

@@ -1,5 +1,7 @@
 #include "link/session.h"
 
+#include <fmt/format.h>
+
 #include <deque>
 
 #include "base/notify.h"

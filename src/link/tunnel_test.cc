@@ -1,5 +1,7 @@
 #include "link/tunnel.h"
 
+#include <boost/asio/use_awaitable.hpp>
+
 #include "base/race.h"
 #include "base/test_loop.h"
 

@@ -1,5 +1,7 @@
 #include "link/upgrade.h"
 
+#include <fmt/format.h>
+
 #include "http/client.h"
 
 namespace mesclun::link {

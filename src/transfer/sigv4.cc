@@ -1,7 +1,10 @@
 #include "transfer/sigv4.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "base/crypto.h"
 #include "base/ids.h"

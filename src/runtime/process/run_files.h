@@ -14,6 +14,8 @@
 //   <data>/trash/                         being deleted
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
 #include <vector>
 
