@@ -76,7 +76,8 @@ class ContainerDriver {
   virtual Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) = 0;
   // A program that cannot be started is no error here: wait() tells.
   virtual Task<Result<>> start(std::string instance_id) = 0;
-  // Until the application ended. Several tasks may wait.
+  // Until the application has ended and nothing of the run is alive, whatever walls there are.
+  // Several tasks may wait.
   virtual Task<Result<RunExit>> wait(std::string instance_id) = 0;
   // SIGTERM to the whole process group, SIGKILL to everything of the run after `grace`. Returns
   // when nothing of it is left.

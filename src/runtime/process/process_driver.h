@@ -5,11 +5,11 @@
 // driver can be killed and made again over the same folder at any time. What a run's walls are made
 // of depends on what the machine allows, found out once by trying:
 //
-//   root                namespaces for network, processes, host name, IPC; limits for CPU and memory
+//   root                namespaces for network, processes, host name, IPC; limits for CPU, memory
 //   another user        the same namespaces inside a user namespace, if the kernel lets it; limits
 //                       only where a writable control group was delegated
-//   neither             processes of the host: ends by process group and descent, metadata service
-//                       on a port of 127.0.0.1 that SALAD_METADATA_URI names
+//   neither             processes of the host: ends by descent, metadata service on a port of
+//                       127.0.0.1 that SALAD_METADATA_URI names
 //
 // What is missing is told by facts().warnings. None of it is a wall against hostile code:
 // applications run as the agent's user and see the machine's files.
@@ -43,13 +43,12 @@ struct ProcessDriverSettings {
 };
 
 // Runs on:  one loop, which outlives it; folders are deleted on a thread of its own.
-// Promise:  a run ends with everything it started, also if its supervisor is killed (without process
-//           namespace and without control groups: all but what left the process group).
+// Promise:  a run ends with everything it started, also if its supervisor is killed, whatever walls
+//           the machine allows.
 // Lifetime: co_await close() before the destructor; runs go on.
 class ProcessDriver final : public ContainerDriver {
  public:
-  // Tries out the machine and adopts what runs. Unavailable: another agent uses the folder, or it
-  // cannot be written.
+  // Tries out the machine and adopts what runs. FailedPrecondition: another agent uses the folder.
   static Task<Result<std::unique_ptr<ProcessDriver>>> open(asio::any_io_executor executor,
                                                            Clock& clock,
                                                            ProcessDriverSettings settings);

@@ -121,12 +121,6 @@ void ProcessDriver::describe(const ShimProbe& probe, const std::string& no_egres
         "applications do not reach other machines ({}): downloads and outside services fail",
         no_egress));
   }
-  if (!isolation_.processes) {
-    facts_.warnings.push_back(fmt::format(
-        "no process namespaces ({}): processes that left their group may outlive a supervisor that "
-        "was killed",
-        why_not));
-  }
   const std::string no_limits = settings_.use_cgroups ? probe.cgroup_problem : "switched off";
   if (!facts_.limits_cpu) {
     facts_.warnings.push_back(fmt::format(
@@ -162,6 +156,12 @@ Task<Result<>> ProcessDriver::adopt(std::string instance_id) {
   CO_TRY(run->shim, read_record<ShimRecord>(folder + "/shim.json"));
   run->start_time = run->shim.start_time;
   Result<Descriptor> process = open_process(run->shim.shim);
+  // Also of a shim that has ended: it may be about to kill what that one left.
+  if (run->shim.keeper) {
+    if (Result<Descriptor> keeper = open_process(*run->shim.keeper)) {
+      run->keeper = *std::move(keeper);
+    }
+  }
   if (process) {
     run->process = *std::move(process);
     const Result<> attached = co_await attach(run);
@@ -275,6 +275,11 @@ Task<Result<>> ProcessDriver::launch(RunPtr run) {
     Result<Descriptor> process = open_process(run->shim.shim);
     if (process) run->process = *std::move(process);
     if (!process) done = process.error();
+  }
+  if (done) {
+    Result<Descriptor> keeper = open_process(*run->shim.keeper);
+    if (keeper) run->keeper = *std::move(keeper);
+    if (!keeper) done = keeper.error();
   }
   if (done && egress_) done = co_await give_egress(run);
   if (done) done = co_await attach(run);

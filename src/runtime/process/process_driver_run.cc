@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "base/race.h"
 #include "runtime/walls/cgroup.h"
 
 namespace mesclun::runtime {
@@ -16,20 +17,26 @@ constexpr auto kPidfd = static_cast<idtype_t>(3);  // P_PIDFD
 constexpr int kSocketsAtOnce = 8;
 // SIGKILL works at once, but for processes that wait for a device.
 constexpr Duration kEndLimit = 10s;
-constexpr Duration kCollectLimit = 2s;
 constexpr size_t kSocketsInStock = 16;
 
-// Ends what a shim that was killed left behind. True once nothing is left.
-bool end_leftovers(const Run& run, bool patient) {
+// Ends what a shim that was killed left behind. True once nothing is left. Its keeper does that too,
+// and finds more; but it may have been killed as well.
+bool end_leftovers(const Run& run) {
   bool gone = kill_cgroups(run.record.cgroups);
-  // The init of a process namespace takes all of it along. On its way out it waits until the dead
-  // are collected, which some machines' first process does late or never.
-  if (run.shim.init && is_alive(*run.shim.init) && (patient || !is_exiting(*run.shim.init))) {
+  if (run.shim.keeper && is_alive(*run.shim.keeper)) gone = false;
+  // The init of a process namespace takes all of it along.
+  if (run.shim.init && is_alive(*run.shim.init)) {
     gone = false;
     signal_process(*run.shim.init, SIGKILL);
   }
   if (run.shim.application && !kill_session(*run.shim.application)) gone = false;
   return gone;
+}
+
+// A child of an earlier agent is collected by somebody else.
+void collect(const Descriptor& child) {
+  siginfo_t info{};
+  if (child) ::waitid(kPidfd, static_cast<id_t>(child.get()), &info, WEXITED | WNOHANG);
 }
 
 }  // namespace
@@ -40,11 +47,6 @@ Task<Result<>> watch_run(std::shared_ptr<Run> run, Clock& clock) {
 }
 
 Task<Result<>> settle_run(std::shared_ptr<Run> run, Clock& clock) {
-  if (run->process) {
-    siginfo_t info{};
-    // Fails for a shim that an earlier agent started: then somebody else collects it.
-    ::waitid(kPidfd, static_cast<id_t>(run->process.get()), &info, WEXITED | WNOHANG);
-  }
   // What it wrote since we looked.
   if (Result<ShimRecord> shim = read_record<ShimRecord>(run->folder + "/shim.json")) {
     run->shim = *std::move(shim);
@@ -54,7 +56,7 @@ Task<Result<>> settle_run(std::shared_ptr<Run> run, Clock& clock) {
   Result<RunExit> exit = read_record<RunExit>(path);
   if (!exit) {
     const TimePoint begin = clock.now();
-    while (!end_leftovers(*run, clock.now() < begin + kCollectLimit)) {
+    while (!end_leftovers(*run)) {
       if (clock.now() > begin + kEndLimit) {
         log_error("driver", "processes of a run cannot be killed",
                   {{"run", run->record.instance_id}});
@@ -73,6 +75,16 @@ Task<Result<>> settle_run(std::shared_ptr<Run> run, Clock& clock) {
   for (int i = 0; i < 100 && !remove_cgroups(run->record.cgroups); ++i) {
     CO_TRY_DO(co_await clock.sleep_for(10ms));
   }
+  // It ends with the shim, unless there was something to kill; that has ended above.
+  if (run->keeper) {
+    const Result<> ended = co_await within(clock, kEndLimit, wait_for_process(run->keeper.get()));
+    if (!ended && ended.code() == ErrorCode::Cancelled) co_return ended;
+    if (!ended) {
+      log_error("driver", "the keeper of a run does not end", {{"run", run->record.instance_id}});
+    }
+    collect(run->keeper);
+  }
+  run->keeper.reset();
   run->process.reset();
   run->metadata.reset();
   for (const auto& service : run->services) service->close();

@@ -18,6 +18,7 @@ struct Run {
   Notify changed;  // when `exit` is there
   ShimRecord shim;
   Descriptor process;   // pidfd of the shim
+  Descriptor keeper;    // pidfd of its keeper
   Descriptor metadata;  // listens for the metadata service; a copy of the shim's own
   std::vector<std::shared_ptr<Listener>> services;  // their other ends are the machine's services
   std::vector<Descriptor> sockets_v4;               // in stock, of its network

@@ -117,6 +117,35 @@ class ProcessDriverTest : public testing::Test {
   Task<Result<>> suite##name([[maybe_unused]] ProcessDriverTest& t,                         \
                              [[maybe_unused]] ProcessDriver& driver)
 
+// Every combination of walls that a machine may allow, as far as this one does.
+struct Walls {
+  bool namespaces = true;
+  bool cgroups = true;
+};
+class Walled : public ProcessDriverTest, public testing::WithParamInterface<Walls> {
+ public:
+  Walled() {
+    settings.use_namespaces = GetParam().namespaces;
+    settings.use_cgroups = GetParam().cgroups;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(ProcessDriver, Walled,
+                         testing::Values(Walls{true, true}, Walls{true, false}, Walls{false, true},
+                                         Walls{false, false}),
+                         [](const testing::TestParamInfo<Walls>& info) {
+                           return std::string(info.param.namespaces ? "Namespaces"
+                                                                    : "NoNamespaces") +
+                                  (info.param.cgroups ? "AndGroups" : "NoGroups");
+                         });
+
+#define WALLS_TEST(name)                                                                     \
+  Task<Result<>> Walled##name([[maybe_unused]] ProcessDriverTest& t, ProcessDriver& driver); \
+  TEST_P(Walled, name) {                                                                     \
+    with_driver(Walled##name);                                                               \
+  }                                                                                          \
+  Task<Result<>> Walled##name([[maybe_unused]] ProcessDriverTest& t,                         \
+                              [[maybe_unused]] ProcessDriver& driver)
+
 DRIVER_TEST(ProcessDriverTest, ExitStatusIsReported) {
   for (const std::string& warning : driver.facts().warnings) {
     fmt::print("  note: {}\n", warning);
@@ -182,7 +211,7 @@ DRIVER_TEST(ProcessDriverTest, NothingOfTheAgentIsOpenInside) {
   co_return Result<>();
 }
 
-DRIVER_TEST(ProcessDriverTest, StopGivesTheGraceAndTheProgramMayUseIt) {
+WALLS_TEST(StopGivesTheGraceAndTheProgramMayUseIt) {
   CO_TRY(
       const std::string id,
       co_await t.launch(driver, t.shell("exec 2>/dev/null; trap 'echo bye; exit 3' TERM; echo up; "
@@ -196,7 +225,7 @@ DRIVER_TEST(ProcessDriverTest, StopGivesTheGraceAndTheProgramMayUseIt) {
   co_return Result<>();
 }
 
-DRIVER_TEST(ProcessDriverTest, ProgramThatIgnoresSigtermIsKilledAfterTheGrace) {
+WALLS_TEST(ProgramThatIgnoresSigtermIsKilledAfterTheGrace) {
   CO_TRY(const std::string id, co_await t.launch(driver, t.shell("trap '' TERM; echo up; "
                                                                  "while :; do sleep 1; done")));
   CO_TRY(const std::string up, co_await t.first_line(driver, id));
@@ -222,7 +251,7 @@ bool runs_anywhere(const std::string& mark) {
   return false;
 }
 
-DRIVER_TEST(ProcessDriverTest, DaemonsDieWithTheRun) {
+WALLS_TEST(DaemonsDieWithTheRun) {
   const std::string mark = fmt::format("{}1", ::getpid());
   CO_TRY(const std::string id,
          co_await t.launch(driver, t.shell(daemon_script(mark) + "sleep 60")));
@@ -232,7 +261,7 @@ DRIVER_TEST(ProcessDriverTest, DaemonsDieWithTheRun) {
   co_return Result<>();
 }
 
-DRIVER_TEST(ProcessDriverTest, DaemonsDieWhenTheProgramEndsByItself) {
+WALLS_TEST(DaemonsDieWhenTheProgramEndsByItself) {
   const std::string mark = fmt::format("{}2", ::getpid());
   CO_TRY(const RunExit exit,
          co_await t.run_to_end(driver, t.shell(daemon_script(mark) + "exit 4")));
@@ -296,7 +325,7 @@ constexpr const char* kPythonServer =
     "print(s.server_address[1], flush=True)\n"
     "s.serve_forever()\n";
 
-DRIVER_TEST(ProcessDriverTest, ConnectReachesServersOfEitherFamily) {
+WALLS_TEST(ConnectReachesServersOfEitherFamily) {
   for (const char* family : {"4", "6"}) {
     CO_TRY(const std::string id,
            co_await t.launch(driver, t.spec({"python3", "-c", kPythonServer, family})));
@@ -316,7 +345,7 @@ DRIVER_TEST(ProcessDriverTest, ConnectReachesServersOfEitherFamily) {
   co_return Result<>();
 }
 
-DRIVER_TEST(ProcessDriverTest, ExecRunsBesideTheApplication) {
+WALLS_TEST(ExecRunsBesideTheApplication) {
   RunSpec made = t.shell("echo $$ > here; echo up; sleep 60");
   made.environment["KEY"] = "value";
   CO_TRY(const std::string id, co_await t.launch(driver, made));
@@ -332,7 +361,7 @@ DRIVER_TEST(ProcessDriverTest, ExecRunsBesideTheApplication) {
   co_return Result<>();
 }
 
-DRIVER_TEST(ProcessDriverTest, ExecThatTakesTooLongIsKilled) {
+WALLS_TEST(ExecThatTakesTooLongIsKilled) {
   const std::string mark = fmt::format("{}3", ::getpid());
   CO_TRY(const std::string id, co_await t.launch(driver, t.shell("sleep 60")));
   const std::string script = fmt::format("sleep 1000.{} & wait", mark);
@@ -534,18 +563,34 @@ TEST_F(AdoptionTest, RunsOutliveAnAgentThatIsKilled) {
   with_driver(go_on_after_death);
 }
 
-DRIVER_TEST(ProcessDriverTest, KilledSupervisorEndsTheRun) {
+// Goal: nothing of a run is alive once wait() has answered, though its supervisor could not see to
+// it; a daemon in a session of its own included. Method: kill the supervisor, look at /proc.
+WALLS_TEST(KilledSupervisorEndsTheRun) {
   const std::string mark = fmt::format("{}4", ::getpid());
   CO_TRY(const std::string id,
          co_await t.launch(driver, t.shell(daemon_script(mark) + "sleep 60")));
   CO_TRY_DO(co_await t.until([&] { return runs_anywhere(mark); }));
-  CO_TRY(const ShimRecord record,
-         read_record<ShimRecord>(fmt::format("{}/runs/{}/shim.json", t.settings.data_folder, id)));
+  CO_TRY(const ShimRecord record, read_record<ShimRecord>(t.data("runs/" + id + "/shim.json")));
   signal_process(record.shim, SIGKILL);
   CO_TRY(const RunExit exit, co_await within(t.loop.clock, kSoon, driver.wait(id)));
+  EXPECT_FALSE(runs_anywhere(mark));
   EXPECT_EQ(exit.code, 137);
   EXPECT_EQ(exit.detail, "its supervisor was killed");
+  co_return Result<>();
+}
+
+// The same when it is the keeper that is killed: then the supervisor is still there.
+WALLS_TEST(KilledKeeperEndsTheRun) {
+  const std::string mark = fmt::format("{}5", ::getpid());
+  CO_TRY(const std::string id,
+         co_await t.launch(driver, t.shell(daemon_script(mark) + "sleep 60")));
+  CO_TRY_DO(co_await t.until([&] { return runs_anywhere(mark); }));
+  CO_TRY(const ShimRecord record, read_record<ShimRecord>(t.data("runs/" + id + "/shim.json")));
+  signal_process(record.keeper.value_or(ProcessRef{}), SIGKILL);
+  CO_TRY(const RunExit exit, co_await within(t.loop.clock, kSoon, driver.wait(id)));
   EXPECT_FALSE(runs_anywhere(mark));
+  EXPECT_EQ(exit.code, 137);
+  EXPECT_THAT(exit.detail, HasSubstr("keeper"));
   co_return Result<>();
 }
 
@@ -734,32 +779,6 @@ DRIVER_TEST(BareProcessDriverTest, WarningsSayWhatIsMissing) {
   co_return Result<>();
 }
 
-DRIVER_TEST(BareProcessDriverTest, DaemonsDieWithTheRun) {
-  const std::string mark = fmt::format("{}5", ::getpid());
-  CO_TRY(const std::string id,
-         co_await t.launch(driver, t.shell(daemon_script(mark) + "sleep 60")));
-  CO_TRY_DO(co_await t.until([&] { return runs_anywhere(mark); }));
-  CO_TRY_DO(co_await driver.stop(id, 10s));
-  EXPECT_FALSE(runs_anywhere(mark));
-  CO_TRY(const RunExit exit, co_await driver.wait(id));
-  EXPECT_EQ(exit.code, 143);
-  co_return Result<>();
-}
-
-DRIVER_TEST(BareProcessDriverTest, KilledSupervisorEndsTheApplication) {
-  const std::string mark = fmt::format("{}6", ::getpid());
-  CO_TRY(const std::string id,
-         co_await t.launch(driver, t.shell(fmt::format("sleep 1000.{} & wait", mark))));
-  CO_TRY_DO(co_await t.until([&] { return runs_anywhere(mark); }));
-  CO_TRY(const ShimRecord record,
-         read_record<ShimRecord>(fmt::format("{}/runs/{}/shim.json", t.settings.data_folder, id)));
-  signal_process(record.shim, SIGKILL);
-  CO_TRY(const RunExit exit, co_await within(t.loop.clock, kSoon, driver.wait(id)));
-  EXPECT_EQ(exit.code, 137);
-  EXPECT_FALSE(runs_anywhere(mark));
-  co_return Result<>();
-}
-
 DRIVER_TEST(BareProcessDriverTest, MetadataServiceHasAPortThatTheProgramKnows) {
   const RunSpec made = t.shell("echo $SALAD_METADATA_URI");
   CO_TRY_DO(co_await driver.create(made));
@@ -769,15 +788,6 @@ DRIVER_TEST(BareProcessDriverTest, MetadataServiceHasAPortThatTheProgramKnows) {
   EXPECT_THAT(line, testing::StartsWith("http://127.0.0.1:"));
   CO_TRY(const Endpoint endpoint, parse_endpoint(line.substr(7)));
   EXPECT_TRUE(co_await dial(endpoint, t.loop.clock, kSoon));
-  co_return Result<>();
-}
-
-DRIVER_TEST(BareProcessDriverTest, ConnectAndExecWork) {
-  CO_TRY(const std::string id,
-         co_await t.launch(driver, t.spec({"python3", "-c", kPythonServer, "6"})));
-  CO_TRY(const std::string line, co_await t.first_line(driver, id));
-  EXPECT_TRUE(co_await driver.connect(id, static_cast<uint16_t>(std::stoi(line)), false, kSoon));
-  EXPECT_EQ((co_await driver.exec(id, {"sh", "-c", "exit 2"}, kSoon)).value_or(-1), 2);
   co_return Result<>();
 }
 

@@ -9,8 +9,8 @@
 //                             control     the shim's socket (shim_control.h)
 //                             shim.err    what the shim itself had to say, usually nothing
 //                             files       link to its working folder
-//   <data>/files/<name>/                  a working folder, named after the first run that had it: a
-//                                         restart takes it over under the same path
+//   <data>/files/<name>/                  a working folder, named after the first run that had it:
+//                                         a restart takes it over under the same path
 //   <data>/trash/                         being deleted
 #pragma once
 
@@ -57,11 +57,12 @@ BOOST_DESCRIBE_STRUCT(RunRecord, (),
 // shim.json
 struct ShimRecord {
   ProcessRef shim;
+  std::optional<ProcessRef> keeper;       // shim_keeper.h; none: an older mesclun made the run
   std::optional<ProcessRef> init;         // first process of the process namespace
   std::optional<ProcessRef> application;  // once it was started
   int64_t start_time = 0;                 // unix ns; 0: not started
 };
-BOOST_DESCRIBE_STRUCT(ShimRecord, (), (shim, init, application, start_time))
+BOOST_DESCRIBE_STRUCT(ShimRecord, (), (shim, keeper, init, application, start_time))
 
 // exit.json
 BOOST_DESCRIBE_STRUCT(RunExit, (), (code, start_failure, detail, time))
@@ -84,7 +85,7 @@ class RunFiles {
 };
 
 // Names of files and cgroups come from it: 1..100 letters, digits, '-', '_' and '.', the first no
-// '.'.
+// dot.
 bool is_safe_name(std::string_view name);
 
 template <class T>

@@ -13,8 +13,6 @@ namespace mesclun::runtime {
 
 namespace {
 
-constexpr uint64_t kExitingFlag = 0x4;  // PF_EXITING
-
 const std::string& boot_id() {
   static const std::string id = [] {
     std::string text = read_file("/proc/sys/kernel/random/boot_id").value_or("unknown");
@@ -62,8 +60,8 @@ std::optional<ProcessStat> parse_process_stat(std::string_view text) {
   std::from_chars(text.data(), text.data() + text.size(), stat.pid);
   std::istringstream rest{std::string(text.substr(name_end + 1))};
   std::string skip;
-  rest >> stat.state >> stat.parent >> skip >> stat.session >> skip >> skip >> stat.flags;
-  for (int field = 10; field < 22; ++field) rest >> skip;
+  rest >> stat.state >> stat.parent >> skip >> stat.session;
+  for (int field = 7; field < 22; ++field) rest >> skip;
   rest >> stat.start_ticks;
   if (!rest) return std::nullopt;
   return stat;
@@ -78,11 +76,6 @@ Result<ProcessRef> process_ref(pid_t pid) {
 bool is_alive(const ProcessRef& process) {
   const std::optional<ProcessStat> stat = stat_of(process);
   return stat && lives(*stat);
-}
-
-bool is_exiting(const ProcessRef& process) {
-  const std::optional<ProcessStat> stat = stat_of(process);
-  return stat && lives(*stat) && (stat->flags & kExitingFlag) != 0;
 }
 
 Result<Descriptor> open_process(const ProcessRef& process) {

@@ -22,8 +22,6 @@ BOOST_DESCRIBE_STRUCT(ProcessRef, (), (pid, start_ticks, boot_id))
 Result<ProcessRef> process_ref(pid_t pid);
 // A zombie is not.
 bool is_alive(const ProcessRef& process);
-// Alive, but on its way out: the kernel has ended it already.
-bool is_exiting(const ProcessRef& process);
 // A descriptor that becomes readable when the process ends; NotFound if it has ended already.
 Result<Descriptor> open_process(const ProcessRef& process);
 // Never hits another process.
@@ -39,7 +37,6 @@ struct ProcessStat {
   char state = 0;
   pid_t parent = 0;
   pid_t session = 0;
-  uint64_t flags = 0;
   int64_t start_ticks = 0;
 };
 std::optional<ProcessStat> parse_process_stat(std::string_view text);

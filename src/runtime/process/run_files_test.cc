@@ -62,7 +62,6 @@ TEST(RunFiles, ProcessNamesDoNotConfuse) {
   EXPECT_EQ(stat->state, 'R');
   EXPECT_EQ(stat->parent, 5);
   EXPECT_EQ(stat->session, 7);
-  EXPECT_EQ(stat->flags, 4194308u);
   EXPECT_EQ(stat->start_ticks, 123456);
   EXPECT_FALSE(parse_process_stat("77 (a"));
   EXPECT_FALSE(parse_process_stat("77 (a) R 5"));

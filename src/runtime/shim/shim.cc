@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "runtime/shim/shim_keeper.h"
 #include "runtime/shim/shim_loop.h"
 #include "runtime/walls/cgroup.h"
 #include "runtime/walls/netns.h"
@@ -14,8 +15,6 @@
 namespace mesclun::runtime {
 
 namespace {
-
-// More than any exit.json.
 
 struct Init {
   pid_t pid = 0;
@@ -78,12 +77,13 @@ Result<FileDraft> reserve_exit_file() {
   return draft;
 }
 
-Result<ShimLoop::Setup> set_up(const std::string& folder) {
+Result<ShimLoop::Setup> set_up(const std::string& folder, const ProcessRef& keeper) {
   if (::chdir(folder.c_str()) != 0) return system_error("cannot enter " + folder);
   ::umask(077);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   ::prctl(PR_SET_NAME, "mesclun-shim");
   ShimLoop::Setup setup;
+  setup.state.keeper = keeper;
   TRY(setup.record, read_record<RunRecord>("run.json"));
   TRY(setup.state.shim, process_ref(::getpid()));
   TRY(setup.signals, take_signals());
@@ -91,6 +91,7 @@ Result<ShimLoop::Setup> set_up(const std::string& folder) {
   TRY(setup.exit_file, reserve_exit_file());
   const Isolation isolation = setup.record.isolation;
   TRY_DO(enter_isolation(isolation, setup.record.instance_id, setup.record.shm_bytes));
+  heed_keeper(keeper);
   if (isolation.processes) {
     TRY(Init init, start_init());
     setup.init = init.pid;
@@ -122,7 +123,8 @@ void say(const std::string& text) {
 }
 
 int supervise(const std::string& folder) {
-  Result<ShimLoop::Setup> setup = set_up(folder);
+  const Result<ProcessRef> keeper = split_off_keeper();
+  Result<ShimLoop::Setup> setup = keeper ? set_up(folder, *keeper) : keeper.error();
   ShimReady ready;
   if (!setup) ready.error = setup.error().message;
   say(to_json_text(ready));

@@ -21,14 +21,14 @@ Task<Result<>> wait_for_process(int pidfd);
 // A shim process of `program`, which lives on without us; what it says on standard output can be
 // read from `answer`. What it has to complain about goes to `complaints`.
 struct ShimProcess {
-  pid_t pid = 0;
+  pid_t pid = 0;  // our child: of `shim run` it is the keeper
   Descriptor answer;
 };
 Result<ShimProcess> spawn_shim(const std::string& program, std::vector<std::string> arguments,
                                const std::string& complaints);
 // All of the answer.
 Task<Result<std::string>> read_answer(Descriptor answer, Clock& clock, Duration limit);
-// For a shim that is of no use.
+// For a shim that is of no use; one that a keeper had ends soon after.
 void kill_shim(pid_t pid);
 
 }  // namespace mesclun::runtime

@@ -27,6 +27,7 @@ constexpr Duration kKillAgainAfter = 50ms;
 constexpr Duration kLookAroundEvery = 5s;
 // When the machine shuts down it asks all processes at once and gives them about 90 s.
 constexpr Duration kGraceOfShutdown = 30s;
+constexpr const char* kKeeperKilled = "the keeper of its supervisor was killed";
 
 ShimReply failure(ErrorCode code, std::string message) {
   ShimReply reply;
@@ -114,6 +115,8 @@ void ShimLoop::on_signals() {
   signalfd_siginfo info{};
   while (::read(run_.signals.get(), &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGTERM) stop(kGraceOfShutdown);
+    // Nobody would end the run if we were killed too.
+    if (info.ssi_signo == SIGHUP) end_application({.code = 137, .detail = kKeeperKilled});
   }
   collect_children();
 }

@@ -15,6 +15,7 @@
 
 namespace mesclun::runtime {
 
+// More than any exit.json.
 inline constexpr size_t kExitBytes = 4096;
 
 class ShimLoop {
