@@ -67,9 +67,11 @@ class InstanceRun {
   void begin_probes(std::optional<bool> was_started, bool was_ready);
   void spawn_probes();
 
+  // Constant after construction.
   const Parts parts_;
   const std::string instance_id_;
   const bool ipv6_first_;
+
   RunHealth health_;
   MetadataService metadata_;
   Notify ended_;  // exit_ or refused_ has a value

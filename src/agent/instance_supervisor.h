@@ -102,14 +102,20 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   void save(Durability durability);
 
   const Parts& parts_;
+
+  // Stored whenever it changes; the rest of an agent that was killed is found out again.
   AllocationRecord record_;
+  Result<> saved_;  // whether that worked the last time
+
   api::GroupSpec wanted_spec_;  // of record_.assignment
-  api::GroupSpec spec_;         // of the current run
-  std::unique_ptr<InstanceRun> run_;
-  int32_t run_taken_ = 0;  // the highest Assignment.run that was acted upon
+  int32_t run_taken_ = 0;       // the highest Wish.run that was acted upon
   TimePoint action_due_{};
+
+  // Of the current run.
+  api::GroupSpec spec_;
+  std::unique_ptr<InstanceRun> run_;
   std::optional<std::string> held_startup_event_;  // detail
-  Result<> saved_;                                 // whether the last save worked
+
   Notify wake_;
   Scope scope_;
 };

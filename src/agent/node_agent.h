@@ -74,11 +74,13 @@ class NodeAgent final : private SessionUser {
   Result<> send_report(link::Session& session);
   void changed();
 
+  // Constant after construction.
   const Parts parts_;
   const AgentSettings settings_;
   const link::NodeFacts facts_;
   const std::string join_token_;
 
+  // For the agent's whole life, over all sessions.
   NodeRecord node_;
   NodeIdentity identity_;
   EventJournal journal_;
@@ -88,17 +90,18 @@ class NodeAgent final : private SessionUser {
   std::map<std::string, std::unique_ptr<InstanceSupervisor>> supervisors_;  // by allocation id
   std::unique_ptr<TunnelKeeper> tunnels_;
   SessionLoop session_loop_;
+  int64_t acknowledged_ = 0;    // the highest sequence of an event that the cloud has
+  bool dirty_ = false;          // something is to be reported
+  bool stopping_ = false;       // nothing new is taken
+  std::set<std::string> gone_;  // allocations that the cloud left out: forgotten once ended
 
+  // Of the session that stands; stale without one.
   link::Session* session_ = nullptr;
-  int64_t revision_ = 0;     // of the Desired that was applied last in this session
-  int64_t events_sent_ = 0;  // the highest sequence that this session has carried
+  int64_t revision_ = 0;     // of the Desired that was applied last
+  int64_t events_sent_ = 0;  // the highest sequence that was carried
   TimePoint events_said_{};  // when a report carried some last
-  int64_t acknowledged_ = 0;
   Duration heartbeat_{};
-  bool dirty_ = false;
-  bool stopping_ = false;
-  std::set<std::string>
-      gone_;  // allocations that the cloud left out: forgotten once they have ended
+
   Notify changed_;
   Notify reapable_;
   Scope scope_;

@@ -41,13 +41,17 @@ class FakeApi {
  private:
   Task<HttpResponse> answer(HttpRequest request);
 
+  // Constant after construction.
   RealClock clock_;
   LoopThread loop_{"fake-api"};
+  Endpoint endpoint_;
+
+  // By mutex_: the test's thread and the loop's.
   mutable std::mutex mutex_;
   std::map<std::string, std::deque<FakeAnswer>> answers_;
   std::vector<SeenRequest> seen_;
-  Endpoint endpoint_;
-  std::unique_ptr<HttpServer> server_;
+
+  std::unique_ptr<HttpServer> server_;  // on the loop's thread
 };
 
 struct CommandResult {

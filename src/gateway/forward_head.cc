@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "http/forward.h"
+
 namespace mesclun::gateway {
 
 namespace {
@@ -75,11 +77,6 @@ void append_field(std::string_view name, std::string_view value, std::string& ou
 void append_number(uint64_t value, int base, std::string& out) {
   char digits[24];
   out.append(digits, std::to_chars(digits, digits + sizeof digits, value, base).ptr);
-}
-
-bool is_repeatable(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" ||
-         method == "DELETE" || method == "TRACE";
 }
 
 // An absolute target ("GET http://host/path") names the host itself, and overrules the header.
@@ -153,7 +150,7 @@ std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool
   plan.keep_alive = keep_alive;
   plan.http_1_0 = head.http_1_0;
   plan.to_head = head.method == "HEAD";
-  plan.repeatable = is_repeatable(head.method);
+  plan.repeatable = is_idempotent(head.method);
   if (const auto accept = head.headers.find("Accept")) plan.wants_html = prefers_html(*accept);
   if (head.headers.size() > kHeadersMax) {
     return Refusal{400, "bad_request", fmt::format("more than {} headers", kHeadersMax)};

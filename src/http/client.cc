@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "http/forward.h"
 #include "http/reader.h"
 
 namespace mesclun {
@@ -43,10 +44,6 @@ Task<Result<>> write_call(Conn& conn, const HttpCall& call, const std::string& h
   co_return co_await conn.write(buffers);
 }
 
-bool safe_to_repeat(const std::string& method) {
-  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE";
-}
-
 }  // namespace
 
 Task<Result<HttpReply>> http_call(Conn& conn, HttpCall call, std::string host,
@@ -79,7 +76,7 @@ Task<Result<HttpReply>> HttpClient::call(HttpCall call) {
   HttpCall again = call;
   Result<HttpReply> reply = co_await call_once(std::move(call), was_reused);
   if (!reply && was_reused && reply.code() == ErrorCode::Unavailable &&
-      safe_to_repeat(again.method)) {
+      is_idempotent(again.method)) {
     co_return co_await call_once(std::move(again), was_reused);
   }
   co_return reply;

@@ -42,7 +42,7 @@ class HttpClient {
         body_bytes_max_(body_bytes_max) {}
 
   // Tries once more on a fresh connection if a kept one turned out to be closed before any answer
-  // came and the method is safe to repeat.
+  // came and the method is idempotent.
   Task<Result<HttpReply>> call(HttpCall call);
 
  private:

@@ -63,6 +63,11 @@ void append_upgrade(std::string_view protocol, std::string& out) {
   append_field("Upgrade", protocol, out);
 }
 
+bool is_idempotent(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" ||
+         method == "DELETE" || method == "TRACE";
+}
+
 void append_request_framing(const HeaderList& headers, BodyFraming framing, std::string& out) {
   if (headers.has_token("TE", "trailers")) append_field("TE", "trailers", out);
   if (framing.kind == BodyFraming::Kind::Chunked) {

@@ -46,6 +46,8 @@ inline bool drop_none(std::string_view) {
 void append_upgrade(std::string_view protocol, std::string& out);
 
 // ---- requests ----
+// Sending it twice does no more than once (RFC 9110 §9.2.2).
+bool is_idempotent(std::string_view method);
 // Chunks, or a length where there is a body or the client named one; and whether trailers are
 // welcome.
 void append_request_framing(const HeaderList& headers, BodyFraming framing, std::string& out);

@@ -42,6 +42,15 @@ TEST(Forward, ConnectionNamesMoreButNeverTheHost) {
   EXPECT_EQ(out, "Host: a\r\n");
 }
 
+TEST(Forward, OnlyIdempotentRequestsMayBeRepeated) {
+  for (const char* method : {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"}) {
+    EXPECT_TRUE(is_idempotent(method)) << method;
+  }
+  for (const char* method : {"POST", "PATCH", "CONNECT", "get", ""}) {
+    EXPECT_FALSE(is_idempotent(method)) << method;
+  }
+}
+
 TEST(Forward, RequestsNameTheirLengthOrComeInChunks) {
   const auto framed = [](const HeaderList& list, BodyFraming framing) {
     std::string out;

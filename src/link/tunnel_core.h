@@ -110,6 +110,7 @@ class TunnelCore : public std::enable_shared_from_this<TunnelCore> {
   const Tunnel::Connect connect_;
   const TunnelLimits limits_;
 
+  // The loop's only; tasks of streams and of the tunnel take turns.
   ConnPtr conn_;
   Scope scope_;
   std::unordered_map<uint32_t, StatePtr> streams_;

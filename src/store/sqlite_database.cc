@@ -90,14 +90,18 @@ class Worker {
     }
   }
 
+  // Constant after construction; serve_ is called on the thread only.
   const Serve serve_;
   const size_t waiting_max_;
   const size_t group_max_;
+
+  // By mutex_: the callers' loops and the thread.
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Call> calls_;  // by mutex_
-  bool stopping_ = false;   // by mutex_
-  std::thread thread_;      // last: it uses the others
+  std::deque<Call> calls_;
+  bool stopping_ = false;
+
+  std::thread thread_;  // last: it uses the others
 };
 
 std::vector<Result<>> read_each(SqliteConnection& connection, std::span<const Body> bodies) {
@@ -123,6 +127,7 @@ class ThreadedDatabase final : public Database {
   Task<Result<>> read(Body body) override { return reader_.call(std::move(body)); }
 
  private:
+  // Each touched by the thread of its worker only.
   std::unique_ptr<SqliteConnection> writer_connection_;
   std::unique_ptr<SqliteConnection> reader_connection_;
   Worker writer_;
