@@ -19,7 +19,7 @@ Waiter::~Waiter() {
   if (queued_) std::erase(group_->waiting_, this);
 }
 
-void Group::update(link::Route route, const FindMachine& find_machine) {
+void Group::update(link::Route route, const FindNode& find_node) {
   std::map<std::string, InstancePtr> known;
   for (InstancePtr& instance : instances_) known.emplace(instance->id, std::move(instance));
   const std::string next_id = [&] {
@@ -33,7 +33,7 @@ void Group::update(link::Route route, const FindMachine& find_machine) {
     if (!instance) instance = std::make_shared<Instance>();
     instance->id = row.instance_id;
     instance->ready = row.ready;
-    instance->machine = find_machine(row.machine_id);
+    instance->node = find_node(row.machine_id);
     if (row.instance_id == next_id) next_ = instances_.size();
     instances_.push_back(std::exchange(instance, nullptr));
   }
@@ -54,9 +54,9 @@ BalanceResult Group::choose_instance(const std::vector<std::string>& tried) cons
     const Instance& instance = *instances_[i];
     Candidate candidate;
     candidate.in_flight = instance.in_flight;
-    candidate.eligible = instance.ready && instance.machine->up() &&
+    candidate.eligible = instance.ready && instance.node->up() &&
                          std::ranges::find(tried, instance.id) == tried.end();
-    candidate.suspect = candidate.eligible && instance.machine->suspect();
+    candidate.suspect = candidate.eligible && instance.node->suspect();
     return candidate;
   };
   return choose(instances_.size(), at, rule(), next_);

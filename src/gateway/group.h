@@ -7,7 +7,7 @@
 #include "base/notify.h"
 #include "gateway/balancer.h"
 #include "gateway/group_stats.h"
-#include "gateway/machine.h"
+#include "gateway/node.h"
 #include "gateway/stream_pool.h"
 #include "link/messages.h"
 
@@ -18,7 +18,7 @@ using GroupPtr = std::shared_ptr<Group>;
 
 struct Instance {
   std::string id;
-  MachinePtr machine;
+  NodePtr node;
   bool ready = false;
   uint32_t in_flight = 0;
   StreamPool pool;
@@ -63,10 +63,10 @@ class Waiter {
 class Group : public std::enable_shared_from_this<Group> {
  public:
   static constexpr size_t kWaitingMax = 1000;
-  using FindMachine = std::function<MachinePtr(const std::string& machine_id)>;
+  using FindNode = std::function<NodePtr(const std::string& machine_id)>;
 
   // Takes over the route; instances keep their counts and streams by id.
-  void update(link::Route route, const FindMachine& find_machine);
+  void update(link::Route route, const FindNode& find_node);
   const link::Route& route() const { return route_; }
   const std::vector<InstancePtr>& instances() const { return instances_; }
 

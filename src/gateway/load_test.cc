@@ -15,7 +15,7 @@ struct Watermark {
   size_t bytes = 0;
   void look() {
     size_t now = world->node_tunnel("m1").buffered_bytes();
-    if (const auto tunnel = world->gateway.hub().machine("m1")->tunnel()) {
+    if (const auto tunnel = world->gateway.hub().node("m1")->tunnel()) {
       now += tunnel->buffered_bytes();
     }
     bytes = std::max(bytes, now);
@@ -164,10 +164,10 @@ Task<Result<>> wild_client(TestWorld& world, Random& random, int requests, int& 
 Task<Result<>> breaks(TestWorld& world, Random& random) {
   while (true) {
     CO_TRY_DO(co_await world.clock.sleep_for(std::chrono::milliseconds(500 + random.below(1000))));
-    const std::string machine = fmt::format("m{}", 1 + random.below(3));
-    world.node_tunnel(machine).close();
+    const std::string node = fmt::format("m{}", 1 + random.below(3));
+    world.node_tunnel(node).close();
     CO_TRY_DO(co_await world.clock.sleep_for(std::chrono::milliseconds(random.below(500))));
-    world.add_node(machine);
+    world.add_node(node);
   }
 }
 

@@ -27,7 +27,7 @@ void each_group(const RouteTable& table, std::string_view name, std::string_view
 
 size_t ready_instances(const Group& group) {
   return static_cast<size_t>(std::ranges::count_if(
-      group.instances(), [](const InstancePtr& one) { return one->ready && one->machine->up(); }));
+      group.instances(), [](const InstancePtr& one) { return one->ready && one->node->up(); }));
 }
 
 }  // namespace
@@ -92,10 +92,10 @@ std::string state_json(const RouteTable& table, const Proxy& proxy, const Tunnel
     json::array instances;
     for (const InstancePtr& instance : group.instances()) {
       instances.push_back({{"id", instance->id},
-                           {"machine_id", instance->machine->id},
+                           {"machine_id", instance->node->id},
                            {"ready", instance->ready},
-                           {"tunnel_up", instance->machine->up()},
-                           {"tunnel_suspect", instance->machine->suspect()},
+                           {"tunnel_up", instance->node->up()},
+                           {"tunnel_suspect", instance->node->suspect()},
                            {"in_flight", instance->in_flight},
                            {"idle_streams", instance->pool.size()}});
     }

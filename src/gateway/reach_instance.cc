@@ -108,7 +108,7 @@ Task<Exchange::MaybeRefusal> Exchange::open_stream() {
   Instance& instance = slot_->instance();
   reused_ = false;
   // Held, because a node that dials anew may drop it meanwhile.
-  const std::shared_ptr<link::Tunnel> tunnel = instance.machine->tunnel();
+  const std::shared_ptr<link::Tunnel> tunnel = instance.node->tunnel();
   if (!tunnel) co_return Refusal{502, "unreachable", "the node of the instance has gone"};
   link::TunnelTarget target{.instance_id = instance.id,
                             .port = static_cast<uint16_t>(group_->route().port)};

@@ -34,9 +34,9 @@ struct World {
   SeededRandom random{1};
   FakeCloud cloud{loop.executor(), loop.clock};
   RouteTable table{[](const std::string& id) {
-    auto machine = std::make_shared<Machine>();
-    machine->id = id;
-    return machine;
+    auto node = std::make_shared<Node>();
+    node->id = id;
+    return node;
   }};
   RouteSession session{
       loop.executor(), loop.clock,

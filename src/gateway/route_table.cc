@@ -28,7 +28,7 @@ void RouteTable::apply(link::RouteUpdate update) {
       link::Route gone = it->second->route();
       gone.deleted = true;
       gone.instances.clear();
-      it->second->update(std::move(gone), find_machine_);
+      it->second->update(std::move(gone), find_node_);
       it = groups_.erase(it);
     }
     tunnel_secret_ = std::move(update.tunnel_secret);
@@ -37,7 +37,7 @@ void RouteTable::apply(link::RouteUpdate update) {
     GroupPtr& group = groups_[host_name(route.dns)];
     if (!group) group = std::make_shared<Group>();
     if (route.deleted) route.instances.clear();
-    group->update(std::move(route), find_machine_);
+    group->update(std::move(route), find_node_);
   }
   if (update.complete || update.keys_changed) {
     keys_.clear();

@@ -11,7 +11,7 @@ namespace mesclun::gateway {
 // Runs on: the gateway's loop.
 class RouteTable {
  public:
-  explicit RouteTable(Group::FindMachine find_machine) : find_machine_(std::move(find_machine)) {}
+  explicit RouteTable(Group::FindNode find_node) : find_node_(std::move(find_node)) {}
 
   void apply(link::RouteUpdate update);
 
@@ -35,7 +35,7 @@ class RouteTable {
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
 
-  Group::FindMachine find_machine_;
+  Group::FindNode find_node_;
   std::unordered_map<std::string, GroupPtr, Hash, std::equal_to<>> groups_;  // by lower-case host
   std::unordered_map<std::string, std::vector<std::string>> keys_;           // by SHA-256, hex
   std::string tunnel_secret_;

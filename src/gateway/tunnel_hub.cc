@@ -47,13 +47,13 @@ Task<HttpResponse> TunnelHub::answer(HttpRequest request) {
     co_return refuse(Error::not_found("no such path"));
   Result<HttpResponse> response = link::accept_upgrade(request, link::kTunnelUpgrade);
   if (!response) co_return refuse(response.error());
-  Result<std::string> machine = check_ticket_(link::shown_ticket(request));
-  if (!machine) {
+  Result<std::string> node = check_ticket_(link::shown_ticket(request));
+  if (!node) {
     log_warning("gateway", "tunnel refused",
-                {{"peer", request.peer}, {"reason", machine.error().message}});
-    co_return refuse(machine.error());
+                {{"peer", request.peer}, {"reason", node.error().message}});
+    co_return refuse(node.error());
   }
-  response->upgrade = [this, id = std::move(*machine)](ConnPtr conn) { add(id, std::move(conn)); };
+  response->upgrade = [this, id = std::move(*node)](ConnPtr conn) { add(id, std::move(conn)); };
   co_return *std::move(response);
 }
 
@@ -72,42 +72,42 @@ void TunnelHub::add(std::string machine_id, ConnPtr conn) {
     conn->close();
     return;
   }
-  const MachinePtr machine = this->machine(machine_id);
+  const NodePtr node = this->node(machine_id);
   log_info("gateway", "tunnel up", {{"machine", machine_id}, {"peer", conn->peer_address()}});
   std::shared_ptr<link::Tunnel> tunnel =
       link::Tunnel::opening(executor(), std::move(conn), clock_, limits_);
   // The oldest goes: an agent that dials again and again has given up on it.
   size_t up = 0;
-  for (auto it = machine->tunnels.rbegin(); it != machine->tunnels.rend(); ++it) {
+  for (auto it = node->tunnels.rbegin(); it != node->tunnels.rend(); ++it) {
     if ((*it)->up() && ++up >= kTunnelsOfMachineMax) (*it)->close();
   }
-  machine->tunnels.push_back(tunnel);
+  node->tunnels.push_back(tunnel);
   ++tunnels_;
-  scope_.spawn(keep(machine, std::move(tunnel)));
+  scope_.spawn(keep(node, std::move(tunnel)));
   on_up_();
 }
 
-Task<Result<>> TunnelHub::keep(MachinePtr machine, std::shared_ptr<link::Tunnel> tunnel) {
+Task<Result<>> TunnelHub::keep(NodePtr node, std::shared_ptr<link::Tunnel> tunnel) {
   const Result<> end = co_await tunnel->run();
-  std::erase(machine->tunnels, tunnel);
+  std::erase(node->tunnels, tunnel);
   --tunnels_;
   if (end.code() != ErrorCode::Cancelled) {
-    log_info("gateway", "tunnel down", {{"machine", machine->id}, {"reason", end.error().message}});
+    log_info("gateway", "tunnel down", {{"machine", node->id}, {"reason", end.error().message}});
   }
   co_return Result<>();
 }
 
-MachinePtr TunnelHub::machine(const std::string& id) {
-  std::weak_ptr<Machine>& slot = machines_[id];
-  MachinePtr machine = slot.lock();
-  if (machine) return machine;
+NodePtr TunnelHub::node(const std::string& id) {
+  std::weak_ptr<Node>& slot = nodes_[id];
+  NodePtr node = slot.lock();
+  if (node) return node;
   // Forgetting costs a look at all, so it is done when a new one comes.
-  std::erase_if(machines_,
+  std::erase_if(nodes_,
                 [&](const auto& entry) { return entry.first != id && entry.second.expired(); });
-  machine = std::make_shared<Machine>();
-  machine->id = id;
-  machines_[id] = machine;
-  return machine;
+  node = std::make_shared<Node>();
+  node->id = id;
+  nodes_[id] = node;
+  return node;
 }
 
 Task<void> TunnelHub::stop() {

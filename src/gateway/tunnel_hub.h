@@ -4,13 +4,13 @@
 #include <unordered_map>
 
 #include "base/scope.h"
-#include "gateway/machine.h"
+#include "gateway/node.h"
 #include "http/server.h"
 
 namespace mesclun::gateway {
 
 // Runs on:  the gateway's loop.
-// Order:    the newest tunnel of a machine takes new streams; older ones keep theirs until they
+// Order:    the newest tunnel of a node takes new streams; older ones keep theirs until they
 //           break. A broken one is out at once.
 class TunnelHub {
  public:
@@ -27,8 +27,8 @@ class TunnelHub {
   void add(std::string machine_id, ConnPtr conn);
   Task<void> stop();
 
-  // One object a machine for as long as anybody holds it, whether it has a tunnel or not.
-  MachinePtr machine(const std::string& id);
+  // One object a node for as long as anybody holds it, whether it has a tunnel or not.
+  NodePtr node(const std::string& id);
   size_t tunnels() const { return tunnels_; }
   const asio::any_io_executor& executor() const { return scope_.executor(); }
 
@@ -37,13 +37,13 @@ class TunnelHub {
   static constexpr size_t kTunnelsMax = 20'000;
 
   Task<HttpResponse> answer(HttpRequest request);
-  Task<Result<>> keep(MachinePtr machine, std::shared_ptr<link::Tunnel> tunnel);
+  Task<Result<>> keep(NodePtr node, std::shared_ptr<link::Tunnel> tunnel);
 
   Clock& clock_;
   const link::TunnelLimits limits_;
   const std::function<Result<std::string>(std::string_view)> check_ticket_;
   const std::function<void()> on_up_;
-  std::unordered_map<std::string, std::weak_ptr<Machine>> machines_;
+  std::unordered_map<std::string, std::weak_ptr<Node>> nodes_;
   size_t tunnels_ = 0;
   Scope scope_;
   HttpServer server_;

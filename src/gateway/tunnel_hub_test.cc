@@ -81,15 +81,15 @@ Task<Result<>> silence(TestWorld& world, ConnPtr node) {
   world.spawn(swallow(std::move(node)));
   const Group& group = world.group("g.example");
   CO_TRY_DO(co_await world.clock.sleep_for(790ms));
-  EXPECT_FALSE(group.instances()[1]->machine->suspect());
+  EXPECT_FALSE(group.instances()[1]->node->suspect());
   CO_TRY_DO(co_await world.clock.sleep_for(10ms));
-  EXPECT_TRUE(group.instances()[1]->machine->suspect());
+  EXPECT_TRUE(group.instances()[1]->node->suspect());
   for (int i = 0; i < 10; ++i) {
     CO_TRY(const std::string status, co_await get_status(world, "g.example"));
     EXPECT_EQ(status, "200 ") << "all go to the other";
   }
   CO_TRY_DO(co_await world.clock.sleep_for(10s));
-  EXPECT_FALSE(group.instances()[1]->machine->up());
+  EXPECT_FALSE(group.instances()[1]->node->up());
   co_return Result<>();
 }
 
@@ -106,7 +106,7 @@ TEST(TunnelHub, ASilentNodeTakesNoRequestsAfter800Ms) {
 Task<Result<>> newest(TestWorld& world) {
   for (int i = 0; i < 10; ++i) world.add_node("m1");
   CO_TRY_DO(co_await world.clock.sleep_for(100ms));
-  EXPECT_EQ(world.gateway.hub().machine("m1")->tunnels.size(), 4u) << "older ones are let go";
+  EXPECT_EQ(world.gateway.hub().node("m1")->tunnels.size(), 4u) << "older ones are let go";
   EXPECT_EQ(world.gateway.hub().tunnels(), 5u);
   CO_TRY(const std::string status, co_await get_status(world, "g.example"));
   EXPECT_EQ(status, "200 ");
@@ -155,7 +155,7 @@ Task<Result<>> tickets(Real& real) {
          co_await link::dial_upgrade(where, clock, link::kTunnelUpgrade,
                                      link::make_tunnel_ticket("secret", "m1", now + 60)));
   EXPECT_EQ(real.gateway.hub().tunnels(), 1u);
-  EXPECT_TRUE(real.gateway.hub().machine("m1")->up());
+  EXPECT_TRUE(real.gateway.hub().node("m1")->up());
   co_await real.gateway.stop();
   co_return Result<>();
 }
@@ -179,9 +179,9 @@ Task<Result<>> hand_over(Real& real) {
   std::string pongs(2 * link::kFrameHeadBytes, ' ');
   CO_TRY_DO(co_await read_exactly(*node, asio::buffer(pongs)));
   EXPECT_EQ(pongs[3], static_cast<char>(link::FrameType::Pong));
-  EXPECT_TRUE(real.gateway.hub().machine("m1")->up());
+  EXPECT_TRUE(real.gateway.hub().node("m1")->up());
   real.gateway.adopt_tunnel(::dup(0), "m2", "");  // no socket: refused, not fatal
-  EXPECT_FALSE(real.gateway.hub().machine("m2")->up());
+  EXPECT_FALSE(real.gateway.hub().node("m2")->up());
   co_await real.gateway.stop();
   co_return Result<>();
 }

@@ -8,7 +8,7 @@
 
 namespace mesclun::gateway {
 
-struct Machine {
+struct Node {
   std::string id;
   std::vector<std::shared_ptr<link::Tunnel>> tunnels;  // oldest first; one that broke leaves soon
 
@@ -35,6 +35,6 @@ struct Machine {
     return true;
   }
 };
-using MachinePtr = std::shared_ptr<Machine>;
+using NodePtr = std::shared_ptr<Node>;
 
 }  // namespace mesclun::gateway
