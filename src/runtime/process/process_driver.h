@@ -1,7 +1,7 @@
 // Runs instances as processes of this machine, for development and for fleets without a container
 // engine. The image is only a name: programs are those of the machine.
 //
-// Every run has a supervisor process of its own (`mesclun shim`) that outlives the agent; the
+// Every run has a process of its own beside it (`mesclun shim`) that outlives the agent; the
 // driver can be killed and made again over the same folder at any time. What a run's walls are made
 // of depends on what the machine allows, found out once by trying:
 //
@@ -43,7 +43,7 @@ struct ProcessDriverSettings {
 };
 
 // Runs on:  one loop, which outlives it; folders are deleted on a thread of its own.
-// Promise:  a run ends with everything it started, also if its supervisor is killed, whatever walls
+// Promise:  a run ends with everything it started, also if its shim is killed, whatever walls
 //           the machine allows.
 // Lifetime: co_await close() before the destructor; runs go on.
 class ProcessDriver final : public ContainerDriver {

@@ -7,7 +7,7 @@
 
 namespace mesclun::runtime {
 
-// Loop only. Kept alive by whoever works with it; `removed` once the driver has forgotten it.
+// Loop only. Kept alive by whoever works with it, also when the driver has forgotten it.
 struct Run {
   Run(const asio::any_io_executor& executor, RunRecord what, std::string where)
       : record(std::move(what)), folder(std::move(where)), log(folder), changed(executor) {}

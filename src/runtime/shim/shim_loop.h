@@ -1,4 +1,4 @@
-// The supervisor of one run: a loop over poll(2), in a process of its own with one thread.
+// The shim of one run: a loop over poll(2), in a process of its own with one thread.
 //
 //   Waiting --start--> Running --it ended, or stop and grace--> Killing --nothing left--> Draining
 //      \--stop, or it cannot be started-------------------------^           --logs ended--> Done
