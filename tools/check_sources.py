@@ -7,6 +7,7 @@
 * A thing is written one way: `std::ignore = f();` for an outcome that changes nothing, `while (true)` for a loop
   without an end.
 * No path of somebody's machine stands in any file of the repository.
+* A source file that a document names ("link/tunnel.h") exists.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ TEXT_FILES = {".cc", ".h", ".cmake", ".txt", ".json", ".md", ".py", ".sh", ".js"
 # These two spell the paths out in order to look for them.
 NOT_FOR_PATHS = {"tools/check_sources.py", "tools/checks_test.py"}
 
+# "link/tunnel.h" and "src/link/tunnel.cc", not "demo/link/tunnel.h".
+NAMED_FILE = re.compile(r"(?<![\w/.-])(?:src/)?(?P<file>(?P<folder>\w+)/[\w/]+\.(?:h|cc))\b")
+
 TOKEN = re.compile(
     r'//[^\n]*|/\*.*?\*/|R"([^()\\ ]{0,16})\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.DOTALL)
 
@@ -78,8 +82,18 @@ def check_paths(name: str, text: str) -> list[str]:
             for number, line in enumerate(text.splitlines(), start=1) if (found := MACHINE_PATH.search(line))]
 
 
+def check_named_files(name: str, text: str, sources: set[str]) -> list[str]:
+    """`sources` are the files of src/, written from there, as documents name them."""
+    folders = {source.split("/")[0] for source in sources if "/" in source}
+    return [f"{name}:{number}: names {found[0]}, which does not exist"
+            for number, line in enumerate(text.splitlines(), start=1)
+            for found in NAMED_FILE.finditer(line)
+            if found["folder"] in folders and found["file"] not in sources]
+
+
 def check(root: pathlib.Path, names: list[str]) -> list[str]:
     problems = []
+    sources = {name.removeprefix("src/") for name in names if name.startswith("src/")}
     for name in names:
         path = root / name
         if path.suffix not in TEXT_FILES or not path.is_file():
@@ -89,6 +103,8 @@ def check(root: pathlib.Path, names: list[str]) -> list[str]:
         except UnicodeDecodeError:
             continue
         problems += check_paths(name, text)
+        if path.suffix == ".md":
+            problems += check_named_files(name, text, sources)
         if name.startswith("src/") and path.suffix in (".cc", ".h"):
             problems += check_cpp(name, text)
     for files, _, _ in ALLOWED:

@@ -94,6 +94,15 @@ class Sources(unittest.TestCase):
         self.assertEqual(check_sources.check_cpp("src/base/real_clock.cc", "steady_clock::now()"), [])
         self.assertEqual(len(check_sources.check_cpp("src/base/real_clock.cc", "rand()")), 1)
 
+    def test_documents_name_files_that_exist(self) -> None:
+        sources = {"link/tunnel.h", "runtime/process/driver.cc", "main.cc"}
+        for text in ("`link/tunnel.h`", "src/link/tunnel.h:12", "(runtime/process/driver.cc)", "docs/link/old.h",
+                     "std/vector.h", "link/tunnel"):
+            self.assertEqual(check_sources.check_named_files("a.md", text, sources), [], text)
+        self.assertEqual(check_sources.check_named_files("a.md", "one\n`link/old.h` and src/runtime/driver.h", sources),
+                         ["a.md:2: names link/old.h, which does not exist",
+                          "a.md:2: names src/runtime/driver.h, which does not exist"])
+
     def test_machine_paths_are_found(self) -> None:
         for text in ("cd /root/x", '"/home/me/y"', "at /work/z"):
             self.assertEqual(len(check_sources.check_paths("docs/a.md", text)), 1, text)
