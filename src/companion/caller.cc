@@ -44,8 +44,12 @@ Task<Result<bool>> Caller::is_http2() {
 Task<Result<bool>> Caller::read_head() {
   request_ = CallerRequest{};
   reader_ = HttpReader::request(input_, kHeadBytesMax);
-  CO_TRY(const bool whole, co_await reader_.read_head());
-  if (!whole) co_return false;
+  CO_TRY(bool whole, reader_.take_head());
+  // Most heads have come at once, and a task costs as much as parsing one.
+  if (!whole) {
+    CO_TRY(whole, co_await reader_.read_head());
+    if (!whole) co_return false;
+  }
   request_.head = std::move(reader_.request_head());
   request_.keep_alive = reader_.keep_alive();
   request_.framing = reader_.framing();
