@@ -195,9 +195,13 @@ TEST(Monitor, ABadNodeThatIsOnlyReportedIsTreatedAsSlow) {
   EXPECT_EQ(reports[0].decisions[1].limit, 50);
 }
 
-// Rates of windows that counted, recorded in the demo: four nodes on two cores, for which compilers
-// competed. The limit of fast is out of the way; that of slow comes from the test.
-const std::vector<std::vector<double>> kRecorded{
+// Rates of windows that counted, recorded in two runs of the demo on two cores that had other work
+// too, a lot in the second.
+const std::vector<std::vector<double>> kRecordedCalm{
+    {2.07, 1.89, 2.21, 2.02, 1.97, 2.47, 2.26, 2.35, 2.00, 2.03, 2.09},
+    {2.33, 2.19, 2.19, 2.17, 2.19, 1.89, 1.93, 2.37, 2.11, 2.13, 2.10, 1.95, 1.93, 2.18},
+    {2.21, 2.21, 1.99, 2.30, 2.28, 2.23, 1.68, 1.99, 2.26, 2.17, 1.88, 2.06, 1.97, 2.00, 2.09}};
+const std::vector<std::vector<double>> kRecordedCrowded{
     {0.97, 0.77, 0.80, 0.64, 0.72, 0.76, 0.79, 0.83, 0.60, 0.65, 0.93, 0.72, 0.86, 0.79, 0.73,
      0.86},
     {0.83, 0.81, 0.77, 0.70, 0.68, 0.52, 0.86, 0.82, 0.54, 0.68, 0.79, 0.98, 0.80, 0.86, 0.71},
@@ -230,22 +234,35 @@ int changes(const std::vector<double>& rates, const MonitorConfig& config) {
   return count;
 }
 
-// Wherever the limit lies in a recorded node's own range.
-TEST(NodeClass, ANodeNearALimitRarelyChangesIt) {
+struct Changes {
   int with_margin = 0;
+  int most = 0;  // of them on one node
   int window_by_window = 0;
-  for (const std::vector<double>& rates : kRecorded) {
+};
+
+// Over all places that the limit of slow could have in a recorded node's own range.
+Changes count_changes(const std::vector<std::vector<double>>& recorded) {
+  Changes out;
+  for (const std::vector<double>& rates : recorded) {
     for (const double limit : rates) {
       MonitorConfig config = limits(0, limit, 10);
       const int count = changes(rates, config);
-      EXPECT_LE(count, 4) << limit;
-      with_margin += count;
+      out.with_margin += count;
+      out.most = std::max(out.most, count);
       config.margin = 0;
-      window_by_window += changes(rates, config);
+      out.window_by_window += changes(rates, config);
     }
   }
-  EXPECT_GE(window_by_window, 200);
-  EXPECT_LE(with_margin * 4, window_by_window);
+  return out;
+}
+
+TEST(NodeClass, ANodeNearALimitRarelyChangesIt) {
+  const Changes calm = count_changes(kRecordedCalm);
+  EXPECT_LE(calm.most, 1);
+  EXPECT_LE(calm.with_margin * 15, calm.window_by_window);
+  const Changes crowded = count_changes(kRecordedCrowded);
+  EXPECT_LE(crowded.most, 4);
+  EXPECT_LE(crowded.with_margin * 4, crowded.window_by_window);
 }
 
 TEST(NodeClass, TwoWindowsInARowOrOneByTwiceTheMarginChangeIt) {
