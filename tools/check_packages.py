@@ -7,7 +7,8 @@
   and every library that mesclun and mesclun-app load, is of a package of the set `build` or of its dependencies.
 * Every program that a script, a test or the code runs is in the sets that SETS names for that file. Found are commands
   of shell scripts and of the Makefile, and literals in Python, C++, JavaScript and YAML where a command begins.
-* Dependencies are those of this machine's packages, recommended ones excepted, as tools/install.sh asks for none.
+* Dependencies are those of this machine's packages, recommended ones excepted, as tools/install.sh asks for none. A
+  program that is not installed is a breach only where the sets of its file are, or it may be of a package of theirs.
 
 Prints every breach as file: what it uses, which package that is, which set lacks it; exit status 1 if any.
 """
@@ -20,6 +21,7 @@ import fnmatch
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -95,6 +97,9 @@ class Packages:
     @staticmethod
     def _name(word: str) -> str:
         return re.split(r"[\s:(]", word.strip(), maxsplit=1)[0]
+
+    def has(self, name: str) -> bool:
+        return name in self._needs
 
     def closure(self, names: Iterable[str]) -> set[str]:
         """The packages and all that they depend on; of alternatives the first that is here."""
@@ -283,6 +288,11 @@ class Check:
             self._there[sets] = self._base | self._packages.closure(names)
         return self._there[sets]
 
+    def installed(self, one: str) -> bool:
+        commands = {package: command for command, package in self._list.commands[one].items()}
+        return all(self._packages.has(package) or (package in commands and shutil.which(commands[package]))
+                   for package in self._list.packages[one])
+
     def lacks(self, sets: str) -> str:
         return (f"which sets {sets} of tools/install.sh lack" if " " in sets else
                 f"which set {sets or '(none)'} of tools/install.sh lacks")
@@ -318,7 +328,7 @@ class Check:
         if owner:
             return [f"{file}: runs {word} of package {owner}, {self.lacks(sets)}"]
         # Perhaps a list of other words than a command's, unless it is certainly one.
-        is_lost = certain and not path and "/" not in word
+        is_lost = certain and not path and "/" not in word and all(self.installed(one) for one in sets.split())
         return [f"{file}: runs {word}, which no set names and which is not installed"] if is_lost else []
 
 
