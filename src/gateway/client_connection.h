@@ -5,7 +5,7 @@
 #include "gateway/proxy.h"
 #include "gateway/refusal.h"
 #include "gateway/scratch.h"
-#include "http/parser.h"
+#include "http/linger.h"
 
 namespace mesclun::gateway {
 
@@ -29,8 +29,8 @@ class ClientConnection {
   void close() { conn_->close(); }
 
  private:
-  // Reads a head into the parser; false: the connection is over, without or after an answer.
-  Task<bool> read_head(HttpParser& parser);
+  // False: the connection is over, without or after an answer.
+  Task<bool> read_head(HttpReader& reader);
   Task<void> answer_and_end(Refusal refusal);
   Task<void> end_slowly();
 

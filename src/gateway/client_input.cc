@@ -13,7 +13,7 @@ constexpr size_t kSmallBytes = 4 * 1024;
 Task<Result<>> ClientInput::run() {
   std::string piece;
   while (true) {
-    while (bytes().size() >= kAheadMax) {
+    while (ahead_.size() >= kAheadMax) {
       if (!co_await room_.wait()) co_return Result<>();
     }
     const size_t want = bulk ? kBulkBytes : kSmallBytes;
@@ -22,45 +22,17 @@ Task<Result<>> ClientInput::run() {
     if (!n || *n == 0) {
       end_ = n ? Result<>() : Result<>(n.error());
       changed_.notify_all();
-      if (gone() && on_gone) std::exchange(on_gone, nullptr)();
+      if (gone() && on_gone_) std::exchange(on_gone_, nullptr)();
       co_return Result<>();
     }
-    if (used_ == bytes_.size()) {
-      bytes_.clear();
-      used_ = 0;
-    }
-    bytes_.append(piece, 0, *n);
+    ahead_.append(piece, 0, *n);
     changed_.notify_all();
   }
 }
 
-void ClientInput::consume(size_t n) {
-  used_ += n;
-  if (used_ == bytes_.size()) {
-    bytes_.clear();
-    used_ = 0;
-  }
-  room_.notify_all();
-}
-
-std::string ClientInput::take() {
-  std::string all = std::move(bytes_);
-  all.erase(0, used_);
-  bytes_.clear();
-  used_ = 0;
-  room_.notify_all();
-  return all;
-}
-
-void ClientInput::put_back(std::string_view rest) {
-  if (rest.empty()) return;
-  bytes_.replace(0, used_, rest);
-  used_ = 0;
-}
-
-Task<Result<bool>> ClientInput::more(size_t had) {
+Task<Result<bool>> ClientInput::fill() {
   const uint64_t interrupts = interrupts_;
-  while (bytes().size() <= had) {
+  while (!fill_now()) {
     if (interrupts_ != interrupts) co_return Error::cancelled();
     if (end_) {
       if (!*end_) co_return end_->error();
@@ -71,9 +43,28 @@ Task<Result<bool>> ClientInput::more(size_t had) {
   co_return true;
 }
 
+bool ClientInput::fill_now() {
+  if (ahead_.empty()) return false;
+  const bool was_full = ahead_.size() >= kAheadMax;
+  drop_used();
+  if (bytes_.empty()) {
+    std::swap(bytes_, ahead_);
+  } else {
+    bytes_ += ahead_;
+  }
+  ahead_.clear();
+  if (was_full) room_.notify_all();
+  return true;
+}
+
 void ClientInput::interrupt() {
   ++interrupts_;
   changed_.notify_all();
+}
+
+void ClientInput::trim() {
+  if (bytes().empty() && bytes_.capacity() > kSmallBytes) drop_used(), bytes_ = std::string();
+  if (ahead_.empty() && ahead_.capacity() > kSmallBytes) ahead_ = std::string();
 }
 
 }  // namespace mesclun::gateway

@@ -5,14 +5,14 @@
 #include <functional>
 #include <optional>
 
-#include "base/conn.h"
 #include "base/notify.h"
+#include "http/reader.h"
 
 namespace mesclun::gateway {
 
-// Runs on:  one loop. run() reads; one other task at a time consumes.
-// Bound:    kAheadMax bytes, then the client waits.
-class ClientInput {
+// Runs on:  one loop. run() reads; one other task at a time fills and uses.
+// Bound:    kAheadMax bytes beside those that were filled last, then the client waits.
+class ClientInput final : public HttpInput {
  public:
   static constexpr size_t kAheadMax = 64 * 1024;
 
@@ -22,38 +22,48 @@ class ClientInput {
   // Reads until the client or the connection ends.
   Task<Result<>> run();
 
-  std::string_view bytes() const { return std::string_view(bytes_).substr(used_); }
-  void consume(size_t n);
-  // All bytes, as their owner: what run() reads meanwhile goes elsewhere.
-  std::string take();
-  // Gives back what take() gave and was not used.
-  void put_back(std::string_view rest);
+  // Fails with what broke the connection, or Cancelled after interrupt().
+  Task<Result<bool>> fill() override;
+  bool fill_now() override;
+  // Ends a fill() that another task waits in.
+  void interrupt();
 
-  // Waits until there are more than `had` bytes. False at the client's orderly end; otherwise what
-  // broke the connection, or Cancelled.
-  Task<Result<bool>> more(size_t had);
   // The client has ended or broken the connection. A deadline of ours that passed is not its doing.
   bool gone() const {
     return end_.has_value() && (end_->has_value() || end_->code() != ErrorCode::DeadlineExceeded);
   }
   // run() reads no more.
   bool ended() const { return end_.has_value(); }
-  // Ends a more() that another task waits in.
-  void interrupt();
 
-  // Called once, when the client goes.
-  std::function<void()> on_gone;
+  // Between requests: gives back what a large one needed.
+  void trim();
   // Whether large pieces are expected.
   bool bulk = false;
 
  private:
+  friend class WhenGone;
+
   Conn& conn_;
-  std::string bytes_;
-  size_t used_ = 0;
+  std::string ahead_;            // run() appends; fill() moves it to bytes_
   std::optional<Result<>> end_;  // an error, or orderly
   uint64_t interrupts_ = 0;
   Notify changed_;
   Notify room_;
+  std::function<void()> on_gone_;
+};
+
+// While it lives, `call` is made if the client goes; once, and one at a time for a client.
+class WhenGone {
+ public:
+  WhenGone(ClientInput& input, std::function<void()> call) : input_(input) {
+    input_.on_gone_ = std::move(call);
+  }
+  ~WhenGone() { input_.on_gone_ = nullptr; }
+  WhenGone(const WhenGone&) = delete;
+  WhenGone& operator=(const WhenGone&) = delete;
+
+ private:
+  ClientInput& input_;
 };
 
 }  // namespace mesclun::gateway

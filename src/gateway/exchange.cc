@@ -1,6 +1,9 @@
 #include "gateway/exchange.h"
 
+#include <fmt/format.h>
+
 #include "base/log.h"
+#include "gateway/websocket_splice.h"
 
 namespace mesclun::gateway {
 
@@ -10,117 +13,136 @@ constexpr Duration kAnswerTimeout = 10s;  // for the client to take a refusal
 
 }  // namespace
 
-Exchange::Exchange(Proxy& proxy, std::shared_ptr<ClientConnection> client, HttpParser request)
-    : proxy_(proxy),
-      client_(std::move(client)),
-      request_(std::move(request)),
-      arrived_(proxy.clock().now()),
-      request_bytes_(client_->scratch().request),
-      answer_(client_->scratch().answer),
-      spare_(client_->scratch().spare),
-      head_out_(client_->scratch().head_out),
-      end_out_(client_->scratch().end_out),
-      pieces_(client_->scratch().pieces),
-      buffers_(client_->scratch().buffers) {}
+Exchange::Exchange(Proxy& proxy, std::shared_ptr<ClientConnection> client, HttpReader reader)
+    : client_(std::move(client)),
+      request_{.proxy = proxy, .client = *client_, .arrived = proxy.clock().now()},
+      body_(request_, std::move(reader)),
+      reach_(request_),
+      answer_(request_, body_) {}
 
 Task<Exchange::End> Exchange::run(std::shared_ptr<Exchange> self) {
   // The client may be silent while its answer is made.
   client_->conn().set_deadline(TimePoint::max());
-  RequestHead& head = request_.request_head();
-  MaybeRefusal refusal = plan_request(head, request_.framing(), request_.keep_alive(), plan_);
-  if (!refusal) {
-    const Forwarding forwarding{.client_address = client_->address(),
-                                .trust_client = proxy_.limits().trust_forwarded};
-    append_request_head(head, plan_, forwarding, request_bytes_);
-    refusal = take_early_body();
-  }
+  MaybeRefusal refusal = prepare();
   if (!refusal) refusal = find_group();
-  if (!refusal) refusal = co_await send_until_answered(self);
+  // Most requests find a free instance and a stream to it at once, and no step waits.
+  if (!refusal && !reach_.at_once()) refusal = co_await reach_.reach();
+  bool complete = false;
+  if (!refusal) {
+    const WhenGone abort(client_->input(), [this] { reach_.abort(); });
+    refusal = co_await ask(std::move(self));
+    if (!refusal && !answer_.is_upgrade()) complete = co_await answer_.relay();
+  }
   if (refusal) co_return co_await refuse(std::move(*refusal));
-  if (response_->response_head().status == 101) co_return co_await splice(self);
-  co_return co_await relay_answer();
+  if (answer_.is_upgrade()) co_return co_await splice();
+  co_return finish(complete);
 }
 
-Exchange::MaybeRefusal Exchange::find_group() {
-  group_ = proxy_.table().find(plan_.host);
-  if (!group_) {
-    proxy_.count_unknown_host();
-    if (!proxy_.table().loaded()) {
+MaybeRefusal Exchange::prepare() {
+  RequestPlan& plan = request_.plan;
+  if (MaybeRefusal refusal =
+          plan_request(body_.head(), body_.framing(), body_.keep_alive(), plan)) {
+    return refusal;
+  }
+  const Forwarding forwarding{.client_address = client_->address(),
+                              .trust_client = request_.limits().trust_forwarded};
+  std::string& bytes = client_->scratch().request;
+  append_request_head(body_.head(), plan, forwarding, bytes);
+  MaybeRefusal refusal = body_.take_early(bytes);
+  // What is sent in pieces is not kept for another try.
+  plan.repeatable = plan.repeatable && body_.sent();
+  return refusal;
+}
+
+MaybeRefusal Exchange::find_group() {
+  Proxy& proxy = request_.proxy;
+  const std::string& host = request_.plan.host;
+  request_.group = proxy.table().find(host);
+  if (!request_.group) {
+    proxy.count_unknown_host();
+    if (!proxy.table().loaded()) {
       return Refusal{503, "starting", "the gateway has not heard from the cloud yet"};
     }
-    return Refusal{404, "unknown_host", fmt::format("no application is known as {}", plan_.host)};
+    return Refusal{404, "unknown_host", fmt::format("no application is known as {}", host)};
   }
-  ++group_->stats.requests;
-  const link::Route& route = group_->route();
+  ++request_.group->stats.requests;
+  const link::Route& route = request_.group->route();
   if (route.deleted) return Refusal{410, "deleted", "the container group was deleted"};
   if (!route.auth) return std::nullopt;
-  const auto key = request_.request_head().headers.find("Salad-Api-Key");
+  const auto key = body_.head().headers.find("Salad-Api-Key");
   if (!key) return Refusal{403, "key_missing", "the header Salad-Api-Key is missing"};
-  if (!proxy_.table().key_passes(*key, route.organization_id)) {
+  if (!proxy.table().key_passes(*key, route.organization_id)) {
     return Refusal{403, "key_refused", "the API key is not one of this organization"};
   }
   return std::nullopt;
 }
 
-Task<Exchange::MaybeRefusal> Exchange::send_until_answered(std::shared_ptr<Exchange> self) {
-  // Most requests find a free instance and a stream to it at once, and no step waits.
-  if (!reach_at_once()) {
-    if (MaybeRefusal refusal = co_await reach_instance()) co_return refusal;
-  }
+Task<MaybeRefusal> Exchange::ask(std::shared_ptr<Exchange> self) {
+  const std::string& bytes = client_->scratch().request;
   while (true) {
-    if (client_gone()) co_return nobody();
-    if (body_ == BodyState::Sent) group_->stats.bytes_in += body_bytes_;
-    client_->input().on_gone = [this] { stream_->abort(); };
-    const bool whole = body_ == BodyState::Sent;
-    stream_->set_deadline(now() +
-                          (whole ? response_timeout() : proxy_.limits().stream_idle_timeout));
+    if (request_.client_gone()) co_return nobody();
+    const bool whole = body_.sent();
+    if (whole) request_.group->stats.bytes_in += body_.bytes();
+    link::TunnelStream& stream = reach_.stream();
+    stream.set_deadline(request_.now() + (whole ? request_.response_timeout()
+                                                : request_.limits().stream_idle_timeout));
     // If this fails there may be an early answer all the same, or an error that says why.
-    const asio::const_buffer bytes = asio::buffer(request_bytes_);
-    Result<> sent;
-    if (!stream_->write_all_now(std::span(&bytes, 1))) {
-      sent = co_await stream_->write(request_bytes_);
-    }
-    if (!whole && sent) {
-      body_started_ = now();
-      client_->input().bulk = true;
-      proxy_.scope().spawn(send_body(self));
-    } else if (!whole) {
-      body_ = BodyState::UpstreamFailed;
-    }
-    MaybeRefusal refusal = co_await read_answer_head();
+    const asio::const_buffer buffer = asio::buffer(bytes);
+    Result<> written;
+    if (!stream.write_all_now(std::span(&buffer, 1))) written = co_await stream.write(bytes);
+    if (!whole && written) body_.send_rest(stream, self);
+    if (!whole && !written) body_.instance_failed();
+    MaybeRefusal refusal = co_await answer_.read_head(stream);
     if (!refusal) co_return refusal;
     // The instance closed an idle stream while this request was on its way there. Nothing of an
     // answer came, and the request may be repeated.
-    const bool again = reused_ && !answer_began_ && whole && plan_.repeatable &&
-                       refusal->status == 502 && !client_gone();
+    const bool again = reach_.reused() && !answer_.began() && request_.plan.repeatable &&
+                       refusal->status == 502 && !request_.client_gone();
     if (!again) co_return refusal;
-    ++group_->stats.retries;
-    if (MaybeRefusal unreachable = co_await open_stream()) co_return unreachable;
+    ++request_.group->stats.retries;
+    if (MaybeRefusal unreachable = co_await reach_.reopen()) co_return unreachable;
   }
 }
 
 Task<Exchange::End> Exchange::refuse(Refusal refusal) {
-  client_->input().on_gone = nullptr;
-  if (stream_) stream_->abort();
-  slot_.reset();
-  if (group_) {
-    group_->stats.count_answer(refusal.status);
-    if (refusal.status != 0) ++group_->stats.refusals[std::string(refusal.reason)];
+  reach_.leave(InstanceReach::Leaving::Abort);
+  if (request_.group) {
+    GroupStats& stats = request_.group->stats;
+    stats.count_answer(refusal.status);
+    if (refusal.status != 0) ++stats.refusals[std::string(refusal.reason)];
   }
-  const bool whole = body_ == BodyState::Sent || request_.body_done();
-  if (body_ == BodyState::Sending) {
-    body_ = BodyState::Stopped;
-    client_->input().interrupt();
-  }
-  if (refusal.status == 0 || client_gone()) co_return End::Leave;
+  body_.stop();
+  if (refusal.status == 0 || request_.client_gone()) co_return End::Leave;
+  const RequestPlan& plan = request_.plan;
   log_debug("gateway", "refused",
-            {{"host", plan_.host}, {"status", refusal.status}, {"detail", refusal.detail}});
-  RefusalForm form{.html = plan_.wants_html, .to_head = plan_.to_head};
-  form.keep_alive = plan_.keep_alive && whole && !proxy_.stopping();
+            {{"host", plan.host}, {"status", refusal.status}, {"detail", refusal.detail}});
+  RefusalForm form{.html = plan.wants_html, .to_head = plan.to_head};
+  form.keep_alive = plan.keep_alive && body_.is_used_up() && !request_.proxy.stopping();
   const std::string text = render(refusal, form);
-  client_->conn().set_deadline(now() + kAnswerTimeout);
+  client_->conn().set_deadline(request_.now() + kAnswerTimeout);
   if (!co_await client_->conn().write(text)) co_return End::Leave;
   co_return form.keep_alive ? End::KeepAlive : End::LeaveSlowly;
+}
+
+Task<Exchange::End> Exchange::splice() {
+  WebSocketSplice websocket(request_, reach_.stream());
+  co_await websocket.run(answer_.upgrade_bytes());
+  reach_.leave(InstanceReach::Leaving::Abort);
+  co_return End::Leave;
+}
+
+Exchange::End Exchange::finish(bool complete) {
+  using enum InstanceReach::Leaving;
+  const bool sent = body_.sent();
+  body_.stop();
+  reach_.leave(!complete || !sent ? Abort : answer_.stream_stays() ? Keep : Close);
+  if (!complete) {
+    // The client must not take what it has for the whole.
+    client_->conn().abort();
+    return End::Leave;
+  }
+  if (!sent) return End::LeaveSlowly;
+  return answer_.client_stays() ? End::KeepAlive : End::Leave;
 }
 
 }  // namespace mesclun::gateway

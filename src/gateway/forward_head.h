@@ -1,10 +1,10 @@
-// What the heads of a request and of its answer become on their way through the gateway. Pure.
+// What the gateway makes of heads, beside what every hop does (http/forward.h). Pure.
 #pragma once
 
 #include <optional>
 
 #include "gateway/refusal.h"
-#include "http/parser.h"
+#include "http/forward.h"
 
 namespace mesclun::gateway {
 
@@ -39,24 +39,9 @@ struct Forwarding {
 void append_request_head(const RequestHead& head, const RequestPlan& plan,
                          const Forwarding& forwarding, std::string& out);
 
-// How an answer goes on to the client.
-struct ResponsePlan {
-  BodyFraming::Kind framing = BodyFraming::Kind::None;  // towards the client
-  bool keep_alive = false;
-};
-
-// `has_body` is false for answers to HEAD, 204, 304 and empty ones.
-ResponsePlan plan_response(const RequestPlan& request, BodyFraming framing, bool has_body,
-                           bool may_keep_alive);
-void append_response_head(const ResponseHead& head, const RequestPlan& request,
-                          const ResponsePlan& plan, std::string& out);
-// 1xx, as they come.
-void append_interim_head(const ResponseHead& head, std::string& out);
-
-// A piece of a chunked body: only its frame, so that the bytes need no copy.
-void append_chunk_start(size_t size, std::string& out);
-inline constexpr std::string_view kChunkEnd = "\r\n";
-// The last chunk, with trailers (hop-by-hop names left out).
+// An answer of the application: only one of our own says that it is one.
+void append_answer_head(const ResponseHead& head, const AnswerPlan& plan, std::string& out);
+// The end of a body in chunks, either way: trailers may not speak for us.
 void append_last_chunk(const HeaderList& trailers, std::string& out);
 
 }  // namespace mesclun::gateway

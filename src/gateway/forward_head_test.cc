@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "http/parser.h"
+
 namespace mesclun::gateway {
 namespace {
 
@@ -92,10 +94,10 @@ std::string respond(std::string_view wire, RequestPlan request) {
   HttpParser parser = HttpParser::response(32 * 1024, request.to_head);
   const auto step = parser.parse_head(wire);
   EXPECT_TRUE(step && step->done);
-  const ResponsePlan plan =
-      plan_response(request, parser.framing(), !parser.body_done(), request.keep_alive);
+  const AnswerPlan plan =
+      plan_answer(parser.framing(), !parser.body_done(), request.http_1_0, request.keep_alive);
   std::string out;
-  append_response_head(parser.response_head(), request, plan, out);
+  append_answer_head(parser.response_head(), plan, out);
   return out;
 }
 

@@ -8,7 +8,7 @@
 #include "gateway/balancer.h"
 #include "gateway/group_stats.h"
 #include "gateway/node.h"
-#include "gateway/stream_pool.h"
+#include "http/pool.h"
 #include "link/messages.h"
 
 namespace mesclun::gateway {
@@ -21,7 +21,7 @@ struct Instance {
   NodePtr node;
   bool ready = false;
   uint32_t in_flight = 0;
-  StreamPool pool;
+  IdlePool<link::TunnelStream> pool;  // its streams that wait for the next request
 };
 using InstancePtr = std::shared_ptr<Instance>;
 

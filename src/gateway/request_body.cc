@@ -1,5 +1,4 @@
-// The part of an Exchange that carries the request's body from the client to the instance.
-#include "gateway/exchange.h"
+#include "gateway/request_body.h"
 
 #include <fmt/format.h>
 
@@ -15,115 +14,133 @@ size_t total(const std::vector<std::string_view>& pieces) {
 
 }  // namespace
 
-Refusal Exchange::body_too_large() const {
-  return {413, "body_too_large",
-          fmt::format("the body is over {} bytes", proxy_.limits().body_bytes_max)};
-}
-
-Exchange::MaybeRefusal Exchange::take_early_body() {
-  if (request_.body_done()) {
-    body_ = BodyState::Sent;
+MaybeRefusal RequestBody::take_early(std::string& out) {
+  if (reader_.body_done()) {
+    state_ = State::Sent;
     return std::nullopt;
   }
-  if (plan_.framing.length > proxy_.limits().body_bytes_max) return body_too_large();
-  ClientInput& input = client_->input();
+  if (request_.plan.framing.length > request_.limits().body_bytes_max) return too_large();
   std::vector<std::string_view> pieces;
-  const Result<HttpParser::Step> step = request_.parse_body(input.bytes(), pieces);
-  if (!step) return Refusal{400, "bad_request", step.error().message};
-  body_bytes_ = total(pieces);
-  const bool chunked = plan_.framing.kind == BodyFraming::Kind::Chunked;
-  if (chunked && body_bytes_ > 0) append_chunk_start(body_bytes_, request_bytes_);
-  for (const std::string_view piece : pieces) request_bytes_ += piece;
-  if (chunked && body_bytes_ > 0) request_bytes_ += kChunkEnd;
-  input.consume(step->consumed);
-  if (request_.body_done()) {
-    if (chunked) append_last_chunk(request_.trailers(), request_bytes_);
-    body_ = BodyState::Sent;
-  }
+  const Result<bool> ended = reader_.take_body(pieces);
+  if (!ended) return Refusal{400, "bad_request", ended.error().message};
+  bytes_ = total(pieces);
+  if (in_chunks() && bytes_ > 0) append_chunk_start(bytes_, out);
+  for (const std::string_view piece : pieces) out += piece;
+  if (in_chunks() && bytes_ > 0) out += kChunkEnd;
+  if (!*ended) return std::nullopt;
+  if (in_chunks()) append_last_chunk(reader_.trailers(), out);
+  state_ = State::Sent;
   return std::nullopt;
 }
 
-Task<Result<>> Exchange::send_body(std::shared_ptr<Exchange> self) {
-  const BodyState state = co_await self->send_rest_of_body();
-  body_ended(state);
+void RequestBody::send_rest(link::TunnelStream& stream, std::shared_ptr<void> owner) {
+  started_ = request_.now();
+  request_.client.input().bulk = true;
+  request_.proxy.scope().spawn(send(stream, std::move(owner)));
+}
+
+Task<Result<>> RequestBody::send(link::TunnelStream& stream, std::shared_ptr<void>) {
+  const State state = co_await send_pieces(stream);
+  end(stream, state);
   co_return Result<>();
 }
 
-Task<Exchange::BodyState> Exchange::send_rest_of_body() {
-  ClientInput& input = client_->input();
-  while (!request_.body_done()) {
-    if (input.bytes().size() <= body_unusable_) {
-      // While the client is waited for, the instance owes nothing.
-      if (!head_arrived_) stream_->set_deadline(TimePoint::max());
-      client_->conn().set_deadline(body_deadline());
-      const Result<bool> more = co_await input.more(body_unusable_);
-      if (body_ != BodyState::Sending) co_return BodyState::Stopped;
-      if (!more && more.code() == ErrorCode::DeadlineExceeded) co_return BodyState::ClientSlow;
-      if (!more || !*more) co_return BodyState::ClientGone;
-    }
-    const BodyState state = co_await send_piece(input.take());
-    if (state != BodyState::Sending) co_return state;
+Task<RequestBody::State> RequestBody::send_pieces(link::TunnelStream& stream) {
+  std::vector<std::string_view> pieces;
+  for (bool ended = reader_.body_done(); !ended;) {
+    // While the client is waited for, the instance owes nothing.
+    if (!answer_began_) stream.set_deadline(TimePoint::max());
+    request_.client.conn().set_deadline(deadline());
+    const Result<> more = co_await reader_.fill_body();
+    if (state_ != State::Sending) co_return State::Stopped;
+    if (!more && more.code() == ErrorCode::DeadlineExceeded) co_return State::ClientSlow;
+    if (!more) co_return State::ClientGone;
+
+    pieces.clear();
+    const Result<bool> taken = reader_.take_body(pieces);
+    if (!taken) co_return State::Malformed;
+    ended = *taken;
+    const size_t size = total(pieces);
+    bytes_ += size;
+    if (bytes_ > request_.limits().body_bytes_max) co_return State::TooLarge;
+    const TimePoint before = request_.now();
+    if (!answer_began_) stream.set_deadline(before + request_.limits().stream_idle_timeout);
+    const Result<> written = co_await write(stream, pieces, size);
+    held_up_ += request_.now() - before;
+    if (state_ != State::Sending) co_return State::Stopped;
+    if (!written) co_return State::InstanceFailed;
   }
-  co_return BodyState::Sent;
+  co_return State::Sent;
 }
 
-Task<Exchange::BodyState> Exchange::send_piece(std::string bytes) {
-  std::vector<std::string_view> pieces;
-  const Result<HttpParser::Step> step = request_.parse_body(bytes, pieces);
-  if (!step) co_return BodyState::Malformed;
-  const size_t size = total(pieces);
-  body_bytes_ += size;
-  if (body_bytes_ > proxy_.limits().body_bytes_max) co_return BodyState::TooLarge;
-
-  const bool chunked = plan_.framing.kind == BodyFraming::Kind::Chunked;
+Task<Result<>> RequestBody::write(link::TunnelStream& stream,
+                                  const std::vector<std::string_view>& pieces, size_t size) {
   std::string start;
   std::string end;
-  if (chunked && size > 0) {
+  if (in_chunks() && size > 0) {
     append_chunk_start(size, start);
     end += kChunkEnd;
   }
-  if (chunked && request_.body_done()) append_last_chunk(request_.trailers(), end);
+  if (in_chunks() && reader_.body_done()) append_last_chunk(reader_.trailers(), end);
   std::vector<asio::const_buffer> buffers;
   buffers.reserve(pieces.size() + 2);
   buffers.push_back(asio::buffer(start));
   for (const std::string_view piece : pieces) buffers.push_back(asio::buffer(piece));
   buffers.push_back(asio::buffer(end));
+  co_return co_await stream.write(buffers);
+}
 
-  const TimePoint before = now();
-  if (!head_arrived_) stream_->set_deadline(before + proxy_.limits().stream_idle_timeout);
-  const Result<> written = co_await stream_->write(buffers);
-  body_held_up_ += now() - before;
-  if (body_ != BodyState::Sending) co_return BodyState::Stopped;
-  if (!written) co_return BodyState::UpstreamFailed;
-  const std::string_view rest = std::string_view(bytes).substr(step->consumed);
-  client_->input().put_back(rest);
-  body_unusable_ = rest.size();
-  co_return BodyState::Sending;
+void RequestBody::end(link::TunnelStream& stream, State state) {
+  if (state_ != State::Sending) return;
+  state_ = state;
+  request_.client.input().bulk = false;
+  request_.group->stats.bytes_in += bytes_;
+  if (state != State::Sent && state != State::InstanceFailed) {
+    stream.abort();
+    return;
+  }
+  request_.client.conn().set_deadline(TimePoint::max());
+  if (!answer_began_ && state == State::Sent) {
+    stream.set_deadline(request_.now() + request_.response_timeout());
+  }
+}
+
+void RequestBody::stop() {
+  if (state_ != State::Sending) return;
+  state_ = State::Stopped;
+  request_.client.input().interrupt();
 }
 
 // A client may pause, but not drip: on average it keeps a rate, not counting what the instance held
 // up. Once the answer streams beside the body, only silence counts.
-TimePoint Exchange::body_deadline() const {
-  const ProxyLimits& limits = proxy_.limits();
-  if (head_arrived_) return now() + limits.stream_idle_timeout;
-  const auto earned = std::chrono::seconds(body_bytes_ / limits.body_bytes_per_second_min);
-  return std::min(now() + limits.body_idle_timeout,
-                  body_started_ + limits.body_idle_timeout + body_held_up_ + earned);
+TimePoint RequestBody::deadline() const {
+  if (state_ != State::Sending) return TimePoint::max();
+  const ProxyLimits& limits = request_.limits();
+  const TimePoint now = request_.now();
+  if (answer_began_) return now + limits.stream_idle_timeout;
+  const auto earned = std::chrono::seconds(bytes_ / limits.body_bytes_per_second_min);
+  return std::min(now + limits.body_idle_timeout,
+                  started_ + limits.body_idle_timeout + held_up_ + earned);
 }
 
-void Exchange::body_ended(BodyState state) {
-  if (body_ != BodyState::Sending) return;
-  body_ = state;
-  client_->input().bulk = false;
-  if (group_) group_->stats.bytes_in += body_bytes_;
-  if (state != BodyState::Sent && state != BodyState::UpstreamFailed) {
-    stream_->abort();
-    return;
+MaybeRefusal RequestBody::refusal() const {
+  switch (state_) {
+    case State::ClientSlow:
+      return Refusal{408, "slow_request", "the body of the request came too slowly"};
+    case State::ClientGone:
+      return nobody();
+    case State::Malformed:
+      return Refusal{400, "bad_request", "the body of the request is malformed"};
+    case State::TooLarge:
+      return too_large();
+    default:
+      return std::nullopt;
   }
-  client_->conn().set_deadline(TimePoint::max());
-  if (!head_arrived_ && state == BodyState::Sent) {
-    stream_->set_deadline(now() + response_timeout());
-  }
+}
+
+Refusal RequestBody::too_large() const {
+  return {413, "body_too_large",
+          fmt::format("the body is over {} bytes", request_.limits().body_bytes_max)};
 }
 
 }  // namespace mesclun::gateway

@@ -7,12 +7,13 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/stream_input.h"
+
 namespace mesclun::gateway {
 
 struct Scratch {
   std::string request;   // the head, and what of the body came with it
-  std::string answer;    // read from the stream, not yet used
-  std::string spare;     // read next
+  StreamInput answer;    // read from the stream, not yet used
   std::string head_out;  // before the pieces of a body
   std::string end_out;   // after them
   std::vector<std::string_view> pieces;
@@ -20,10 +21,11 @@ struct Scratch {
 
   // For the next request. A connection that rests keeps no more than kKeptMax of each.
   void clear() {
-    for (std::string* text : {&request, &answer, &spare, &head_out, &end_out}) {
+    for (std::string* text : {&request, &head_out, &end_out}) {
       text->clear();
       if (text->capacity() > kKeptMax) text->shrink_to_fit();
     }
+    answer.trim(kKeptMax);
     pieces.clear();
     buffers.clear();
   }

@@ -37,6 +37,7 @@ bool is_hop_by_hop(std::string_view name) {
 }
 
 NamedByConnection::NamedByConnection(const HeaderList& headers) : headers_(headers) {
+  if (!headers.has("Connection")) return;
   for (size_t i = 0; i < headers.size() && !any_; ++i) {
     const auto [name, value] = headers[i];
     any_ = name.size() == 10 && iequals(name, "Connection") && !iequals(value, "keep-alive") &&

@@ -4,13 +4,6 @@
 
 namespace mesclun {
 
-namespace {
-
-// More than any honest server sends: one 100, perhaps some 102 and 103.
-constexpr int kInterimMax = 16;
-
-}  // namespace
-
 std::string HttpInput::take_rest() {
   drop_used();
   return std::exchange(bytes_, {});
@@ -58,8 +51,10 @@ Task<Result<bool>> HttpReader::read_head() {
   while (true) {
     CO_TRY(const bool whole, take_head());
     if (whole) co_return true;
-    CO_TRY(const bool more, co_await input_->fill());
-    if (!more) co_return false;
+    if (!input_->fill_now()) {
+      CO_TRY(const bool more, co_await input_->fill());
+      if (!more) co_return false;
+    }
     began_ = true;
   }
 }
@@ -90,6 +85,7 @@ Result<bool> HttpReader::take_body(std::vector<std::string_view>& pieces) {
 }
 
 Task<Result<>> HttpReader::fill_body() {
+  if (input_->fill_now()) co_return Result<>();
   CO_TRY(const bool more, co_await input_->fill());
   if (!more) co_return end_of_stream();
   co_return Result<>();

@@ -66,7 +66,9 @@ class HttpReader : private HttpParser {
   Result<bool> take_head();
   // Waits for the rest of the head. False: the stream ended before.
   Task<Result<bool>> read_head();
-  // Passes over interim answers: all of 1xx but 101.
+  // Passes over interim answers, all of 1xx but 101. More than kInterimMax are InvalidArgument: no
+  // honest server sends more than one 100, perhaps some 102 and 103.
+  static constexpr int kInterimMax = 16;
   Task<Result<bool>> read_final_head();
   // The head is one of an interim answer; next_answer() begins the one that follows it.
   bool is_interim();

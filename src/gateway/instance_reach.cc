@@ -1,5 +1,4 @@
-// The part of an Exchange that finds an instance and opens a stream to it.
-#include "gateway/exchange.h"
+#include "gateway/instance_reach.h"
 
 #include <fmt/format.h>
 
@@ -20,6 +19,7 @@ Refusal no_instance(const Group& group) {
 }
 
 Refusal connect_refusal(const Error& error) {
+  if (error.code == ErrorCode::Cancelled) return nobody();
   if (error.code == ErrorCode::DeadlineExceeded) {
     return {504, "connect_timeout", "the instance took no connection in time"};
   }
@@ -28,43 +28,44 @@ Refusal connect_refusal(const Error& error) {
 
 }  // namespace
 
-bool Exchange::reach_at_once() {
-  Group::Admission admission = group_->admit();
+bool InstanceReach::at_once() {
+  Group::Admission admission = request_.group->admit();
   if (!admission.slot) return false;
   slot_.emplace(std::move(*admission.slot));
   return take_idle_stream();
 }
 
 // One that may be closed by the other side at any moment, unless the request may be repeated.
-bool Exchange::take_idle_stream() {
-  const bool repeatable = plan_.repeatable && body_ == BodyState::Sent;
-  stream_ = slot_->instance().pool.take(proxy_.limits().pool, now(), repeatable);
+bool InstanceReach::take_idle_stream() {
+  stream_ =
+      slot_->instance().pool.take(request_.limits().pool, request_.now(), request_.plan.repeatable);
   reused_ = stream_ != nullptr;
   return reused_;
 }
 
-Task<Exchange::MaybeRefusal> Exchange::reach_instance() {
+Task<MaybeRefusal> InstanceReach::reach() {
   MaybeRefusal last;
   while (true) {
     if (!slot_) {
       if (MaybeRefusal refusal = co_await admit()) co_return last ? last : refusal;
     }
     if (take_idle_stream()) co_return std::nullopt;
-    last = co_await open_stream();
+    last = co_await reopen();
     if (!last) co_return std::nullopt;
     // Nothing was delivered: another instance may take it, without the client hearing of this one.
     tried_.push_back(slot_->instance().id);
     slot_.reset();
-    if (client_gone()) co_return nobody();
-    if (tried_.size() >= proxy_.limits().connect_tries_max || now() >= send_deadline()) {
+    if (request_.client_gone()) co_return nobody();
+    if (tried_.size() >= request_.limits().connect_tries_max ||
+        request_.now() >= request_.send_deadline()) {
       co_return last;
     }
-    ++group_->stats.retries;
+    ++request_.group->stats.retries;
   }
 }
 
-Task<Exchange::MaybeRefusal> Exchange::admit() {
-  Group::Admission admission = group_->admit(tried_);
+Task<MaybeRefusal> InstanceReach::admit() {
+  Group::Admission admission = request_.group->admit(tried_);
   switch (admission.verdict) {
     case BalanceResult::Verdict::Chosen:
       slot_.emplace(std::move(*admission.slot));
@@ -72,55 +73,66 @@ Task<Exchange::MaybeRefusal> Exchange::admit() {
     case BalanceResult::Verdict::AllBusy:
       co_return co_await wait_for_slot();
     case BalanceResult::Verdict::NoneEligible:
-      co_return no_instance(*group_);
+      co_return no_instance(*request_.group);
   }
   co_return std::nullopt;
 }
 
-Task<Exchange::MaybeRefusal> Exchange::wait_for_slot() {
-  Waiter waiter(proxy_.scope().executor(), group_);
-  if (!group_->wait(waiter)) {
+Task<MaybeRefusal> InstanceReach::wait_for_slot() {
+  Group& group = *request_.group;
+  Waiter waiter(request_.proxy.scope().executor(), request_.group);
+  if (!group.wait(waiter)) {
     co_return Refusal{503, "queue_full",
                       fmt::format("{} requests wait already", Group::kWaitingMax)};
   }
-  const TimePoint deadline = send_deadline();
-  client_->input().on_gone = [&waiter] { waiter.changed.notify_all(); };
-  MaybeRefusal refusal;
-  while (!waiter.granted && !refusal) {
-    if (client_gone()) {
-      refusal = nobody();
-    } else if (group_->route().deleted) {
-      refusal = Refusal{410, "deleted", "the container group was deleted"};
-    } else if (now() >= deadline) {
-      refusal = Refusal{504, "request_timeout",
-                        fmt::format("no instance was free within {} ms",
-                                    group_->route().client_request_timeout_ms)};
-    } else if (!co_await waiter.changed.wait_until(proxy_.clock(), deadline)) {
-      refusal = nobody();
+  const TimePoint deadline = request_.send_deadline();
+  const WhenGone wake(request_.client.input(), [&waiter] { waiter.changed.notify_all(); });
+  while (!waiter.granted) {
+    if (request_.client_gone()) co_return nobody();
+    if (group.route().deleted) {
+      co_return Refusal{410, "deleted", "the container group was deleted"};
     }
+    if (request_.now() >= deadline) {
+      co_return Refusal{504, "request_timeout",
+                        fmt::format("no instance was free within {} ms",
+                                    group.route().client_request_timeout_ms)};
+    }
+    if (!co_await waiter.changed.wait_until(request_.proxy.clock(), deadline)) co_return nobody();
   }
-  client_->input().on_gone = nullptr;
-  if (!refusal) slot_.emplace(std::move(*waiter.granted));
-  co_return refusal;
+  slot_.emplace(std::move(*waiter.granted));
+  co_return std::nullopt;
 }
 
-Task<Exchange::MaybeRefusal> Exchange::open_stream() {
+Task<MaybeRefusal> InstanceReach::reopen() {
   Instance& instance = slot_->instance();
   reused_ = false;
   // Held, because a node that dials anew may drop it meanwhile.
   const std::shared_ptr<link::Tunnel> tunnel = instance.node->tunnel();
   if (!tunnel) co_return Refusal{502, "unreachable", "the node of the instance has gone"};
   link::TunnelTarget target{.instance_id = instance.id,
-                            .port = static_cast<uint16_t>(group_->route().port)};
-  const Duration limit = std::min(proxy_.limits().connect_timeout, send_deadline() - now());
-  ++group_->stats.connects;
+                            .port = static_cast<uint16_t>(request_.group->route().port)};
+  const Duration limit =
+      std::min(request_.limits().connect_timeout, request_.send_deadline() - request_.now());
+  ++request_.group->stats.connects;
   Result<link::TunnelStreamPtr> stream = co_await tunnel->open(std::move(target), limit);
-  if (!stream) {
-    if (stream.code() == ErrorCode::Cancelled) co_return nobody();
-    co_return connect_refusal(stream.error());
-  }
+  if (!stream) co_return connect_refusal(stream.error());
   stream_ = std::move(*stream);
   co_return std::nullopt;
+}
+
+void InstanceReach::leave(Leaving how) {
+  if (!stream_) {
+    slot_.reset();
+    return;
+  }
+  if (how == Leaving::Keep && stream_->is_clean()) {
+    slot_->instance().pool.put(request_.limits().pool, request_.now(), std::move(stream_));
+  } else if (how == Leaving::Abort) {
+    stream_->abort();
+  } else {
+    stream_->close();
+  }
+  slot_.reset();
 }
 
 }  // namespace mesclun::gateway

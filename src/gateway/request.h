@@ -1,0 +1,35 @@
+// One request, as the parts of its exchange see it.
+#pragma once
+
+#include "gateway/client_connection.h"
+#include "gateway/forward_head.h"
+
+namespace mesclun::gateway {
+
+using MaybeRefusal = std::optional<Refusal>;
+
+struct Request {
+  Proxy& proxy;
+  ClientConnection& client;
+  const TimePoint arrived;
+  RequestPlan plan;  // once its head is understood
+  GroupPtr group;    // once its host is known
+
+  const ProxyLimits& limits() const { return proxy.limits(); }
+  TimePoint now() const { return proxy.clock().now(); }
+  bool client_gone() const { return client.input().gone(); }
+  // For its instance to be reached.
+  TimePoint send_deadline() const {
+    return arrived + std::chrono::milliseconds(group->route().client_request_timeout_ms);
+  }
+  Duration response_timeout() const {
+    return std::chrono::milliseconds(group->route().server_response_timeout_ms);
+  }
+};
+
+// Nobody is left to answer to.
+inline Refusal nobody() {
+  return {0, "client_gone", ""};
+}
+
+}  // namespace mesclun::gateway
