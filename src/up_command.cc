@@ -131,7 +131,7 @@ Task<Result<>> wait_for_nodes(cloud::CloudHost& host, size_t wanted) {
   const TimePoint end = clock.now() + kNodesJoinMax;
   while (true) {
     size_t online = 0;
-    for (const auto& [id, node] : host.cloud().fleet().nodes()) online += node.online() ? 1 : 0;
+    for (const auto& [id, node] : host.cloud().fleet().nodes.all()) online += node.online() ? 1 : 0;
     if (online >= wanted) co_return Result<>();
     if (clock.now() >= end) {
       log_warning("up", "not all nodes joined yet; their lines above may say why",

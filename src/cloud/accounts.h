@@ -6,7 +6,7 @@
 
 #include "api/instance.h"
 #include "base/ids.h"
-#include "cloud/fleet.h"
+#include "link/messages.h"
 #include "store/database.h"
 
 namespace mesclun::cloud {

@@ -1,7 +1,7 @@
-// Events with their reasons and the output of containers: what the public contract has no place
-// for, beside it under /api/mesclun.
-#include "cloud/fleet_table.h"
-#include "cloud/public_api.h"
+#include "cloud/activity_endpoint.h"
+
+#include "cloud/fleet_store.h"
+#include "cloud/fleet_views.h"
 
 namespace mesclun::cloud {
 
@@ -53,20 +53,28 @@ Result<Page> read_page(const HttpRequest& request) {
 
 }  // namespace
 
-PublicApi::Answer PublicApi::activity(HttpRequest request, Target target) {
+Answer ActivityEndpoint::handle(HttpRequest request, ApiTarget target) {
   const std::vector<std::string>& path = target.rest;
-  if (!target.project || path.size() != 3 || path[0] != "containers") {
-    co_return Error::not_found("there is nothing at this path");
-  }
+  if (!target.project || path.size() != 3 || path[0] != "containers") co_return no_such_path();
   if (request.head.method != "GET") co_return method_not_allowed("GET");
-  const std::string what = path[2];
-  CO_TRY(const std::string id, co_await group_id(*target.project, path[1]));
-  if (what == "events") co_return co_await events(std::move(request), id);
-  if (what == "logs") co_return co_await container_logs(std::move(request), id);
-  co_return Error::not_found("there is nothing at this path");
+  const std::string project_id = target.project->project_id;
+  const std::string name = path[1];
+  CO_TRY(const std::string id,
+         co_await loop_.ask<std::string>(
+             [project_id, name](const Fleet& fleet, Moment) -> Result<std::string> {
+               TRY(const Group* group, group_named(fleet, project_id, name));
+               return group->id;
+             }));
+  if (path[2] == "events") co_return co_await events(std::move(request), id);
+  if (path[2] == "logs") co_return co_await logs(std::move(request), id);
+  co_return no_such_path();
 }
 
-PublicApi::Answer PublicApi::events(HttpRequest request, std::string group_id) {
+void ActivityEndpoint::events_added(const std::set<std::string>&) {
+  events_added_.notify_all();
+}
+
+Answer ActivityEndpoint::events(HttpRequest request, std::string group_id) {
   CO_TRY(const Page page, read_page(request));
   const TimePoint end = clock_.now() + page.wait;
   while (true) {
@@ -88,7 +96,7 @@ PublicApi::Answer PublicApi::events(HttpRequest request, std::string group_id) {
   }
 }
 
-PublicApi::Answer PublicApi::container_logs(HttpRequest request, std::string group_id) {
+Answer ActivityEndpoint::logs(HttpRequest request, std::string group_id) {
   CO_TRY(const Page page, read_page(request));
   CO_TRY(const auto rows, co_await logs_.read(group_id, request.query("instance_id").value_or(""),
                                               page.after, page.limit, page.wait));

@@ -118,8 +118,8 @@ void Cloud::acknowledge(const std::string& node_id, int64_t session, int64_t seq
 void Cloud::publish(const std::vector<link::Route>& routes) {
   route_hub_.publish(routes);
 }
-void Cloud::events_added(const std::set<std::string>&) {
-  public_api_.events_added();
+void Cloud::events_added(const std::set<std::string>& group_ids) {
+  public_api_.events_added(group_ids);
 }
 
 }  // namespace mesclun::cloud

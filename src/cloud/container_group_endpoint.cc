@@ -1,9 +1,10 @@
-// Container groups (api.md §3, operations 1 to 8).
+#include "cloud/container_group_endpoint.h"
+
 #include <fmt/format.h>
 
 #include "api/gpu_class.h"
-#include "cloud/fleet_table.h"
-#include "cloud/public_api.h"
+#include "cloud/fleet_store.h"
+#include "cloud/fleet_views.h"
 
 namespace mesclun::cloud {
 
@@ -34,7 +35,7 @@ Result<> check_supported(const api::GroupSpec& spec) {
 }
 
 json::object group_document(const Fleet& fleet, const Group& group, std::string_view user_agent) {
-  json::object document = api::group_json(group.spec, fleet.facts(group));
+  json::object document = api::group_json(group.spec, facts_of(fleet, group));
   if (api::is_strict_go_client(user_agent)) api::drop_members_unknown_to_go(document);
   return document;
 }
@@ -43,125 +44,112 @@ std::string user_agent_of(const HttpRequest& request) {
   return std::string(request.head.headers.find("User-Agent").value_or(""));
 }
 
-Error no_such_group(std::string_view name) {
-  return Error::not_found(fmt::format("no container group '{}'", name.substr(0, 100)));
-}
-
 }  // namespace
 
-PublicApi::Answer PublicApi::groups(HttpRequest request, Target target) {
+Answer ContainerGroupEndpoint::handle(HttpRequest request, ApiTarget target) {
   const std::string method = request.head.method;
   const std::vector<std::string>& path = target.rest;
+  const ProjectIdentity project = *target.project;
   if (path.size() == 1) {
-    if (method == "GET") co_return co_await list_groups(*target.project, user_agent_of(request));
-    if (method == "POST") co_return co_await create_group(std::move(request), *target.project);
+    if (method == "GET") co_return co_await list(project, user_agent_of(request));
+    if (method == "POST") co_return co_await create(std::move(request), project);
     co_return method_not_allowed("GET, POST");
   }
   if (path.size() == 2) {
-    if (method == "PATCH") {
-      co_return co_await patch_group(std::move(request), *target.project, path[1]);
-    }
-    if (method == "GET" || method == "DELETE") {
-      co_return co_await one_group(std::move(request), *target.project, path[1]);
-    }
+    if (method == "GET") co_return co_await get(std::move(request), project, path[1]);
+    if (method == "PATCH") co_return co_await patch(std::move(request), project, path[1]);
+    if (method == "DELETE") co_return co_await remove(std::move(request), project, path[1]);
     co_return method_not_allowed("GET, PATCH, DELETE");
   }
   if (path.size() == 3 && (path[2] == "start" || path[2] == "stop")) {
     if (method != "POST") co_return method_not_allowed("POST");
-    co_return co_await group_action(std::move(request), *target.project, path[1], path[2]);
+    co_return co_await act(std::move(request), project, path[1], path[2]);
   }
   if (path.size() == 3 && path[2] == "system-logs") {
     if (method != "GET") co_return method_not_allowed("GET");
-    co_return co_await system_logs(*target.project, path[1]);
+    co_return co_await system_logs(project, path[1]);
   }
-  co_return Error::not_found("there is nothing at this path");
+  co_return no_such_path();
 }
 
-PublicApi::Answer PublicApi::list_groups(ProjectIdentity project, std::string user_agent) {
-  CO_TRY(json::object list, co_await ask<json::object>([=](Fleet& fleet, Moment) {
-           json::array items;
-           for (const Group* group : fleet.groups_of(project.project_id)) {
-             items.push_back(group_document(fleet, *group, user_agent));
-           }
-           json::object out;
-           out["items"] = std::move(items);
-           return Result<json::object>(std::move(out));
-         }));
+Task<Result<json::object>> ContainerGroupEndpoint::document(ProjectIdentity project,
+                                                            std::string name,
+                                                            std::string user_agent) {
+  co_return co_await loop_.ask<json::object>(
+      [=](const Fleet& fleet, Moment) -> Result<json::object> {
+        TRY(const Group* group, group_named(fleet, project.project_id, name));
+        return group_document(fleet, *group, user_agent);
+      });
+}
+
+int32_t ContainerGroupEndpoint::quota_of(const ProjectIdentity& project) const {
+  return accounts_.organization(project.organization_id)->quotas.container_replicas_quota;
+}
+
+Answer ContainerGroupEndpoint::list(ProjectIdentity project, std::string user_agent) {
+  CO_TRY(json::object list, co_await loop_.ask<json::object>([=](const Fleet& fleet, Moment) {
+    json::array items;
+    for (const Group* group : fleet.groups.of_project(project.project_id)) {
+      items.push_back(group_document(fleet, *group, user_agent));
+    }
+    json::object out;
+    out["items"] = std::move(items);
+    return out;
+  }));
   co_return json_answer(200, std::move(list));
 }
 
-PublicApi::Answer PublicApi::create_group(HttpRequest request, ProjectIdentity project) {
-  CO_TRY(const json::value document, read_document(request));
-  CO_TRY(const api::GroupSpec spec, api::read_group_spec(document, api::known_gpu_classes()));
+Answer ContainerGroupEndpoint::create(HttpRequest request, ProjectIdentity project) {
+  CO_TRY(const json::value body, read_document(request));
+  CO_TRY(const api::GroupSpec spec, api::read_group_spec(body, api::known_gpu_classes()));
   CO_TRY_DO(check_supported(spec));
-  const Organization* organization = accounts_.organization(project.organization_id);
-  const int32_t quota = organization->quotas.container_replicas_quota;
-  const std::string user_agent = user_agent_of(request);
-  auto name = spec.name;
+  const int32_t quota = quota_of(project);
   // Created in this turn, shown in the next: by then it is stored.
-  FleetLoop::Command create = [=](Fleet& fleet, Moment now) -> Result<> {
-    TRY(const std::string id, fleet.create_group(project, spec, quota, now));
+  FleetLoop::Command command = [=](Fleet& fleet, Moment now) -> Result<> {
+    TRY_DO(create_group(fleet, project, spec, quota, now));
     return {};
   };
-  CO_TRY_DO(co_await loop_.submit(std::move(create)));
-  CO_TRY(json::object made,
-         co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
-           const Group* group = fleet.find_group(project.project_id, name);
-           if (group == nullptr) return no_such_group(name);
-           return group_document(fleet, *group, user_agent);
-         }));
+  CO_TRY_DO(co_await loop_.submit(std::move(command)));
+  CO_TRY(json::object made, co_await document(project, spec.name, user_agent_of(request)));
   HttpResponse response = json_answer(201, std::move(made));
   response.headers.add("Location",
                        fmt::format("/organizations/{}/projects/{}/containers/{}",
-                                   project.organization_name, project.project_name, name));
+                                   project.organization_name, project.project_name, spec.name));
   co_return response;
 }
 
-PublicApi::Answer PublicApi::one_group(HttpRequest request, ProjectIdentity project,
-                                       std::string name) {
-  if (request.head.method == "DELETE") {
-    CO_TRY_DO(read_no_document(request));
-    FleetLoop::Command remove = [=](Fleet& fleet, Moment now) -> Result<> {
-      const Group* group = fleet.find_group(project.project_id, name);
-      if (group == nullptr) return no_such_group(name);
-      // Deleted already and only waiting for its instances to end.
-      if (group->delete_time != 0) return {};
-      return fleet.delete_group(group->id, now);
-    };
-    CO_TRY_DO(co_await loop_.submit(std::move(remove)));
-    co_return empty_answer(202);
-  }
-  const std::string user_agent = user_agent_of(request);
-  CO_TRY(json::object found,
-         co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
-           const Group* group = fleet.find_group(project.project_id, name);
-           if (group == nullptr) return no_such_group(name);
-           return group_document(fleet, *group, user_agent);
-         }));
+Answer ContainerGroupEndpoint::get(HttpRequest request, ProjectIdentity project, std::string name) {
+  CO_TRY(json::object found, co_await document(project, name, user_agent_of(request)));
   co_return json_answer(200, std::move(found));
 }
 
-PublicApi::Answer PublicApi::patch_group(HttpRequest request, ProjectIdentity project,
-                                         std::string name) {
-  CO_TRY(const json::value document, read_document(request));
-  const Organization* organization = accounts_.organization(project.organization_id);
-  const int32_t quota = organization->quotas.container_replicas_quota;
-  FleetLoop::Command patch = [=](Fleet& fleet, Moment now) -> Result<> {
-    const Group* group = fleet.find_group(project.project_id, name);
-    if (group == nullptr || group->delete_time != 0) return no_such_group(name);
-    TRY(const api::GroupChange change,
-        api::patch_group_spec(group->spec, document, api::known_gpu_classes()));
-    TRY_DO(check_supported(change.spec));
-    return fleet.patch_group(group->id, change, quota, now);
+Answer ContainerGroupEndpoint::remove(HttpRequest request, ProjectIdentity project,
+                                      std::string name) {
+  CO_TRY_DO(read_no_document(request));
+  FleetLoop::Command command = [=](Fleet& fleet, Moment now) -> Result<> {
+    TRY(const Group* group, group_named(fleet, project.project_id, name));
+    // Deleted already and only waiting for its instances to end.
+    if (group->delete_time != 0) return {};
+    return delete_group(fleet, group->id, now);
   };
-  CO_TRY_DO(co_await loop_.submit(std::move(patch)));
-  const std::string user_agent = user_agent_of(request);
-  CO_TRY(json::object changed,
-         co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
-           const Group* group = fleet.find_group(project.project_id, name);
-           if (group == nullptr) return no_such_group(name);
-           return group_document(fleet, *group, user_agent);
-         }));
+  CO_TRY_DO(co_await loop_.submit(std::move(command)));
+  co_return empty_answer(202);
+}
+
+Answer ContainerGroupEndpoint::patch(HttpRequest request, ProjectIdentity project,
+                                     std::string name) {
+  CO_TRY(const json::value body, read_document(request));
+  const int32_t quota = quota_of(project);
+  FleetLoop::Command command = [=](Fleet& fleet, Moment now) -> Result<> {
+    TRY(const Group* group, group_named(fleet, project.project_id, name));
+    if (group->delete_time != 0) return no_such_group(name);
+    TRY(const api::GroupChange change,
+        api::patch_group_spec(group->spec, body, api::known_gpu_classes()));
+    TRY_DO(check_supported(change.spec));
+    return patch_group(fleet, group->id, change, quota, now);
+  };
+  CO_TRY_DO(co_await loop_.submit(std::move(command)));
+  CO_TRY(json::object changed, co_await document(project, name, user_agent_of(request)));
   HttpResponse response = json_answer(200, std::move(changed));
   const auto accept = request.head.headers.find("Accept");
   const bool named = accept && (accept->find(kMergePatch) != std::string_view::npos ||
@@ -170,25 +158,25 @@ PublicApi::Answer PublicApi::patch_group(HttpRequest request, ProjectIdentity pr
   co_return response;
 }
 
-PublicApi::Answer PublicApi::group_action(HttpRequest request, ProjectIdentity project,
-                                          std::string name, std::string action) {
+Answer ContainerGroupEndpoint::act(HttpRequest request, ProjectIdentity project, std::string name,
+                                   std::string action) {
   CO_TRY_DO(read_no_document(request));
-  FleetLoop::Command act = [=](Fleet& fleet, Moment now) -> Result<> {
-    const Group* group = fleet.find_group(project.project_id, name);
-    if (group == nullptr) return no_such_group(name);
+  FleetLoop::Command command = [=](Fleet& fleet, Moment now) -> Result<> {
+    TRY(const Group* group, group_named(fleet, project.project_id, name));
     if (group->delete_time != 0) {
       return Error{ErrorCode::FailedPrecondition, "the container group is being deleted"};
     }
-    return action == "start" ? fleet.start_group(group->id, now) : fleet.stop_group(group->id, now);
+    return action == "start" ? start_group(fleet, group->id, now)
+                             : stop_group(fleet, group->id, now);
   };
-  CO_TRY_DO(co_await loop_.submit(std::move(act)));
+  CO_TRY_DO(co_await loop_.submit(std::move(command)));
   co_return empty_answer(202);
 }
 
-PublicApi::Answer PublicApi::system_logs(ProjectIdentity project, std::string name) {
-  CO_TRY(const Group group, co_await ask<Group>([=](Fleet& fleet, Moment) -> Result<Group> {
-           const Group* found = fleet.find_group(project.project_id, name);
-           if (found == nullptr) return no_such_group(name);
+Answer ContainerGroupEndpoint::system_logs(ProjectIdentity project, std::string name) {
+  CO_TRY(const Group group,
+         co_await loop_.ask<Group>([=](const Fleet& fleet, Moment) -> Result<Group> {
+           TRY(const Group* found, group_named(fleet, project.project_id, name));
            return *found;
          }));
   auto loaded = std::make_shared<std::vector<Event>>();

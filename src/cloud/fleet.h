@@ -1,13 +1,13 @@
-// Groups, replicas and machines, and every rule about them; no I/O. The fleet loop feeds it, stores
-// what changed, and only then lets anybody know.
+// Groups, replicas and machines: the tables, and how they are filled and emptied. Every rule about
+// them is a plain function over a Fleet: fleet_groups.h, fleet_nodes.h, fleet_reconcile.h,
+// fleet_placement.h. What others get to see of it is in fleet_views.h.
 #pragma once
 
-#include <map>
-#include <set>
-
-#include "base/ids.h"
-#include "cloud/fleet_state.h"
-#include "cloud/placement_planner.h"
+#include "base/random.h"
+#include "cloud/allocation_table.h"
+#include "cloud/exclusion_table.h"
+#include "cloud/group_table.h"
+#include "cloud/node_table.h"
 
 namespace mesclun::cloud {
 
@@ -43,127 +43,29 @@ struct FleetChanges {
   }
 };
 
-// Who an organization's project is, as the accounts know it.
-struct ProjectIdentity {
-  std::string organization_id;
-  std::string organization_name;
-  std::string project_id;
-  std::string project_name;
-};
-
-// Runs on: the fleet loop only; between turns anybody on the cloud's loop may read.
-// Order:   maps are ordered and times are handed in, so that the same calls give the same state.
-class Fleet {
- public:
-  Fleet(FleetSettings settings, Random& random) : settings_(std::move(settings)), random_(random) {}
+// Runs on: the fleet loop; between turns anybody on the cloud's loop may read.
+// Order:   tables are ordered and times are handed in, so that the same calls give the same state.
+struct Fleet {
+  Fleet(FleetSettings chosen, Random& dice)
+      : settings(std::move(chosen)), random(dice), nodes(settings.node_grace, marks) {}
+  Fleet(const Fleet&) = delete;
+  Fleet& operator=(const Fleet&) = delete;
 
   // Forgets all but live sessions, and takes over the snapshot. Nodes count as heard at `now`.
   void restore(FleetSnapshot snapshot, Moment now);
-
-  // ---- what people ask for (fleet_groups.cc). They check first and change nothing on an error.
-  // ----
-  Result<std::string> create_group(const ProjectIdentity& project, api::GroupSpec spec,
-                                   int32_t replicas_quota, Moment now);
-  Result<> patch_group(const std::string& group_id, const api::GroupChange& change,
-                       int32_t replicas_quota, Moment now);
-  Result<> start_group(const std::string& group_id, Moment now);
-  Result<> stop_group(const std::string& group_id, Moment now);
-  Result<> delete_group(const std::string& group_id, Moment now);
-  // `instance` is an instance id or a machine id.
-  Result<> reallocate(const std::string& group_id, std::string_view instance, Moment now);
-  Result<> run_again(const std::string& group_id, std::string_view instance, link::RunAction action,
-                     Moment now);
-  Result<> set_deletion_cost(const std::string& group_id, std::string_view instance, int32_t cost,
-                             Moment now);
-
-  // ---- what machines say (fleet_nodes.cc) ----
-  // A new session of a known or new node; an older session of it is void from now on.
-  Result<> node_joined(const link::Hello& hello, int64_t session, Moment now);
-  void node_heard(const std::string& node_id, int64_t session, Moment now);
-  void node_reported(const std::string& node_id, int64_t session, const link::Report& report,
-                     Moment now);
-  void node_left(const std::string& node_id, int64_t session, Moment now);
-
-  // ---- the loop's turn (fleet_reconcile.cc) ----
-  // Brings what is into line with what is wanted.
-  void reconcile(Moment now);
-  // When reconcile() has something to do although nobody called; max() for never.
-  TimePoint next_deadline(Moment now) const;
+  // Of this turn, whose marks end with it.
   FleetChanges take_changes();
+  void add_event(Event event);
 
-  // ---- views (fleet_views.cc) ----
-  const Group* find_group(std::string_view project_id, std::string_view name) const;
-  const Group* group(const std::string& id) const;
-  std::vector<const Group*> groups_of(std::string_view project_id) const;
-  api::GroupFacts facts(const Group& group) const;
-  std::vector<const Allocation*> instances_of(const std::string& group_id) const;
-  const Allocation* find_instance(const std::string& group_id, std::string_view instance) const;
-  api::Instance instance_view(const Allocation& allocation) const;
-  link::Desired desired(const std::string& node_id, int64_t revision) const;
-  link::Route route(const Group& group) const;
-  int32_t replicas_used(std::string_view organization_id) const;
-  bool is_placed_on(const std::string& group_id, const std::string& node_id) const;
-
-  const std::map<std::string, Group>& groups() const { return groups_; }
-  const std::map<std::string, Allocation>& allocations() const { return allocations_; }
-  const std::map<std::string, Node>& nodes() const { return nodes_; }
-  bool is_excluded(const std::string& group_id, const std::string& node_id, WallTime now) const;
-  const std::set<std::string>& allocations_on(const std::string& node_id) const;
-  Node* node(const std::string& id);
-
- private:
-  Group* live_group(const std::string& id);
-  Allocation* instance_in(const std::string& group_id, std::string_view instance);
-  std::string new_dns(const std::string& name);
-
-  // Every change of an allocation goes through these: they keep the indexes and the changes.
-  Allocation& add_allocation(const Group& group, std::string slot, Moment now);
-  void changed(Allocation& allocation);
-  void erase(const std::string& allocation_id);
-  void place(Allocation& allocation, const std::string& node_id, Moment now);
-  // Ends an allocation that no longer counts; at once if nothing of it runs anywhere.
-  void release(Allocation& allocation, Moment now);
-  void changed(Group& group);
-  void changed(Node& node);
-  void exclude(const std::string& group_id, const std::string& node_id, Duration length,
-               Moment now);
-  void add_event(const Group& group, std::string name, std::string detail, Moment now);
-  void add_event(const Allocation& allocation, std::string name, std::string detail, Moment now);
-
-  void apply_report(Node& node, Allocation& allocation, const link::InstanceReport& report,
-                    Moment now);
-  void end_run(Allocation& allocation, Moment now);
-  void take_back_or_end(Allocation& returned, Moment now);
-  void forget_lost_of_slot(const std::string& group_id, const std::string& slot);
-  void lose_silent_nodes(Moment now);
-  void drain(Node& node, Moment now);
-  void scale(Group& group, Moment now);
-  void shrink(Group& group, size_t surplus, Moment now);
-  void update_status(Group& group, Moment now);
-  void place_waiting(Moment now);
-  void note_exclusion_end(const std::string& group_id, Moment now);
-  void forget_old_exclusions(Moment now);
-  std::vector<NodeOffer> offers(Moment now) const;
-  NodeOffer offer_of(const Node& node, Moment now) const;
-
-  FleetSettings settings_;
-  Random& random_;
-  std::map<std::string, Group> groups_;
-  std::map<std::string, Allocation> allocations_;
-  std::map<std::string, Node> nodes_;
-  // (node, group) -> until, in unix ns.
-  std::map<std::pair<std::string, std::string>, int64_t> exclusions_;
-  size_t exclusions_pruned_size_ = 0;
-  std::map<std::pair<std::string, std::string>, std::string> group_ids_;  // (project, name) -> id
-  std::set<std::string> dns_taken_;
-  std::map<std::string, std::set<std::string>> by_group_;
-  std::map<std::string, std::set<std::string>> by_node_;
-  std::set<std::string> dirty_groups_;  // to be looked at by reconcile()
-  std::set<std::string> waiting_;       // allocations without a node
-  bool place_again_ = false;            // offers may have grown
-  int64_t exclusion_ends_ = 0;          // wall time at which waiting ones may fit; 0: none
-  int64_t event_sequence_ = 0;
-  FleetChanges changes_;
+  const FleetSettings settings;
+  Random& random;
+  TurnMarks marks;
+  GroupTable groups{marks};
+  AllocationTable allocations{marks};
+  NodeTable nodes;
+  ExclusionTable exclusions{marks};
+  int64_t event_sequence = 0;
+  int64_t exclusion_ends = 0;  // wall time, unix ns, at which a waiting replica may fit; 0: none
 };
 
 }  // namespace mesclun::cloud

@@ -1,5 +1,10 @@
-// What people ask of the fleet: container groups and single instances.
-#include "cloud/fleet.h"
+#include "cloud/fleet_groups.h"
+
+#include "api/event_names.h"
+#include "base/ids.h"
+#include "cloud/fleet_placement.h"
+#include "cloud/fleet_steps.h"
+#include "cloud/fleet_views.h"
 
 #include <fmt/format.h>
 
@@ -22,192 +27,189 @@ constexpr std::string_view kWords[] = {"apple",  "basil",  "carrot", "celery", "
                                        "grape",  "lemon",  "lentil", "mache",  "olive",  "onion",
                                        "pepper", "radish", "rocket", "sorrel", "squash", "tomato"};
 
-}  // namespace
-
-std::string Fleet::new_dns(const std::string& name) {
-  std::string dns = name + "." + settings_.zone;
+std::string new_dns(Fleet& fleet, const std::string& name) {
+  const std::string& zone = fleet.settings.zone;
+  std::string dns = name + "." + zone;
   // On one's own machine a name that can be typed; on a public zone only the secret form.
-  if (settings_.zone == "localhost" && !dns_taken_.contains(dns)) return dns;
+  if (zone == "localhost" && !fleet.groups.is_dns_taken(dns)) return dns;
   do {
-    dns = fmt::format("{}-{}-{}.{}", kWords[random_.below(std::size(kWords))],
-                      kWords[random_.below(std::size(kWords))], random_word(random_, 16),
-                      settings_.zone);
-  } while (dns_taken_.contains(dns));
+    // In this order, whatever the compiler makes of arguments.
+    const std::string_view first = kWords[fleet.random.below(std::size(kWords))];
+    const std::string_view second = kWords[fleet.random.below(std::size(kWords))];
+    dns = fmt::format("{}-{}-{}.{}", first, second, random_word(fleet.random, 16), zone);
+  } while (fleet.groups.is_dns_taken(dns));
   return dns;
 }
 
-Result<std::string> Fleet::create_group(const ProjectIdentity& project, api::GroupSpec spec,
-                                        int32_t replicas_quota, Moment now) {
-  const auto key = std::pair(project.project_id, spec.name);
-  if (group_ids_.contains(key)) {
+Result<const Group*> live_group(const Fleet& fleet, const std::string& id) {
+  const Group* group = fleet.groups.find(id);
+  if (group == nullptr || group->delete_time != 0) return no_such_group(id);
+  return group;
+}
+
+// What a new version means for one allocation.
+void carry_over(Fleet& fleet, const Group& group, const api::GroupChange& change,
+                const Allocation& allocation, Moment now) {
+  const Node* node = fleet.nodes.find(allocation.node_id);
+  // Measured against the whole machine: what runs there already has its share.
+  if (change.placement_changed && node != nullptr &&
+      !could_carry(empty_offer(*node), group.spec.container.resources, group.spec.country_codes)) {
+    add_event(fleet, allocation, api::event::kReallocatedByPlatform,
+              "its node does not fit the updated group", now);
+    release(fleet, allocation.id, now);
+    return;
+  }
+  fleet.allocations.change(allocation.id, [&](Allocation& carries) {
+    carries.wish.version = group.version;
+    if (!change.restart_all || !carries.placed()) return;
+    ++carries.wish.run;
+    carries.wish.run_action = link::RunAction::Recreate;
+    carries.wish.run_by_user = false;
+  });
+}
+
+}  // namespace
+
+Result<std::string> create_group(Fleet& fleet, const ProjectIdentity& project, api::GroupSpec spec,
+                                 int32_t replicas_quota, Moment now) {
+  if (fleet.groups.is_name_taken(project.project_id, spec.name)) {
     return Error{ErrorCode::AlreadyExists,
                  fmt::format("/name: a container group '{}' exists or existed in this project; "
                              "names cannot be used again",
                              spec.name),
                  Cause::NameConflict};
   }
-  if (groups_of(project.project_id).size() >= kGroupsOfProjectMax) {
+  if (fleet.groups.of_project(project.project_id).size() >= kGroupsOfProjectMax) {
     return Error{ErrorCode::PermissionDenied, "a project has at most 100 container groups",
                  Cause::QuotaExceeded};
   }
-  const int32_t used = replicas_used(project.organization_id) + spec.replicas;
+  const int32_t used = fleet.groups.replicas_of(project.organization_id) + spec.replicas;
   if (used > replicas_quota) return quota_exceeded(replicas_quota, used);
 
-  Group made{.id = new_uuid(random_)};
+  Group made{.id = new_uuid(fleet.random)};
   made.organization_id = project.organization_id;
   made.organization_name = project.organization_name;
   made.project_id = project.project_id;
   made.project_name = project.project_name;
-  if (spec.networking) made.dns = new_dns(spec.name);
+  if (spec.networking) made.dns = new_dns(fleet, spec.name);
   made.spec = std::move(spec);
   made.create_time = made.update_time = to_unix_nanos(now.wall);
   // The process runtime pulls nothing, so the preparation of an image (state pending) takes no
   // time.
   made.status = api::GroupStatus::Stopped;
-  const std::string id = made.id;
-  group_ids_[key] = id;
-  if (!made.dns.empty()) dns_taken_.insert(made.dns);
-  Group& group = groups_[id] = std::move(made);
-  changed(group);
-  if (group.spec.autostart_policy) TRY_DO(start_group(id, now));
-  return id;
+  const Group& group = fleet.groups.add(std::move(made));
+  if (group.spec.autostart_policy) TRY_DO(start_group(fleet, group.id, now));
+  return group.id;
 }
 
-Result<> Fleet::start_group(const std::string& group_id, Moment now) {
-  Group* group = live_group(group_id);
-  if (group == nullptr) return Error::not_found("no such container group");
+Result<> start_group(Fleet& fleet, const std::string& group_id, Moment now) {
+  TRY(const Group* group, live_group(fleet, group_id));
   if (group->started) return {};
-  const std::set<std::string> members = by_group_[group_id];
+  const std::set<std::string> members = fleet.allocations.of_group(group->id);
   for (const std::string& id : members) {
-    if (allocations_.at(id).done()) erase(id);
+    if (fleet.allocations.at(id).done()) fleet.allocations.erase(id);
   }
-  group->started = true;
-  group->status = api::GroupStatus::Deploying;
-  group->start_time = to_unix_nanos(now.wall);
-  changed(*group);
-  add_event(*group, "Container Group Started", "", now);
+  fleet.groups.change(group->id, [&](Group& starting) {
+    starting.started = true;
+    starting.status = api::GroupStatus::Deploying;
+    starting.start_time = to_unix_nanos(now.wall);
+  });
+  add_event(fleet, *group, api::event::kGroupStarted, now);
   return {};
 }
 
-Result<> Fleet::stop_group(const std::string& group_id, Moment now) {
-  Group* group = live_group(group_id);
-  if (group == nullptr) return Error::not_found("no such container group");
+Result<> stop_group(Fleet& fleet, const std::string& group_id, Moment now) {
+  TRY(const Group* group, live_group(fleet, group_id));
   if (!group->started) {
     // A finished group becomes a stopped one.
     if (group->status != api::GroupStatus::Stopped) {
-      group->status = api::GroupStatus::Stopped;
-      changed(*group);
+      fleet.groups.change(group->id,
+                          [](Group& finished) { finished.status = api::GroupStatus::Stopped; });
     }
     return {};
   }
-  group->started = false;
-  group->status = api::GroupStatus::Stopped;
-  group->description.clear();
-  group->finish_time = to_unix_nanos(now.wall);
-  changed(*group);
-  add_event(*group, "Container Group Stopped", "", now);
+  fleet.groups.change(group->id, [&](Group& stopping) {
+    stopping.started = false;
+    stopping.status = api::GroupStatus::Stopped;
+    stopping.description.clear();
+    stopping.finish_time = to_unix_nanos(now.wall);
+  });
+  add_event(fleet, *group, api::event::kGroupStopped, now);
   return {};
 }
 
-Result<> Fleet::delete_group(const std::string& group_id, Moment now) {
-  Group* group = live_group(group_id);
-  if (group == nullptr) return Error::not_found("no such container group");
-  if (group->started) TRY_DO(stop_group(group_id, now));
-  group->delete_time = to_unix_nanos(now.wall);
-  changed(*group);
+Result<> delete_group(Fleet& fleet, const std::string& group_id, Moment now) {
+  TRY(const Group* group, live_group(fleet, group_id));
+  if (group->started) TRY_DO(stop_group(fleet, group->id, now));
+  fleet.groups.change(group->id,
+                      [&](Group& deleted) { deleted.delete_time = to_unix_nanos(now.wall); });
   return {};
 }
 
-Result<> Fleet::patch_group(const std::string& group_id, const api::GroupChange& change,
-                            int32_t replicas_quota, Moment now) {
-  Group* group = live_group(group_id);
-  if (group == nullptr) return Error::not_found("no such container group");
+Result<> patch_group(Fleet& fleet, const std::string& group_id, const api::GroupChange& change,
+                     int32_t replicas_quota, Moment now) {
+  TRY(const Group* group, live_group(fleet, group_id));
+  const int32_t old_replicas = group->spec.replicas;
   const int32_t used =
-      replicas_used(group->organization_id) - group->spec.replicas + change.spec.replicas;
-  if (change.replicas_changed && used > replicas_quota &&
-      change.spec.replicas > group->spec.replicas) {
+      fleet.groups.replicas_of(group->organization_id) - old_replicas + change.spec.replicas;
+  if (change.replicas_changed && used > replicas_quota && change.spec.replicas > old_replicas) {
     return quota_exceeded(replicas_quota, used);
   }
-  const int32_t old_replicas = group->spec.replicas;
-  group->spec = change.spec;
-  group->update_time = to_unix_nanos(now.wall);
-  changed(*group);
+  fleet.groups.change(group->id, [&](Group& changed) {
+    changed.spec = change.spec;
+    changed.update_time = to_unix_nanos(now.wall);
+  });
   if (change.replicas_changed) {
-    add_event(*group,
+    add_event(fleet, *group,
               fmt::format("Container Group Desired Replica Count Updated from {} to {}",
-                          old_replicas, group->spec.replicas),
-              "", now);
+                          old_replicas, change.spec.replicas),
+              now);
   }
   if (!change.new_version) return {};
-  ++group->version;
-  add_event(*group, fmt::format("Container Group Updated (Version {})", group->version), "", now);
-  const std::set<std::string> members = by_group_[group_id];
+  fleet.groups.change(group->id, [](Group& changed) { ++changed.version; });
+  add_event(fleet, *group, fmt::format("Container Group Updated (Version {})", group->version),
+            now);
+  const std::set<std::string> members = fleet.allocations.of_group(group->id);
   for (const std::string& id : members) {
-    Allocation& allocation = allocations_.at(id);
+    const Allocation& allocation = fleet.allocations.at(id);
     if (allocation.wish.stop || allocation.done()) continue;
-    const auto node = nodes_.find(allocation.node_id);
-    if (change.placement_changed && node != nodes_.end()) {
-      // Measured against the whole machine: what runs there already has its share.
-      NodeOffer offer = offer_of(node->second, now);
-      for (const link::GpuFacts& gpu : node->second.facts.gpus) {
-        offer.gpu_classes_free.push_back(gpu.class_id);
-      }
-      if (!could_carry(offer, group->spec.container.resources, group->spec.country_codes)) {
-        add_event(allocation, "Instance Reallocated by Platform",
-                  "its node does not fit the updated group", now);
-        release(allocation, now);
-        continue;
-      }
-    }
-    allocation.wish.version = group->version;
-    if (change.restart_all && allocation.placed()) {
-      ++allocation.wish.run;
-      allocation.wish.run_action = link::RunAction::Recreate;
-      allocation.wish.run_by_user = false;
-    }
-    changed(allocation);
+    carry_over(fleet, *group, change, allocation, now);
   }
   return {};
 }
 
-Allocation* Fleet::instance_in(const std::string& group_id, std::string_view instance) {
-  const Allocation* found = find_instance(group_id, instance);
-  return found == nullptr ? nullptr : &allocations_.at(found->id);
-}
-
-Result<> Fleet::reallocate(const std::string& group_id, std::string_view instance, Moment now) {
-  Allocation* allocation = instance_in(group_id, instance);
-  if (allocation == nullptr) return Error::not_found("no such instance");
+Result<> reallocate(Fleet& fleet, const std::string& group_id, const std::string& instance,
+                    Moment now) {
+  TRY(const Allocation* allocation, instance_named(fleet, group_id, instance));
   // Only what is on a node can leave it; anything else is accepted without effect (api.md §7).
   if (!allocation->placed() || allocation->wish.stop) return {};
-  exclude(group_id, allocation->node_id, settings_.exclusion, now);
-  add_event(*allocation, "Instance Reallocated by User", "", now);
-  release(*allocation, now);
+  exclude(fleet, group_id, allocation->node_id, fleet.settings.exclusion, now);
+  add_event(fleet, *allocation, api::event::kReallocatedByUser, "", now);
+  release(fleet, allocation->id, now);
   return {};
 }
 
-Result<> Fleet::run_again(const std::string& group_id, std::string_view instance,
-                          link::RunAction action, Moment) {
-  Allocation* allocation = instance_in(group_id, instance);
-  if (allocation == nullptr) return Error::not_found("no such instance");
-  link::ReplicaWish& wish = allocation->wish;
+Result<> run_again(Fleet& fleet, const std::string& group_id, const std::string& instance,
+                   link::RunAction action) {
+  TRY(const Allocation* allocation, instance_named(fleet, group_id, instance));
   const bool running = allocation->state() == api::InstanceState::Running;
   // A second call while one is pending has no double effect.
-  if (!running || allocation->status.run < wish.run) return {};
-  wish.run = allocation->status.run + 1;
-  wish.run_action = action;
-  wish.run_by_user = true;
-  changed(*allocation);
+  if (!running || allocation->status.run < allocation->wish.run) return {};
+  fleet.allocations.change(allocation->id, [&](Allocation& again) {
+    again.wish.run = again.status.run + 1;
+    again.wish.run_action = action;
+    again.wish.run_by_user = true;
+  });
   return {};
 }
 
-Result<> Fleet::set_deletion_cost(const std::string& group_id, std::string_view instance,
-                                  int32_t cost, Moment) {
-  Allocation* allocation = instance_in(group_id, instance);
-  if (allocation == nullptr) return Error::not_found("no such instance");
-  allocation->wish.deletion_cost = cost;
-  ++allocation->wish.deletion_cost_change;
-  changed(*allocation);
+Result<> set_deletion_cost(Fleet& fleet, const std::string& group_id, const std::string& instance,
+                           int32_t cost) {
+  TRY(const Allocation* allocation, instance_named(fleet, group_id, instance));
+  fleet.allocations.change(allocation->id, [&](Allocation& priced) {
+    priced.wish.deletion_cost = cost;
+    ++priced.wish.deletion_cost_change;
+  });
   return {};
 }
 

@@ -1,7 +1,9 @@
 #include "cloud/fleet_loop.h"
 
 #include "base/log.h"
-#include "cloud/fleet_table.h"
+#include "cloud/fleet_reconcile.h"
+#include "cloud/fleet_store.h"
+#include "cloud/fleet_views.h"
 
 namespace mesclun::cloud {
 
@@ -52,12 +54,12 @@ std::vector<std::shared_ptr<FleetLoop::Pending>> FleetLoop::decide(Moment moment
     pending->result = pending->command(fleet_, moment);
     taken.push_back(pending);
   }
-  fleet_.reconcile(moment);
+  reconcile(fleet_, moment);
   return taken;
 }
 
 Task<Result<>> FleetLoop::turn() {
-  const TimePoint deadline = fleet_.next_deadline(now());
+  const TimePoint deadline = next_deadline(fleet_, now());
   while (waiting_.empty() && clock_.now() < deadline) {
     CO_TRY_DO(co_await arrived_.wait_until(clock_, deadline));
   }
@@ -102,20 +104,21 @@ Task<Result<>> FleetLoop::commit(std::shared_ptr<const FleetChanges> changes) {
 
 void FleetLoop::tell(const FleetChanges& changes) {
   for (const std::string& id : changes.desired) {
-    Node* node = fleet_.node(id);
+    const Node* node = fleet_.nodes.find(id);
     if (node == nullptr || !node->online()) continue;
     // From the wall clock, so that it grows over restarts too.
     last_revision_ = std::max(last_revision_ + 1, to_unix_nanos(clock_.wall_now()));
-    node->revision = last_revision_;
-    listener_.send_desired(id, node->session, fleet_.desired(id, last_revision_));
+    fleet_.nodes.touch(id, [this](Node::Live& live) { live.revision = last_revision_; });
+    listener_.send_desired(id, node->live.session, desired_of(fleet_, id, last_revision_));
   }
   for (const auto& [id, node] : changes.nodes) {
-    if (node.session != 0) listener_.acknowledge(id, node.session, node.acknowledged);
+    const int64_t session = node.live.session;
+    if (session != 0) listener_.acknowledge(id, session, node.acknowledged);
   }
   std::vector<link::Route> routes;
   for (const std::string& id : changes.routes) {
-    const Group* group = fleet_.group(id);
-    if (group != nullptr && !group->dns.empty()) routes.push_back(fleet_.route(*group));
+    const Group* group = fleet_.groups.find(id);
+    if (group != nullptr && !group->dns.empty()) routes.push_back(route_of(fleet_, *group));
   }
   if (!routes.empty()) listener_.publish(routes);
   std::set<std::string> with_events;

@@ -23,10 +23,10 @@ class FleetListener {
 
 // Runs on:  the cloud's loop.
 // Promise:  what submit() answered without error is stored. Commands run one after the other, in
-// the
-//           order of the calls.
+//           the order of the calls.
 // Errors:   the command's own; Unavailable when the commit failed: nothing of the command remains
 //           then; ResourceExhausted when 10,000 commands wait.
+// Lifetime: all that the constructor gets outlives it.
 class FleetLoop {
  public:
   using Command = std::function<Result<>(Fleet&, Moment)>;
@@ -46,6 +46,18 @@ class FleetLoop {
   Task<Result<>> run();
   // The command keeps values only: it runs even if the caller stopped waiting.
   Task<Result<>> submit(Command command);
+  // Reads the fleet in a turn of its own: nobody is shown what is not stored.
+  template <class T>
+  Task<Result<T>> ask(std::function<Result<T>(const Fleet&, Moment)> question) {
+    auto answer = std::make_shared<std::optional<T>>();
+    Command command = [answer, question = std::move(question)](Fleet& fleet,
+                                                               Moment now) -> Result<> {
+      TRY(*answer, question(fleet, now));
+      return {};
+    };
+    CO_TRY_DO(co_await submit(std::move(command)));
+    co_return std::move(**answer);
+  }
 
   Moment now() const { return {clock_.now(), clock_.wall_now()}; }
 
@@ -63,13 +75,16 @@ class FleetLoop {
   Task<Result<>> commit(std::shared_ptr<const FleetChanges> changes);
   void tell(const FleetChanges& changes);
 
+  // Constant after construction.
   Clock& clock_;
   store::Database& database_;
   Fleet& fleet_;
   FleetListener& listener_;
+  // Callers of submit() and run().
   Notify arrived_;
   Notify answered_;
   std::deque<std::shared_ptr<Pending>> waiting_;
+  // run() only.
   int64_t last_revision_ = 0;
   int64_t events_since_prune_ = 0;
 };

@@ -1,195 +1,179 @@
-// What machines say, and what follows from it.
+#include "cloud/fleet_nodes.h"
+
+#include "api/event_names.h"
 #include "base/crypto.h"
-#include "cloud/fleet.h"
+#include "cloud/fleet_steps.h"
 
 namespace mesclun::cloud {
 
-Result<> Fleet::node_joined(const link::Hello& hello, int64_t session, Moment now) {
+namespace {
+
+// The node, if the session is its own.
+const Node* node_of(const Fleet& fleet, const std::string& node_id, int64_t session) {
+  const Node* node = fleet.nodes.find(node_id);
+  return node != nullptr && node->live.session == session ? node : nullptr;
+}
+
+void drain(Fleet& fleet, const std::string& node_id, Moment now) {
+  const std::set<std::string> here = fleet.allocations.on_node(node_id);
+  for (const std::string& id : here) {
+    const Allocation& allocation = fleet.allocations.at(id);
+    if (!allocation.counts() || allocation.done()) continue;
+    add_event(fleet, allocation, api::event::kReallocatedByPlatform,
+              "the owner of the machine drains it", now);
+    release(fleet, id, now);
+  }
+}
+
+void take_events(Fleet& fleet, const Node& node, const link::Report& report) {
+  if (report.events_after > node.acknowledged) return;
+  int64_t acknowledged = node.acknowledged;
+  for (const link::InstanceEvent& told : report.events) {
+    if (told.sequence <= acknowledged) continue;
+    acknowledged = told.sequence;
+    // A group that does not exist has nobody to tell.
+    if (fleet.groups.find(told.group_id) == nullptr) continue;
+    fleet.add_event({.group_id = told.group_id,
+                     .resource_type = "instance_controller",
+                     .instance_id = told.instance_id,
+                     .machine_id = node.id,
+                     .version = told.version,
+                     .time = told.time,
+                     .event_name = told.name,
+                     .detail = told.detail});
+  }
+  if (acknowledged == node.acknowledged) return;
+  fleet.nodes.change(node.id, [&](Node& heard) { heard.acknowledged = acknowledged; });
+}
+
+// A lost copy is back: it stays if it is as wanted and its replacement does not serve yet.
+void take_back_or_end(Fleet& fleet, const Allocation& returned, Moment now) {
+  const Group& group = fleet.groups.at(returned.group_id);
+  const bool runs = returned.status.state == link::RunState::Running ||
+                    returned.status.state == link::RunState::Creating;
+  const Allocation* current = nullptr;
+  for (const std::string& id : fleet.allocations.of_slot(returned.slot)) {
+    const Allocation& other = fleet.allocations.at(id);
+    if (id != returned.id && other.counts()) current = &other;
+  }
+  const bool fits = group.delete_time == 0 && group.started && runs && !returned.wish.stop &&
+                    returned.wish.version == group.version;
+  if (!fits || current == nullptr || current->serves() || current->done()) {
+    fleet.allocations.erase(returned.id);  // the node stops what it is no longer told to run
+    return;
+  }
+  add_event(fleet, *current, api::event::kReallocatedByPlatform,
+            "the node of the replaced instance came back before this one served", now);
+  fleet.allocations.change(returned.id, [](Allocation& back) { back.lost = false; });
+  release(fleet, current->id, now);
+}
+
+// Whether an ended run leaves its allocation behind, as a replica that is done.
+bool stays_done(const Allocation& allocation, link::RunOutcome outcome) {
+  return allocation.counts() &&
+         (outcome == link::RunOutcome::Succeeded || outcome == link::RunOutcome::Failed);
+}
+
+void take_status(Fleet& fleet, const Allocation& allocation, const link::ReplicaStatus& told,
+                 Moment now) {
+  if (allocation.done()) return;
+  if (told.state == link::RunState::Ended && !stays_done(allocation, told.outcome)) {
+    if (told.outcome == link::RunOutcome::Replace) {
+      const FleetSettings& settings = fleet.settings;
+      exclude(fleet, allocation.group_id, allocation.node_id,
+              told.exclude_node ? settings.exclusion : settings.retry_elsewhere, now);
+    }
+    fleet.allocations.erase(allocation.id);
+    return;
+  }
+  const bool served = allocation.serves();
+  const bool ran = allocation.state() == api::InstanceState::Running;
+  if (told != allocation.status) {
+    fleet.allocations.change(allocation.id, [&](Allocation& seen) {
+      seen.status = told;
+      seen.wish.run = std::max(seen.wish.run, told.run);
+      seen.update_time = told.update_time;
+      const bool runs = seen.state() == api::InstanceState::Running;
+      if (runs && (!ran || seen.running_since == 0)) seen.running_since = told.update_time;
+    });
+  }
+  if (allocation.lost) {
+    take_back_or_end(fleet, allocation, now);
+  } else if (allocation.serves() && !served) {
+    forget_lost(fleet, allocation.slot);
+  }
+}
+
+}  // namespace
+
+Result<> node_joined(Fleet& fleet, const link::Hello& hello, int64_t session, Moment now) {
   const std::string secret = sha256_hex(hello.node_secret);
-  const auto found = nodes_.find(hello.machine_id);
-  if (found != nodes_.end() && !equal_secret(found->second.secret_sha256, secret)) {
+  const Node* known = fleet.nodes.find(hello.machine_id);
+  if (known != nullptr && !equal_secret(known->secret_sha256, secret)) {
     return Error{ErrorCode::PermissionDenied,
                  "this machine id belongs to a machine with another secret; give the agent a data "
                  "folder of its own"};
   }
-  Node& node = nodes_[hello.machine_id];
-  if (found == nodes_.end()) {
-    node.id = hello.machine_id;
-    node.secret_sha256 = secret;
-    node.join_time = to_unix_nanos(now.wall);
+  if (known == nullptr) {
+    fleet.nodes.add(
+        {.id = hello.machine_id, .secret_sha256 = secret, .join_time = to_unix_nanos(now.wall)});
   }
-  node.facts = hello.facts;
-  node.session = session;
-  node.reported = false;
-  node.revision = node.revision_applied = 0;
-  node.last_heard = now.steady;
-  node.last_heard_time = to_unix_nanos(now.wall);
-  changed(node);
+  fleet.nodes.change(hello.machine_id, [&](Node& node) {
+    node.facts = hello.facts;
+    node.last_heard_time = to_unix_nanos(now.wall);
+    const bool silent = node.live.silent_beyond_grace;  // until it reports
+    node.live = {.session = session, .silent_beyond_grace = silent, .last_heard = now.steady};
+  });
   return {};
 }
 
-void Fleet::node_heard(const std::string& node_id, int64_t session, Moment now) {
-  Node* found = node(node_id);
-  if (found != nullptr && found->session == session) found->last_heard = now.steady;
+void node_heard(Fleet& fleet, const std::string& node_id, int64_t session, Moment now) {
+  if (node_of(fleet, node_id, session) == nullptr) return;
+  fleet.nodes.touch(node_id, [&](Node::Live& live) { live.last_heard = now.steady; });
 }
 
-void Fleet::node_left(const std::string& node_id, int64_t session, Moment now) {
-  Node* found = node(node_id);
-  if (found == nullptr || found->session != session) return;
-  found->session = 0;
-  found->reported = false;
-  found->last_heard_time = to_unix_nanos(now.wall);
-  changed(*found);
+void node_left(Fleet& fleet, const std::string& node_id, int64_t session, Moment now) {
+  if (node_of(fleet, node_id, session) == nullptr) return;
+  fleet.nodes.change(node_id, [&](Node& node) {
+    node.live.session = 0;
+    node.live.reported = false;
+    node.last_heard_time = to_unix_nanos(now.wall);
+  });
 }
 
-void Fleet::node_reported(const std::string& node_id, int64_t session, const link::Report& report,
-                          Moment now) {
-  Node* found = node(node_id);
-  if (found == nullptr || found->session != session) return;
-  Node& from = *found;
-  const bool first = !from.reported;
-  from.reported = true;
-  from.silent_beyond_grace = false;
-  from.last_heard = now.steady;
-  from.revision_applied = report.revision;
-  if (from.mode != report.mode) {
-    from.mode = report.mode;
-    changed(from);
-    place_again_ = true;
-    if (report.mode == link::NodeMode::Draining) drain(from, now);
+void node_reported(Fleet& fleet, const std::string& node_id, int64_t session,
+                   const link::Report& report, Moment now) {
+  const Node* node = node_of(fleet, node_id, session);
+  if (node == nullptr) return;
+  const bool first = !node->live.reported;
+  fleet.nodes.touch(node_id, [&](Node::Live& live) {
+    live.reported = true;
+    live.silent_beyond_grace = false;
+    live.last_heard = now.steady;
+    live.revision_applied = report.revision;
+  });
+  if (node->mode != report.mode) {
+    fleet.nodes.change(node_id, [&](Node& changed) { changed.mode = report.mode; });
+    if (report.mode == link::NodeMode::Draining) drain(fleet, node_id, now);
   }
-  if (first) {
-    changes_.desired.insert(node_id);
-    place_again_ = true;
-    // The first report begins after what was acknowledged, perhaps by a cloud of before.
-    from.acknowledged = std::max(from.acknowledged, report.events_after);
+  // The first report begins after what was acknowledged, perhaps by a cloud of before.
+  if (first && report.events_after > node->acknowledged) {
+    fleet.nodes.change(node_id, [&](Node& ahead) { ahead.acknowledged = report.events_after; });
   }
-
-  for (const link::InstanceEvent& told : report.events) {
-    if (report.events_after > from.acknowledged) break;
-    if (told.sequence <= from.acknowledged) continue;
-    from.acknowledged = told.sequence;
-    changed(from);
-    // A group that does not exist has nobody to tell.
-    if (!groups_.contains(told.group_id)) continue;
-    changes_.events.push_back({.sequence = ++event_sequence_,
-                               .group_id = told.group_id,
-                               .resource_type = "instance_controller",
-                               .instance_id = told.instance_id,
-                               .machine_id = node_id,
-                               .version = told.version,
-                               .time = told.time,
-                               .event_name = told.name,
-                               .detail = told.detail});
-  }
+  take_events(fleet, *node, report);
 
   std::set<std::string> reported;
   for (const link::InstanceReport& instance : report.instances) {
     reported.insert(instance.allocation_id);
-    const auto allocation = allocations_.find(instance.allocation_id);
-    if (allocation == allocations_.end() || allocation->second.node_id != node_id) continue;
-    apply_report(from, allocation->second, instance, now);
+    const Allocation* allocation = fleet.allocations.find(instance.allocation_id);
+    if (allocation == nullptr || allocation->node_id != node_id) continue;
+    take_status(fleet, *allocation, instance.status, now);
   }
   // Told to run it, applied that, and does not have it: it ended, and the node has forgotten it.
-  if (from.revision == 0 || report.revision < from.revision) return;
-  const std::set<std::string> here = by_node_[node_id];
+  if (node->live.revision == 0 || report.revision < node->live.revision) return;
+  const std::set<std::string> here = fleet.allocations.on_node(node_id);
   for (const std::string& id : here) {
-    if (reported.contains(id)) continue;
-    Allocation& missing = allocations_.at(id);
-    if (!missing.done()) erase(missing.id);
-  }
-}
-
-void Fleet::apply_report(Node& node, Allocation& allocation, const link::InstanceReport& report,
-                         Moment now) {
-  if (allocation.done()) return;
-  const link::ReplicaStatus& told = report.status;
-  const bool news = told != allocation.status;
-  const bool served = allocation.serves();
-  const bool ran = allocation.state() == api::InstanceState::Running;
-  const bool newer_run = told.run > allocation.wish.run;
-  allocation.status = told;
-  allocation.wish.run = std::max(allocation.wish.run, told.run);
-  allocation.update_time = told.update_time;
-  if (told.state == link::RunState::Ended) {
-    end_run(allocation, now);
-    return;
-  }
-  const bool runs = allocation.state() == api::InstanceState::Running;
-  if (runs && (!ran || allocation.running_since == 0)) allocation.running_since = told.update_time;
-  if (news || newer_run) {
-    const bool told_already = changes_.desired.contains(node.id);
-    changed(allocation);
-    // Its own report is no news to the node.
-    if (!newer_run && !told_already) changes_.desired.erase(node.id);
-  }
-  if (allocation.lost) {
-    take_back_or_end(allocation, now);
-  } else if (allocation.serves() && !served) {
-    forget_lost_of_slot(allocation.group_id, allocation.slot);
-  }
-}
-
-void Fleet::end_run(Allocation& allocation, Moment now) {
-  const std::string group_id = allocation.group_id;
-  const std::string node_id = allocation.node_id;
-  switch (allocation.status.outcome) {
-    case link::RunOutcome::Succeeded:
-    case link::RunOutcome::Failed:
-      if (!allocation.counts()) break;
-      changed(allocation);
-      return;
-    case link::RunOutcome::Replace:
-      exclude(group_id, node_id,
-              allocation.status.exclude_node ? settings_.exclusion : settings_.retry_elsewhere,
-              now);
-      break;
-    case link::RunOutcome::Stopped:
-    case link::RunOutcome::None:
-      break;
-  }
-  erase(allocation.id);
-}
-
-void Fleet::take_back_or_end(Allocation& returned, Moment now) {
-  const Group* group = live_group(returned.group_id);
-  const bool runs = returned.status.state == link::RunState::Running ||
-                    returned.status.state == link::RunState::Creating;
-  Allocation* current = nullptr;
-  for (const std::string& id : by_group_[returned.group_id]) {
-    Allocation& other = allocations_.at(id);
-    if (other.id != returned.id && other.slot == returned.slot && other.counts()) current = &other;
-  }
-  const bool fits = group != nullptr && group->started && runs && !returned.wish.stop &&
-                    returned.wish.version == group->version;
-  if (!fits || current == nullptr || current->serves() || current->done()) {
-    erase(returned.id);  // the node stops what it is no longer told to run
-    return;
-  }
-  add_event(*current, "Instance Reallocated by Platform",
-            "the node of the replaced instance came back before this one served", now);
-  const std::string loser = current->id;
-  returned.lost = false;
-  changed(returned);
-  release(allocations_.at(loser), now);
-}
-
-void Fleet::forget_lost_of_slot(const std::string& group_id, const std::string& slot) {
-  const std::set<std::string> members = by_group_[group_id];
-  for (const std::string& id : members) {
-    const Allocation& other = allocations_.at(id);
-    if (other.lost && other.slot == slot) erase(id);
-  }
-}
-
-void Fleet::drain(Node& node, Moment now) {
-  const std::set<std::string> here = by_node_[node.id];
-  for (const std::string& id : here) {
-    Allocation& allocation = allocations_.at(id);
-    if (!allocation.counts() || allocation.done()) continue;
-    add_event(allocation, "Instance Reallocated by Platform", "the owner of the machine drains it",
-              now);
-    release(allocation, now);
+    if (!reported.contains(id) && !fleet.allocations.at(id).done()) fleet.allocations.erase(id);
   }
 }
 

@@ -93,7 +93,7 @@ BOOST_DESCRIBE_STRUCT(Allocation, (),
                       (id, slot, group_id, node_id, wish, status, lost, create_time, update_time,
                        running_since))
 
-// A machine. What is live of it (its session) is learned anew after a restart of the cloud.
+// A machine.
 struct Node {
   std::string id;  // the machine id
   std::string secret_sha256;
@@ -103,15 +103,18 @@ struct Node {
   int64_t join_time = 0;
   int64_t last_heard_time = 0;  // wall time, as of the last change of its session
 
-  // Not stored.
-  int64_t session = 0;    // 0: none
-  bool reported = false;  // in this session
-  bool silent_beyond_grace = false;
-  TimePoint last_heard{};
-  int64_t revision = 0;  // of the Desired that was sent last
-  int64_t revision_applied = 0;
+  // Not stored: learned anew after a restart of the cloud.
+  struct Live {
+    int64_t session = 0;    // 0: none
+    bool reported = false;  // in this session
+    bool silent_beyond_grace = false;
+    TimePoint last_heard{};
+    int64_t revision = 0;  // of the Desired that was sent last
+    int64_t revision_applied = 0;
+  };
+  Live live;
 
-  bool online() const { return session != 0 && reported; }
+  bool online() const { return live.session != 0 && live.reported; }
 };
 BOOST_DESCRIBE_STRUCT(Node, (),
                       (id, secret_sha256, facts, mode, acknowledged, join_time, last_heard_time))

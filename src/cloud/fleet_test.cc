@@ -3,6 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "api/gpu_class.h"
+#include "base/ids.h"
+#include "cloud/fleet_groups.h"
+#include "cloud/fleet_nodes.h"
+#include "cloud/fleet_reconcile.h"
+#include "cloud/fleet_views.h"
 
 namespace mesclun::cloud {
 namespace {
@@ -30,16 +35,15 @@ class FleetTest : public testing::Test {
     hello.facts.cpu = 4;
     hello.facts.memory_mb = 8192;
     hello.facts.storage_mb = 100'000;
-    const Result<> joined = fleet_.node_joined(hello, ++sessions_[id], now());
+    const Result<> joined = node_joined(fleet_, hello, ++sessions_[id], now());
     EXPECT_TRUE(joined);
   }
   // What the node would say if it runs all that it should; `edit` changes that.
   void report(const std::string& id, const std::function<void(link::ReplicaStatus&)>& edit = {}) {
     link::Report report;
-    Node& node = *fleet_.node(id);
-    report.revision = node.revision;
-    for (const std::string& allocation_id : fleet_.allocations_on(id)) {
-      const Allocation& allocation = fleet_.allocations().at(allocation_id);
+    report.revision = fleet_.nodes.at(id).live.revision;
+    for (const std::string& allocation_id : fleet_.allocations.on_node(id)) {
+      const Allocation& allocation = fleet_.allocations.at(allocation_id);
       if (allocation.done()) continue;
       link::ReplicaStatus status{.instance_id = allocation.status.instance_id,
                                  .version = allocation.wish.version,
@@ -55,23 +59,24 @@ class FleetTest : public testing::Test {
       if (edit) edit(status);
       report.instances.push_back({allocation_id, status});
     }
-    fleet_.node_reported(id, sessions_[id], report, now());
+    node_reported(fleet_, id, sessions_[id], report, now());
     turn();
   }
   void report_all() {
     std::vector<std::string> ids;
-    for (const auto& [id, node] : fleet_.nodes()) {
-      if (node.session != 0) ids.push_back(id);
+    for (const auto& [id, node] : fleet_.nodes.all()) {
+      if (node.live.session != 0) ids.push_back(id);
     }
     for (const std::string& id : ids) report(id);
   }
   void turn() {
-    fleet_.reconcile(now());
+    reconcile(fleet_, now());
     const FleetChanges changes = fleet_.take_changes();
     for (const Event& event : changes.events) events_.push_back(event.event_name);
     for (const std::string& id : changes.desired) {
-      if (Node* node = fleet_.node(id); node != nullptr && node->online())
-        node->revision = ++revision_;
+      const Node* node = fleet_.nodes.find(id);
+      if (node == nullptr || !node->online()) continue;
+      fleet_.nodes.touch(id, [this](Node::Live& live) { live.revision = ++revision_; });
     }
   }
   std::string create(int32_t replicas, std::string_view extra = "{}") {
@@ -83,14 +88,14 @@ class FleetTest : public testing::Test {
     const auto spec = api::read_group_spec(document, api::known_gpu_classes());
     EXPECT_TRUE(spec) << spec.error().message;
     const ProjectIdentity project{"org", "acme", "project", "web"};
-    const auto id = fleet_.create_group(project, *spec, 500, now());
+    const auto id = create_group(fleet_, project, *spec, 500, now());
     EXPECT_TRUE(id) << id.error().message;
     turn();
     return *id;
   }
   std::vector<const Allocation*> serving(const std::string& group) {
     std::vector<const Allocation*> out;
-    for (const Allocation* a : fleet_.instances_of(group)) {
+    for (const Allocation* a : instances_of(fleet_, group)) {
       if (a->serves()) out.push_back(a);
     }
     return out;
@@ -110,37 +115,37 @@ class FleetTest : public testing::Test {
 TEST_F(FleetTest, AGroupIsPlacedRunsAndIsStopped) {
   for (int i = 0; i < 4; ++i) add_node();
   const std::string group = create(3);
-  EXPECT_EQ(fleet_.group(group)->status, api::GroupStatus::Deploying);
+  EXPECT_EQ(fleet_.groups.at(group).status, api::GroupStatus::Deploying);
   report_all();
   EXPECT_EQ(serving(group).size(), 3u);
-  EXPECT_EQ(fleet_.group(group)->status, api::GroupStatus::Running);
+  EXPECT_EQ(fleet_.groups.at(group).status, api::GroupStatus::Running);
   EXPECT_EQ(count_events("Container Group Started"), 1u);
   EXPECT_EQ(count_events("Instance Allocated"), 3u);
-  ASSERT_TRUE(fleet_.stop_group(group, now()));
+  ASSERT_TRUE(stop_group(fleet_, group, now()));
   turn();
-  EXPECT_EQ(fleet_.facts(*fleet_.group(group)).counts.stopping_count, 3);
+  EXPECT_EQ(facts_of(fleet_, fleet_.groups.at(group)).counts.stopping_count, 3);
   report_all();
-  EXPECT_TRUE(fleet_.instances_of(group).empty());
-  EXPECT_EQ(fleet_.group(group)->status, api::GroupStatus::Stopped);
+  EXPECT_TRUE(instances_of(fleet_, group).empty());
+  EXPECT_EQ(fleet_.groups.at(group).status, api::GroupStatus::Stopped);
 }
 
 TEST_F(FleetTest, ANameIsNeverFreeAgain) {
   const std::string group = create(0);
-  ASSERT_TRUE(fleet_.delete_group(group, now()));
+  ASSERT_TRUE(delete_group(fleet_, group, now()));
   turn();
-  EXPECT_EQ(fleet_.find_group("project", "ocr"), nullptr);
-  api::GroupSpec same = fleet_.group(group)->spec;
-  const auto again = fleet_.create_group({"org", "acme", "project", "web"}, same, 500, now());
+  EXPECT_EQ(fleet_.groups.find_named("project", "ocr"), nullptr);
+  api::GroupSpec same = fleet_.groups.at(group).spec;
+  const auto again = create_group(fleet_, {"org", "acme", "project", "web"}, same, 500, now());
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().problem_type(), "name_conflict");
 }
 
 TEST_F(FleetTest, QuotaCountsStoppedGroupsToo) {
   const std::string group = create(400);
-  ASSERT_TRUE(fleet_.stop_group(group, now()));
-  api::GroupSpec other = fleet_.group(group)->spec;
+  ASSERT_TRUE(stop_group(fleet_, group, now()));
+  api::GroupSpec other = fleet_.groups.at(group).spec;
   other.name = "other";
-  const auto refused = fleet_.create_group({"org", "acme", "project", "web"}, other, 500, now());
+  const auto refused = create_group(fleet_, {"org", "acme", "project", "web"}, other, 500, now());
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().problem_type(), "quota_exceeded");
 }
@@ -151,14 +156,14 @@ TEST_F(FleetTest, ANodeThatBlinksWithinTheGraceChangesNothing) {
   report_all();
   const std::string node = serving(group)[0]->node_id;
   const std::string instance = serving(group)[0]->status.instance_id;
-  fleet_.node_left(node, sessions_[node], now());
+  node_left(fleet_, node, sessions_[node], now());
   turn();
   wait(19s);
   turn();
   join(node);
   report(node);
   report_all();
-  ASSERT_EQ(fleet_.instances_of(group).size(), 1u);
+  ASSERT_EQ(instances_of(fleet_, group).size(), 1u);
   EXPECT_EQ(serving(group)[0]->status.instance_id, instance);
   EXPECT_EQ(count_events("Instance Interrupted (Node Offline)"), 0u);
 }
@@ -171,15 +176,15 @@ class LateReturn : public FleetTest {
     group_ = create(1);
     report_all();
     first_ = *serving(group_)[0];
-    fleet_.node_left(first_.node_id, sessions_[first_.node_id], now());
+    node_left(fleet_, first_.node_id, sessions_[first_.node_id], now());
     turn();
     wait(21s);
-    for (const auto& [id, node] : fleet_.nodes()) {
-      if (id != first_.node_id) fleet_.node_heard(id, sessions_[id], now());
+    for (const auto& [id, node] : fleet_.nodes.all()) {
+      if (id != first_.node_id) node_heard(fleet_, id, sessions_[id], now());
     }
     turn();
-    ASSERT_EQ(fleet_.instances_of(group_).size(), 1u) << "the lost one is not shown";
-    second_ = *fleet_.instances_of(group_)[0];
+    ASSERT_EQ(instances_of(fleet_, group_).size(), 1u) << "the lost one is not shown";
+    second_ = *instances_of(fleet_, group_)[0];
     ASSERT_NE(second_.node_id, first_.node_id);
     EXPECT_EQ(count_events("Instance Interrupted (Node Offline)"), 1u);
   }
@@ -193,19 +198,19 @@ TEST_F(LateReturn, BeforeTheReplacementServesTheReturnedOneStays) {
   report(first_.node_id);
   ASSERT_EQ(serving(group_).size(), 1u);
   EXPECT_EQ(serving(group_)[0]->id, first_.id);
-  EXPECT_TRUE(fleet_.allocations().at(second_.id).wish.stop);
+  EXPECT_TRUE(fleet_.allocations.at(second_.id).wish.stop);
   report_all();
-  EXPECT_EQ(fleet_.allocations().size(), 1u) << "the other is gone";
+  EXPECT_EQ(fleet_.allocations.all().size(), 1u) << "the other is gone";
 }
 
 TEST_F(LateReturn, AfterTheReplacementServesTheReturnedOneIsStopped) {
   report(second_.node_id);
-  EXPECT_FALSE(fleet_.allocations().contains(first_.id)) << "forgotten once its slot is served";
+  EXPECT_EQ(fleet_.allocations.find(first_.id), nullptr) << "forgotten once its slot is served";
   join(first_.node_id);
   link::Report late;
   late.instances.push_back({.allocation_id = first_.id, .status = first_.status});
-  fleet_.node_reported(first_.node_id, sessions_[first_.node_id], late, now());
-  EXPECT_TRUE(fleet_.desired(first_.node_id, 1).assignments.empty()) << "so the node stops it";
+  node_reported(fleet_, first_.node_id, sessions_[first_.node_id], late, now());
+  EXPECT_TRUE(desired_of(fleet_, first_.node_id, 1).assignments.empty()) << "so the node stops it";
   turn();
   ASSERT_EQ(serving(group_).size(), 1u);
   EXPECT_EQ(serving(group_)[0]->id, second_.id);
@@ -216,7 +221,7 @@ TEST_F(FleetTest, AReallocatedInstanceLeavesItsNodeFor48Hours) {
   const std::string group = create(1);
   report_all();
   const Allocation first = *serving(group)[0];
-  ASSERT_TRUE(fleet_.reallocate(group, first.status.instance_id, now()));
+  ASSERT_TRUE(reallocate(fleet_, group, first.status.instance_id, now()));
   turn();
   report_all();
   report_all();
@@ -224,14 +229,14 @@ TEST_F(FleetTest, AReallocatedInstanceLeavesItsNodeFor48Hours) {
   const Allocation second = *serving(group)[0];
   EXPECT_NE(second.node_id, first.node_id);
   // The other node is now excluded as well: nothing is left until the first one's time is over.
-  ASSERT_TRUE(fleet_.reallocate(group, second.status.instance_id, now()));
+  ASSERT_TRUE(reallocate(fleet_, group, second.status.instance_id, now()));
   turn();
   report_all();
-  EXPECT_EQ(fleet_.facts(*fleet_.group(group)).counts.allocating_count, 1);
-  EXPECT_NE(fleet_.group(group)->description.find("excluded"), std::string::npos);
+  EXPECT_EQ(facts_of(fleet_, fleet_.groups.at(group)).counts.allocating_count, 1);
+  EXPECT_NE(fleet_.groups.at(group).description.find("excluded"), std::string::npos);
   wait(std::chrono::hours(48));
-  EXPECT_LE(fleet_.next_deadline(now()), now().steady);
-  for (const auto& [id, node] : fleet_.nodes()) fleet_.node_heard(id, sessions_[id], now());
+  EXPECT_LE(next_deadline(fleet_, now()), now().steady);
+  for (const auto& [id, node] : fleet_.nodes.all()) node_heard(fleet_, id, sessions_[id], now());
   turn();
   report_all();
   EXPECT_EQ(serving(group).size(), 1u);
@@ -247,7 +252,7 @@ TEST_F(FleetTest, ABadExitBlocksTheNodeAndIsReplaced) {
     report.outcome = link::RunOutcome::Replace;
     report.exclude_node = true;
   });
-  EXPECT_TRUE(fleet_.is_excluded(group, first.node_id, now().wall));
+  EXPECT_TRUE(fleet_.exclusions.holds(group, first.node_id, to_unix_nanos(now().wall)));
   report_all();
   ASSERT_EQ(serving(group).size(), 1u);
   EXPECT_NE(serving(group)[0]->node_id, first.node_id);
@@ -261,19 +266,20 @@ TEST_F(FleetTest, ScaleInTakesTheNotRunningThenTheCheapest) {
   for (const Allocation* a : serving(group)) running.push_back(a->status.instance_id);
   ASSERT_EQ(running.size(), 4u) << "the fifth finds no node";
   for (size_t i = 0; i < running.size(); ++i) {
-    ASSERT_TRUE(fleet_.set_deletion_cost(group, running[i], i == 2 ? 1 : 10, now()));
+    ASSERT_TRUE(set_deletion_cost(fleet_, group, running[i], i == 2 ? 1 : 10));
   }
   const auto patch = [&](int32_t replicas) {
-    const auto change = api::patch_group_spec(
-        fleet_.group(group)->spec, json::object{{"replicas", replicas}}, api::known_gpu_classes());
+    const auto change =
+        api::patch_group_spec(fleet_.groups.at(group).spec, json::object{{"replicas", replicas}},
+                              api::known_gpu_classes());
     ASSERT_TRUE(change);
-    ASSERT_TRUE(fleet_.patch_group(group, *change, 500, now()));
+    ASSERT_TRUE(patch_group(fleet_, group, *change, 500, now()));
     turn();
   };
-  EXPECT_FALSE(fleet_.group(group)->description.empty()) << "says why one waits";
+  EXPECT_FALSE(fleet_.groups.at(group).description.empty()) << "says why one waits";
   patch(4);
   EXPECT_EQ(serving(group).size(), 4u) << "the waiting one went";
-  EXPECT_TRUE(fleet_.group(group)->description.empty());
+  EXPECT_TRUE(fleet_.groups.at(group).description.empty());
   patch(3);
   EXPECT_EQ(serving(group).size(), 3u);
   for (const Allocation* a : serving(group)) EXPECT_NE(a->status.instance_id, running[2]);
@@ -285,39 +291,38 @@ TEST_F(FleetTest, ANewVersionRestartsAllAndIsPendingUntilAllCarryIt) {
   const std::string group = create(2);
   report_all();
   const auto change = api::patch_group_spec(
-      fleet_.group(group)->spec,
+      fleet_.groups.at(group).spec,
       parse_json(R"({"container": {"environment_variables": {"A": "1"}}})").value(),
       api::known_gpu_classes());
   ASSERT_TRUE(change);
-  ASSERT_TRUE(fleet_.patch_group(group, *change, 500, now()));
+  ASSERT_TRUE(patch_group(fleet_, group, *change, 500, now()));
   turn();
   EXPECT_TRUE(serving(group).empty()) << "old and new never serve side by side";
-  EXPECT_TRUE(fleet_.facts(*fleet_.group(group)).pending_change);
+  EXPECT_TRUE(facts_of(fleet_, fleet_.groups.at(group)).pending_change);
   report_all();
   EXPECT_EQ(serving(group).size(), 2u);
-  EXPECT_FALSE(fleet_.facts(*fleet_.group(group)).pending_change);
-  EXPECT_EQ(fleet_.facts(*fleet_.group(group)).version, 2);
+  EXPECT_FALSE(facts_of(fleet_, fleet_.groups.at(group)).pending_change);
+  EXPECT_EQ(facts_of(fleet_, fleet_.groups.at(group)).version, 2);
 }
 
 TEST_F(FleetTest, AnotherCountryMovesOnlyThoseOutside) {
   for (const char* country : {"us", "de", "de"}) add_node(country);
   const std::string group = create(2);
   report_all();
-  const auto change = api::patch_group_spec(fleet_.group(group)->spec,
+  const auto change = api::patch_group_spec(fleet_.groups.at(group).spec,
                                             parse_json(R"({"country_codes": ["de"]})").value(),
                                             api::known_gpu_classes());
   std::set<std::string> in_germany;
   for (const Allocation* a : serving(group)) {
-    if (fleet_.nodes().at(a->node_id).facts.country == "de")
-      in_germany.insert(a->status.instance_id);
+    if (fleet_.nodes.at(a->node_id).facts.country == "de") in_germany.insert(a->status.instance_id);
   }
-  ASSERT_TRUE(fleet_.patch_group(group, *change, 500, now()));
+  ASSERT_TRUE(patch_group(fleet_, group, *change, 500, now()));
   turn();
   report_all();
   report_all();
   ASSERT_EQ(serving(group).size(), 2u);
   for (const Allocation* a : serving(group)) {
-    EXPECT_EQ(fleet_.nodes().at(a->node_id).facts.country, "de");
+    EXPECT_EQ(fleet_.nodes.at(a->node_id).facts.country, "de");
     in_germany.erase(a->status.instance_id);
   }
   EXPECT_TRUE(in_germany.empty()) << "those that fitted were not restarted";
@@ -332,13 +337,13 @@ TEST_F(FleetTest, ReplicasThatAreDoneAreNotReplacedAndTheGroupSucceeds) {
     report.outcome = link::RunOutcome::Succeeded;
   };
   std::vector<std::string> ids;
-  for (const auto& [id, node] : fleet_.nodes()) ids.push_back(id);
+  for (const auto& [id, node] : fleet_.nodes.all()) ids.push_back(id);
   report(ids[0], finish);
-  EXPECT_EQ(fleet_.group(group)->status, api::GroupStatus::Running);
+  EXPECT_EQ(fleet_.groups.at(group).status, api::GroupStatus::Running);
   report(ids[1], finish);
-  EXPECT_EQ(fleet_.group(group)->status, api::GroupStatus::Succeeded);
-  EXPECT_TRUE(fleet_.instances_of(group).empty());
-  ASSERT_TRUE(fleet_.start_group(group, now()));
+  EXPECT_EQ(fleet_.groups.at(group).status, api::GroupStatus::Succeeded);
+  EXPECT_TRUE(instances_of(fleet_, group).empty());
+  ASSERT_TRUE(start_group(fleet_, group, now()));
   turn();
   report_all();
   EXPECT_EQ(serving(group).size(), 2u) << "started once more";
@@ -349,11 +354,12 @@ TEST_F(FleetTest, ADrainedNodeGivesItsInstancesAway) {
   const std::string group = create(1);
   report_all();
   const std::string node = serving(group)[0]->node_id;
-  link::Report report{.revision = fleet_.node(node)->revision, .mode = link::NodeMode::Draining};
+  link::Report report{.revision = fleet_.nodes.at(node).live.revision,
+                      .mode = link::NodeMode::Draining};
   report.instances.push_back({serving(group)[0]->id, serving(group)[0]->status});
-  fleet_.node_reported(node, sessions_[node], report, now());
+  node_reported(fleet_, node, sessions_[node], report, now());
   turn();
-  for (const auto& [id, other] : fleet_.nodes()) {
+  for (const auto& [id, other] : fleet_.nodes.all()) {
     if (id != node) this->report(id);
   }
   ASSERT_EQ(serving(group).size(), 1u);
@@ -364,7 +370,7 @@ TEST_F(FleetTest, AnotherMachineCannotTakeAnId) {
   const std::string id = add_node();
   link::Hello hello{.machine_id = id, .node_secret = "another secret, long enough"};
   hello.facts.cpu = 1;
-  EXPECT_EQ(fleet_.node_joined(hello, 99, now()).code(), ErrorCode::PermissionDenied);
+  EXPECT_EQ(node_joined(fleet_, hello, 99, now()).code(), ErrorCode::PermissionDenied);
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "http/url.h"
+
 namespace mesclun::cloud {
 
 HttpResponse json_answer(int status, const json::value& body) {
@@ -36,6 +38,23 @@ HttpResponse method_not_allowed(std::string_view allowed) {
   response.headers.add("Allow", allowed);
   response.body = api::problem_json("method_not_allowed", 405, fmt::format("use {}", allowed));
   return response;
+}
+
+std::optional<std::vector<std::string>> split_path(std::string_view path) {
+  std::vector<std::string> out;
+  while (!path.empty()) {
+    const size_t slash = path.find('/');
+    auto decoded = percent_decode(path.substr(0, slash));
+    if (!decoded) return std::nullopt;
+    out.push_back(*std::move(decoded));
+    if (slash == std::string_view::npos) break;
+    path.remove_prefix(slash + 1);
+  }
+  return out;
+}
+
+Error no_such_path() {
+  return Error::not_found("there is nothing at this path");
 }
 
 Result<json::value> read_document(const HttpRequest& request) {

@@ -13,6 +13,11 @@ HttpResponse empty_answer(int status);
 HttpResponse problem_answer(const Error& error, std::optional<Duration> retry_after = {});
 HttpResponse method_not_allowed(std::string_view allowed);
 
+// Segments of a path, decoded; nothing if an escape is broken. An empty segment is no name and is
+// kept, so that it matches nothing.
+std::optional<std::vector<std::string>> split_path(std::string_view path);
+Error no_such_path();
+
 // The request's document; an empty body is null. InvalidArgument, with the byte at which it broke.
 Result<json::value> read_document(const HttpRequest& request);
 // An action's body: nothing, or an object that is not looked at.

@@ -1,123 +1,113 @@
-// Instances (api.md §3, operations 9 to 14).
+#include "cloud/instance_endpoint.h"
+
 #include <fmt/format.h>
 
-#include "api/gpu_class.h"
-#include "cloud/public_api.h"
+#include "cloud/fleet_views.h"
 
 namespace mesclun::cloud {
 
 namespace {
 
-Error no_such_group(std::string_view name) {
-  return Error::not_found(fmt::format("no container group '{}'", name.substr(0, 100)));
+// What one of the actions is called in the wish of a replica; nothing for reallocate.
+std::optional<link::RunAction> run_action_of(const std::string& action) {
+  if (action == "restart") return link::RunAction::Restart;
+  if (action == "recreate") return link::RunAction::Recreate;
+  return std::nullopt;
 }
-Error no_such_instance(std::string_view id) {
-  return Error::not_found(
-      fmt::format("no instance '{}'; its id changes with every start", id.substr(0, 100)));
+
+int32_t per_minute_of(const api::GroupQuotas& quotas, const std::string& action) {
+  if (action == "reallocate") return quotas.max_container_group_reallocations_per_minute;
+  if (action == "recreate") return quotas.max_container_group_recreates_per_minute;
+  return quotas.max_container_group_restarts_per_minute;
 }
 
 }  // namespace
 
-PublicApi::Answer PublicApi::instances(HttpRequest request, Target target) {
+Answer InstanceEndpoint::handle(HttpRequest request, ApiTarget target) {
   const std::string method = request.head.method;
-  const std::vector<std::string>& path = target.rest;  // containers/G/instances/I/action
-  const ProjectIdentity project = *target.project;
+  const std::vector<std::string>& path = target.rest;
+  Place place{.project = *target.project, .group = path[1]};
   if (path.size() == 3) {
     if (method != "GET") co_return method_not_allowed("GET");
-    const std::string name = path[1];
-    CO_TRY(json::object list,
-           co_await ask<json::object>([=](Fleet& fleet, Moment) -> Result<json::object> {
-             const Group* group = fleet.find_group(project.project_id, name);
-             if (group == nullptr) return no_such_group(name);
-             json::array items;
-             for (const Allocation* allocation : fleet.instances_of(group->id)) {
-               items.push_back(write_json(fleet.instance_view(*allocation)));
-             }
-             json::object out;
-             out["instances"] = std::move(items);
-             return out;
-           }));
-    co_return json_answer(200, std::move(list));
+    co_return co_await list(std::move(place));
   }
+  place.instance = path[3];
   if (path.size() == 4) {
-    if (method == "PATCH") {
-      co_return co_await patch_instance(std::move(request), project, path[1], path[3]);
-    }
-    if (method == "GET") {
-      co_return co_await one_instance(std::move(request), project, path[1], path[3]);
-    }
+    if (method == "PATCH") co_return co_await patch(std::move(request), std::move(place));
+    if (method == "GET") co_return co_await get(std::move(place));
     co_return method_not_allowed("GET, PATCH");
   }
   const bool known_action = path.size() == 5 && (path[4] == "reallocate" || path[4] == "recreate" ||
                                                  path[4] == "restart");
-  if (!known_action) co_return Error::not_found("there is nothing at this path");
+  if (!known_action) co_return no_such_path();
   if (method != "POST") co_return method_not_allowed("POST");
-  co_return co_await instance_action(std::move(request), project, path[1], path[3], path[4]);
+  co_return co_await act(std::move(request), std::move(place), path[4]);
 }
 
-PublicApi::Answer PublicApi::one_instance(HttpRequest, ProjectIdentity project,
-                                          std::string group_name, std::string instance) {
-  CO_TRY(json::value view,
-         co_await ask<json::value>([=](Fleet& fleet, Moment) -> Result<json::value> {
-           const Group* group = fleet.find_group(project.project_id, group_name);
-           if (group == nullptr) return no_such_group(group_name);
-           const Allocation* found = fleet.find_instance(group->id, instance);
-           if (found == nullptr) return no_such_instance(instance);
-           return write_json(fleet.instance_view(*found));
-         }));
+Answer InstanceEndpoint::list(Place place) {
+  CO_TRY(
+      json::object list,
+      co_await loop_.ask<json::object>([place](const Fleet& fleet, Moment) -> Result<json::object> {
+        TRY(const Group* group, group_named(fleet, place.project.project_id, place.group));
+        json::array items;
+        for (const Allocation* allocation : instances_of(fleet, group->id)) {
+          items.push_back(write_json(instance_view(*allocation)));
+        }
+        json::object out;
+        out["instances"] = std::move(items);
+        return out;
+      }));
+  co_return json_answer(200, std::move(list));
+}
+
+Answer InstanceEndpoint::get(Place place) {
+  CO_TRY(json::value view, co_await loop_.ask<json::value>([place](const Fleet& fleet,
+                                                                   Moment) -> Result<json::value> {
+    TRY(const Group* group, group_named(fleet, place.project.project_id, place.group));
+    TRY(const Allocation* found, instance_named(fleet, group->id, place.instance));
+    return write_json(instance_view(*found));
+  }));
   co_return json_answer(200, view);
 }
 
-PublicApi::Answer PublicApi::patch_instance(HttpRequest request, ProjectIdentity project,
-                                            std::string group_name, std::string instance) {
+Answer InstanceEndpoint::patch(HttpRequest request, Place place) {
   CO_TRY(const json::value document, read_document(request));
   CO_TRY(const std::optional<int32_t> cost, api::read_instance_patch(document));
-  FleetLoop::Command patch = [=](Fleet& fleet, Moment now) -> Result<> {
-    const Group* group = fleet.find_group(project.project_id, group_name);
-    if (group == nullptr) return no_such_group(group_name);
-    if (fleet.find_instance(group->id, instance) == nullptr) return no_such_instance(instance);
+  FleetLoop::Command command = [place, cost](Fleet& fleet, Moment) -> Result<> {
+    TRY(const Group* group, group_named(fleet, place.project.project_id, place.group));
+    TRY_DO(instance_named(fleet, group->id, place.instance));
     if (!cost) return {};
-    return fleet.set_deletion_cost(group->id, instance, *cost, now);
+    return set_deletion_cost(fleet, group->id, place.instance, *cost);
   };
-  CO_TRY_DO(co_await loop_.submit(std::move(patch)));
-  co_return co_await one_instance(std::move(request), project, group_name, instance);
+  CO_TRY_DO(co_await loop_.submit(std::move(command)));
+  co_return co_await get(std::move(place));
 }
 
-PublicApi::Answer PublicApi::instance_action(HttpRequest request, ProjectIdentity project,
-                                             std::string group_name, std::string instance,
-                                             std::string action) {
+Answer InstanceEndpoint::act(HttpRequest request, Place place, std::string action) {
   CO_TRY_DO(read_no_document(request));
-  const Organization* organization = accounts_.organization(project.organization_id);
-  const api::GroupQuotas& quotas = organization->quotas;
-  const int32_t per_minute =
-      action == "reallocate" ? quotas.max_container_group_reallocations_per_minute
-      : action == "recreate" ? quotas.max_container_group_recreates_per_minute
-                             : quotas.max_container_group_restarts_per_minute;
   // An instance that does not exist costs nothing of the quota.
-  CO_TRY(const bool exists, co_await ask<bool>([=](Fleet& fleet, Moment) -> Result<bool> {
-           const Group* group = fleet.find_group(project.project_id, group_name);
-           if (group == nullptr) return no_such_group(group_name);
-           if (fleet.find_instance(group->id, instance) == nullptr)
-             return no_such_instance(instance);
-           return true;
-         }));
-  const std::string bucket = project.organization_id + " " + action;
-  if (const auto wait = actions_.take(bucket, clock_.now(), std::max(per_minute, 1));
-      exists && (wait || per_minute == 0)) {
+  CO_TRY_DO(co_await loop_.ask<bool>([place](const Fleet& fleet, Moment) -> Result<bool> {
+    TRY(const Group* group, group_named(fleet, place.project.project_id, place.group));
+    TRY_DO(instance_named(fleet, group->id, place.instance));
+    return true;
+  }));
+  const std::string& organization_id = place.project.organization_id;
+  const int32_t per_minute = per_minute_of(accounts_.organization(organization_id)->quotas, action);
+  const auto wait =
+      actions_.take(organization_id + " " + action, clock_.now(), std::max(per_minute, 1));
+  if (wait || per_minute == 0) {
     const Error limited{
         ErrorCode::ResourceExhausted,
         fmt::format("the organization may {} {} instances a minute", action, per_minute)};
     co_return problem_answer(limited, wait.value_or(Duration(1min)));
   }
-  FleetLoop::Command act = [=](Fleet& fleet, Moment now) -> Result<> {
-    const Group* group = fleet.find_group(project.project_id, group_name);
-    if (group == nullptr) return no_such_group(group_name);
-    if (action == "reallocate") return fleet.reallocate(group->id, instance, now);
-    const link::RunAction run =
-        action == "restart" ? link::RunAction::Restart : link::RunAction::Recreate;
-    return fleet.run_again(group->id, instance, run, now);
+  FleetLoop::Command command = [place, action](Fleet& fleet, Moment now) -> Result<> {
+    TRY(const Group* group, group_named(fleet, place.project.project_id, place.group));
+    const auto run = run_action_of(action);
+    if (!run) return reallocate(fleet, group->id, place.instance, now);
+    return run_again(fleet, group->id, place.instance, *run);
   };
-  CO_TRY_DO(co_await loop_.submit(std::move(act)));
+  CO_TRY_DO(co_await loop_.submit(std::move(command)));
   co_return empty_answer(202);
 }
 

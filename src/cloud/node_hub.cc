@@ -3,9 +3,12 @@
 #include "api/gpu_class.h"
 #include "api/names.h"
 #include "base/crypto.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/race.h"
 #include "base/text.h"
+#include "cloud/fleet_nodes.h"
+#include "cloud/fleet_views.h"
 #include "link/ticket.h"
 
 namespace mesclun::cloud {
@@ -81,7 +84,7 @@ Task<Result<>> NodeHub::run_session(std::shared_ptr<link::Session> session) {
     live_.erase(entry);
     log_info("nodes", "session ended", {{"machine_id", node_id}});
     FleetLoop::Command left = [node_id, number](Fleet& fleet, Moment now) -> Result<> {
-      fleet.node_left(node_id, number, now);
+      node_left(fleet, node_id, number, now);
       return {};
     };
     co_return co_await loop_.submit(std::move(left));
@@ -105,7 +108,7 @@ Result<> NodeHub::check(const link::Hello& hello) const {
   if (hello.facts.cpu < 1 || hello.facts.memory_mb < 1) {
     return Error::invalid("a node offers at least one core and 1 MB of memory");
   }
-  const bool known = fleet_.nodes().contains(hello.machine_id);
+  const bool known = fleet_.nodes.find(hello.machine_id) != nullptr;
   if (!known && !equal_secret(hello.join_token, settings_.join_token)) {
     return Error{ErrorCode::Unauthenticated,
                  "the join token is not this cloud's; the operator finds it in the cloud's data "
@@ -123,7 +126,7 @@ Task<Result<std::string>> NodeHub::welcome(link::Session& session, int64_t numbe
   CO_TRY_DO(check(hello));
   resolve_gpus(hello.facts);
   FleetLoop::Command join = [hello, number](Fleet& fleet, Moment now) {
-    return fleet.node_joined(hello, number, now);
+    return node_joined(fleet, hello, number, now);
   };
   CO_TRY_DO(co_await loop_.submit(std::move(join)));
   if (const auto older = live_.find(hello.machine_id); older != live_.end()) {
@@ -138,12 +141,12 @@ Task<Result<std::string>> NodeHub::welcome(link::Session& session, int64_t numbe
 }
 
 link::Welcome NodeHub::make_welcome(const std::string& node_id) const {
-  const auto node = fleet_.nodes().find(node_id);
+  const Node* node = fleet_.nodes.find(node_id);
   const int64_t expires = to_unix_seconds(clock_.wall_now() + settings_.ticket_life);
   return {.heartbeat_ms = static_cast<int32_t>(to_millis(settings_.heartbeat)),
           .gateways = gateways_,
           .tunnel_ticket = link::make_tunnel_ticket(settings_.tunnel_secret, node_id, expires),
-          .acknowledged = node == fleet_.nodes().end() ? 0 : node->second.acknowledged};
+          .acknowledged = node == nullptr ? 0 : node->acknowledged};
 }
 
 Task<Result<>> NodeHub::receive_loop(std::shared_ptr<link::Session> session, std::string node_id,
@@ -152,12 +155,12 @@ Task<Result<>> NodeHub::receive_loop(std::shared_ptr<link::Session> session, std
   while (true) {
     // An agent speaks every heartbeat; four missed ones and the connection is half-open.
     CO_TRY(link::Message message, co_await session->receive_within(settings_.heartbeat * 4));
-    const auto node = fleet_.nodes().find(node_id);
-    if (node == fleet_.nodes().end() || node->second.session != number) {
+    const Node* node = fleet_.nodes.find(node_id);
+    if (node == nullptr || node->live.session != number) {
       // Silent for longer than the grace, or replaced by a newer session: begin anew.
       co_return Error::unavailable("the session is void");
     }
-    fleet_.node_heard(node_id, number, loop_.now());
+    node_heard(fleet_, node_id, number, loop_.now());
     CO_TRY_DO(co_await handle(*session, node_id, number, std::move(message)));
     if (clock_.now() < renew) continue;
     renew = clock_.now() + settings_.ticket_life / 3;
@@ -171,14 +174,14 @@ Task<Result<>> NodeHub::handle(link::Session& session, const std::string& node_i
   if (auto* report = std::get_if<link::Report>(&message)) {
     FleetLoop::Command command = [node_id, number, report = std::move(*report)](
                                      Fleet& fleet, Moment now) -> Result<> {
-      fleet.node_reported(node_id, number, report, now);
+      node_reported(fleet, node_id, number, report, now);
       return {};
     };
     // A failed commit is not the agent's fault: it will be asked again.
     const Result<> stored = co_await loop_.submit(std::move(command));
     if (!stored && stored.code() == ErrorCode::Cancelled) co_return stored;
   } else if (auto* logs = std::get_if<link::LogBatch>(&message)) {
-    if (fleet_.is_placed_on(logs->group_id, node_id)) logs_.append(node_id, std::move(*logs));
+    if (is_placed_on(fleet_, logs->group_id, node_id)) logs_.append(node_id, std::move(*logs));
   } else if (const auto* request = std::get_if<link::TokenRequest>(&message)) {
     answer_token(session, node_id, *request);
   } else if (std::holds_alternative<link::Heartbeat>(message)) {
@@ -193,8 +196,8 @@ Task<Result<>> NodeHub::handle(link::Session& session, const std::string& node_i
 void NodeHub::answer_token(link::Session& session, const std::string& node_id,
                            const link::TokenRequest& request) {
   link::TokenReply reply{.group_id = request.group_id};
-  const Group* group = fleet_.group(request.group_id);
-  if (group != nullptr && fleet_.is_placed_on(request.group_id, node_id)) {
+  const Group* group = fleet_.groups.find(request.group_id);
+  if (group != nullptr && is_placed_on(fleet_, request.group_id, node_id)) {
     if (auto issued = tokens_.issue(*group, node_id)) {
       reply = *std::move(issued);
     } else {

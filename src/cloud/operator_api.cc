@@ -76,7 +76,7 @@ json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
   json::object out;
   out["machine_id"] = node.id;
   out["hostname"] = node.facts.hostname;
-  out["state"] = node.online() ? "online" : node.silent_beyond_grace ? "offline" : "silent";
+  out["state"] = node.online() ? "online" : node.live.silent_beyond_grace ? "offline" : "silent";
   out["mode"] = enum_name(node.mode);
   out["country"] = node.facts.country;
   out["cpu"] = node.facts.cpu;
@@ -86,16 +86,16 @@ json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
   out["cpu_share_percent"] = node.facts.cpu_share_percent;
   out["runtime"] = node.facts.runtime;
   out["warnings"] = write_json(node.facts.warnings);
-  const WallTime heard = node.session != 0 ? now.wall - (now.steady - node.last_heard)
-                                           : from_unix_nanos(node.last_heard_time);
+  const WallTime heard = node.live.session != 0 ? now.wall - (now.steady - node.live.last_heard)
+                                                : from_unix_nanos(node.last_heard_time);
   out["last_heard_time"] = format_rfc3339(heard);
   int64_t cpu = 0;
   int64_t memory = 0;
   json::array instances;
-  for (const std::string& id : fleet.allocations_on(node.id)) {
-    const Allocation& allocation = fleet.allocations().at(id);
+  for (const std::string& id : fleet.allocations.on_node(node.id)) {
+    const Allocation& allocation = fleet.allocations.at(id);
     if (allocation.done() || allocation.lost) continue;
-    const Group& group = *fleet.group(allocation.group_id);
+    const Group& group = fleet.groups.at(allocation.group_id);
     cpu += group.spec.container.resources.cpu;
     memory += group.spec.container.resources.memory;
     json::object instance;
@@ -127,13 +127,9 @@ Task<HttpResponse> OperatorApi::handle(HttpRequest request, std::string rest) {
     const Error error{ErrorCode::PermissionDenied, "this key is not the operator's"};
     co_return problem_answer(error);
   }
-  std::vector<std::string> path;
-  for (std::string_view left = rest; !left.empty();) {
-    const size_t slash = left.find('/');
-    path.emplace_back(percent_decode(left.substr(0, slash)).value_or(""));
-    left = slash == std::string_view::npos ? "" : left.substr(slash + 1);
-  }
-  auto answer = co_await route(std::move(request), std::move(path));
+  auto path = split_path(rest);
+  if (!path) co_return problem_answer(no_such_path());
+  auto answer = co_await route(std::move(request), *std::move(path));
   if (!answer) co_return problem_answer(answer.error());
   co_return *std::move(answer);
 }
@@ -149,7 +145,7 @@ OperatorApi::Answer OperatorApi::route(HttpRequest request, std::vector<std::str
     if (request.head.method != "GET") co_return method_not_allowed("GET");
     co_return co_await nodes();
   }
-  co_return Error::not_found("there is nothing at this path");
+  co_return no_such_path();
 }
 
 OperatorApi::Answer OperatorApi::organizations(HttpRequest request, std::vector<std::string> path) {
@@ -177,7 +173,7 @@ OperatorApi::Answer OperatorApi::organizations(HttpRequest request, std::vector<
   if (path.size() == 3 && path[2] == "quotas") {
     co_return co_await quotas(std::move(request), organization->id);
   }
-  co_return Error::not_found("there is nothing at this path");
+  co_return no_such_path();
 }
 
 OperatorApi::Answer OperatorApi::create_organization(HttpRequest request) {
@@ -238,7 +234,7 @@ OperatorApi::Answer OperatorApi::keys(HttpRequest request, std::vector<std::stri
     keys_changed_();
     co_return empty_answer(204);
   }
-  if (path.size() != 1) co_return Error::not_found("there is nothing at this path");
+  if (path.size() != 1) co_return no_such_path();
   if (request.head.method == "POST") co_return co_await create_key(std::move(request));
   if (request.head.method != "GET") co_return method_not_allowed("GET, POST");
   json::array items;
@@ -283,13 +279,14 @@ OperatorApi::Answer OperatorApi::create_key(HttpRequest request) {
 }
 
 OperatorApi::Answer OperatorApi::nodes() {
-  auto items = std::make_shared<json::array>();
-  FleetLoop::Command look = [items](Fleet& fleet, Moment now) -> Result<> {
-    for (const auto& [id, node] : fleet.nodes()) items->push_back(node_json(fleet, node, now));
-    return {};
-  };
-  CO_TRY_DO(co_await loop_.submit(std::move(look)));
-  co_return json_answer(200, list_of(std::move(*items)));
+  CO_TRY(json::array items, co_await loop_.ask<json::array>([](const Fleet& fleet, Moment now) {
+    json::array out;
+    for (const auto& [id, node] : fleet.nodes.all()) {
+      out.push_back(node_json(fleet, node, now));
+    }
+    return out;
+  }));
+  co_return json_answer(200, list_of(std::move(items)));
 }
 
 }  // namespace mesclun::cloud

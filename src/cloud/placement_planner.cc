@@ -87,18 +87,17 @@ auto cost_of(const PlacementRequest& request, const NodeOffer& offer) {
                     spread_hash(request.group_id, offer.node_id));
 }
 
-void take(NodeOffer& offer, const PlacementRequest& request) {
-  offer.cpu_free -= request.resources.cpu;
-  offer.memory_free_mb -= request.resources.memory;
-  offer.storage_free_mb -= storage_mb(request.resources);
-  if (!request.resources.gpu_classes.empty()) {
-    offer.gpu_classes_free.erase(find_gpu(offer, request.resources));
-  }
-  offer.groups.insert(request.group_id);
+}  // namespace
+
+void occupy(NodeOffer& offer, const std::string& group_id, const api::Resources& resources) {
+  offer.cpu_free -= resources.cpu;
+  offer.memory_free_mb -= resources.memory;
+  offer.storage_free_mb -= storage_mb(resources);
+  const auto gpu = find_gpu(offer, resources);
+  if (gpu != offer.gpu_classes_free.end()) offer.gpu_classes_free.erase(gpu);
+  offer.groups.insert(group_id);
   ++offer.instances;
 }
-
-}  // namespace
 
 PlacementPlan plan_placements(std::vector<PlacementRequest> requests,
                               std::vector<NodeOffer> offers) {
@@ -123,7 +122,7 @@ PlacementPlan plan_placements(std::vector<PlacementRequest> requests,
       plan.misfits.emplace(request.group_id, misfit);
       continue;
     }
-    take(*best, request);
+    occupy(*best, request.group_id, request.resources);
     plan.placements.push_back({request.allocation_id, best->node_id, candidates - 1});
   }
   return plan;

@@ -65,6 +65,9 @@ struct PlacementPlan {
 PlacementPlan plan_placements(std::vector<PlacementRequest> requests,
                               std::vector<NodeOffer> offers);
 
+// An instance of the group takes its share of what is free.
+void occupy(NodeOffer& offer, const std::string& group_id, const api::Resources& resources);
+
 // Whether the node could carry the group if it were empty.
 bool could_carry(const NodeOffer& offer, const api::Resources& resources,
                  const std::vector<std::string>& country_codes);

@@ -1,34 +1,12 @@
 #include "cloud/public_api.h"
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 
 namespace mesclun::cloud {
 
-namespace {
-
-// Segments of a path, decoded; nothing if an escape is broken. An empty segment is no name and is
-// kept, so that it matches nothing.
-std::optional<std::vector<std::string>> split_path(std::string_view path) {
-  std::vector<std::string> out;
-  while (!path.empty()) {
-    const size_t slash = path.find('/');
-    auto decoded = percent_decode(path.substr(0, slash));
-    if (!decoded) return std::nullopt;
-    out.push_back(*std::move(decoded));
-    if (slash == std::string_view::npos) break;
-    path.remove_prefix(slash + 1);
-  }
-  return out;
-}
-
-Error no_such_path() {
-  return Error::not_found("there is nothing at this path");
-}
-
-}  // namespace
-
-Result<PublicApi::Target> PublicApi::authorize(const HttpRequest& request,
-                                               const std::string& rest) {
+Result<ApiTarget> PublicApi::authorize(const HttpRequest& request, const std::string& rest) const {
   const auto header = request.head.headers.find("Salad-Api-Key");
   if (!header || header->empty()) {
     return Error{ErrorCode::Unauthenticated, "send your API key in the header Salad-Api-Key"};
@@ -37,7 +15,7 @@ Result<PublicApi::Target> PublicApi::authorize(const HttpRequest& request,
   if (key == nullptr) {
     return Error{ErrorCode::Unauthenticated, "the API key in Salad-Api-Key is not known here"};
   }
-  Target target{.key_id = key->id};
+  ApiTarget target{.key_id = key->id};
   const auto segments = split_path(rest);
   if (!segments || segments->size() < 3 || (*segments)[0] != "organizations") {
     return no_such_path();
@@ -54,7 +32,6 @@ Result<PublicApi::Target> PublicApi::authorize(const HttpRequest& request,
     return Error::not_found(fmt::format("no organization '{}'", (*segments)[1].substr(0, 100)));
   }
   target.organization_id = organization->id;
-  target.organization_name = organization->name;
   size_t used = 2;
   if ((*segments)[2] == "projects") {
     if (segments->size() < 5) return no_such_path();
@@ -94,39 +71,23 @@ Task<HttpResponse> PublicApi::handle_public(HttpRequest request, std::string res
   co_return problem_answer(answer.error());
 }
 
-PublicApi::Answer PublicApi::route(HttpRequest request, Target target) {
+Answer PublicApi::route(HttpRequest request, ApiTarget target) {
   if (!target.project) {
-    if (target.rest.size() == 1 && target.rest[0] == "quotas") {
-      co_return co_await quotas(std::move(request), std::move(target));
-    }
-    if (target.rest.size() == 1 && target.rest[0] == "gpu-classes") {
-      co_return co_await gpu_classes(std::move(request));
-    }
-    co_return no_such_path();
+    co_return co_await organizations_.handle(std::move(request), std::move(target));
   }
   if (target.rest[0] != "containers") co_return no_such_path();
   if (target.rest.size() >= 3 && target.rest[2] == "instances") {
-    co_return co_await instances(std::move(request), std::move(target));
+    co_return co_await instances_.handle(std::move(request), std::move(target));
   }
-  co_return co_await groups(std::move(request), std::move(target));
+  co_return co_await groups_.handle(std::move(request), std::move(target));
 }
 
 Task<HttpResponse> PublicApi::handle_mesclun(HttpRequest request, std::string rest) {
   auto target = authorize(request, rest);
   if (!target) co_return problem_answer(target.error());
-  auto answer = co_await activity(std::move(request), *std::move(target));
+  auto answer = co_await activity_.handle(std::move(request), *std::move(target));
   if (!answer) co_return problem_answer(answer.error());
   co_return *std::move(answer);
-}
-
-Task<Result<std::string>> PublicApi::group_id(ProjectIdentity project, std::string name) {
-  co_return co_await ask<std::string>([project, name](Fleet& fleet, Moment) -> Result<std::string> {
-    const Group* group = fleet.find_group(project.project_id, name);
-    if (group == nullptr) {
-      return Error::not_found(fmt::format("no container group '{}'", name.substr(0, 100)));
-    }
-    return group->id;
-  });
 }
 
 }  // namespace mesclun::cloud

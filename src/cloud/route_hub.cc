@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/race.h"
 #include "base/socket_conn.h"
+#include "cloud/fleet_views.h"
 
 namespace mesclun::cloud {
 
@@ -153,9 +154,9 @@ Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
 Result<> RouteHub::send_all(link::Session& session) const {
   std::vector<link::Route> routes;
   link::RouteUpdate last{.complete = true};
-  for (const auto& [id, group] : fleet_.groups()) {
+  for (const auto& [id, group] : fleet_.groups.all()) {
     if (group.dns.empty()) continue;
-    routes.push_back(fleet_.route(group));
+    routes.push_back(route_of(fleet_, group));
     last.hosts.push_back(group.dns);
   }
   last.keys = accounts_.route_keys();

@@ -5,6 +5,7 @@
 
 #include "base/scope.h"
 #include "cloud/accounts.h"
+#include "cloud/fleet.h"
 #include "link/session.h"
 
 namespace mesclun::cloud {

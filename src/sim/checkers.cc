@@ -33,17 +33,18 @@ void Checkers::violated(std::string text) {
 
 void Checkers::check_fleet(const cloud::Fleet& fleet) {
   ++checks_;
+  const int64_t wall = to_unix_nanos(clock_.wall_now());
   std::map<std::string, int32_t> counted;
-  for (const auto& [id, allocation] : fleet.allocations()) {
+  for (const auto& [id, allocation] : fleet.allocations.all()) {
     slot_of_[id] = allocation.slot;
     if (allocation.counts()) ++counted[allocation.group_id];
     const bool active = allocation.placed() && allocation.counts() && !allocation.done();
-    if (active && fleet.is_excluded(allocation.group_id, allocation.node_id, clock_.wall_now())) {
+    if (active && fleet.exclusions.holds(allocation.group_id, allocation.node_id, wall)) {
       violated(fmt::format("allocation {} is on node {}, which is excluded for its group", id,
                            allocation.node_id));
     }
   }
-  for (const auto& [id, group] : fleet.groups()) {
+  for (const auto& [id, group] : fleet.groups.all()) {
     const bool wanted = group.started && group.delete_time == 0;
     const int32_t replicas = wanted ? group.spec.replicas : 0;
     if (wanted && counted[id] != replicas) {
@@ -51,13 +52,13 @@ void Checkers::check_fleet(const cloud::Fleet& fleet) {
                            replicas));
     }
   }
-  for (const auto& [node_id, node] : fleet.nodes()) {
+  for (const auto& [node_id, node] : fleet.nodes.all()) {
     std::set<std::string> groups;
     int32_t cpu = 0;
-    for (const std::string& id : fleet.allocations_on(node_id)) {
-      const cloud::Allocation& allocation = fleet.allocations().at(id);
+    for (const std::string& id : fleet.allocations.on_node(node_id)) {
+      const cloud::Allocation& allocation = fleet.allocations.at(id);
       if (allocation.done()) continue;
-      cpu += fleet.group(allocation.group_id)->spec.container.resources.cpu;
+      cpu += fleet.groups.at(allocation.group_id).spec.container.resources.cpu;
       if (!groups.insert(allocation.group_id).second) {
         violated(fmt::format("two instances of one group on node {}", node_id));
       }
@@ -73,17 +74,17 @@ void Checkers::check_copies(const cloud::Fleet& fleet,
   ++checks_;
   std::map<std::string, size_t> copies;
   for (const auto& node : nodes) {
-    const auto known = fleet.nodes().find(node->machine_id());
+    const cloud::Node* known = fleet.nodes.find(node->machine_id());
     const bool hears = cloud_up && node->agent_runs() && !network.is_cut(node->index()) &&
-                       known != fleet.nodes().end() && known->second.online();
+                       known != nullptr && known->online();
     if (!hears) continue;
     for (const std::string& run : node->driver().live()) {
       const std::string allocation = allocation_of(*node->driver().find_spec(run));
       const auto slot = slot_of_.find(allocation);
       if (slot == slot_of_.end()) continue;
       // What is being stopped may take its grace; only what is wanted counts as a copy.
-      const auto row = fleet.allocations().find(allocation);
-      const bool told_to_stop = row != fleet.allocations().end() && row->second.wish.stop;
+      const cloud::Allocation* row = fleet.allocations.find(allocation);
+      const bool told_to_stop = row != nullptr && row->wish.stop;
       if (!told_to_stop) ++copies[slot->second];
     }
   }
@@ -112,8 +113,8 @@ void Checkers::check_healed(const cloud::Fleet& fleet,
                             const std::vector<std::unique_ptr<SimNode>>& nodes) {
   ++checks_;
   std::set<std::string> wanted;
-  for (const auto& [id, allocation] : fleet.allocations()) {
-    const cloud::Group& group = *fleet.group(allocation.group_id);
+  for (const auto& [id, allocation] : fleet.allocations.all()) {
+    const cloud::Group& group = fleet.groups.at(allocation.group_id);
     if (allocation.done()) continue;
     wanted.insert(id);
     if (starts_now(allocation)) continue;
@@ -139,7 +140,7 @@ void Checkers::check_healed(const cloud::Fleet& fleet,
       }
     }
   }
-  for (const auto& [id, allocation] : fleet.allocations()) {
+  for (const auto& [id, allocation] : fleet.allocations.all()) {
     const bool settled = allocation.placed() && !allocation.done() && !starts_now(allocation);
     if (settled && !running.contains(id)) {
       violated(fmt::format("allocation {} is said to run and does not", id));

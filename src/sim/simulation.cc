@@ -119,7 +119,7 @@ Task<Result<>> Simulation::trouble_node(SimNode& node) {
 
 void Simulation::digest() {
   if (!cloud_up_) return;
-  for (const auto& [id, allocation] : cloud_->fleet().allocations()) {
+  for (const auto& [id, allocation] : cloud_->fleet().allocations.all()) {
     trace_.note(to_json_text(allocation));
   }
 }
@@ -227,7 +227,7 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
 
   checkers_.check_healed(cloud_->fleet(), nodes_);
   digest();
-  for (const auto& [id, allocation] : cloud_->fleet().allocations()) {
+  for (const auto& [id, allocation] : cloud_->fleet().allocations.all()) {
     if (allocation.serves()) ++result_.serving;
     if (!allocation.placed()) ++result_.waiting;
   }

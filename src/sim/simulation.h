@@ -3,6 +3,7 @@
 
 #include "base/virtual_clock.h"
 #include "cloud/cloud.h"
+#include "cloud/fleet_groups.h"
 #include "sim/checkers.h"
 #include "sim/sim_database.h"
 #include "sim/trace.h"

@@ -1,6 +1,8 @@
 // The people of the simulation: they create groups, change them, and are never content.
 #include "api/gpu_class.h"
 #include "base/log.h"
+#include "cloud/fleet_groups.h"
+#include "cloud/fleet_views.h"
 #include "sim/simulation.h"
 
 namespace mesclun::sim {
@@ -60,7 +62,7 @@ Task<Result<>> Simulation::create_group() {
   const api::GroupSpec spec = random_spec(random_, ++group_number_, settings_.nodes);
   cloud::FleetLoop::Command create = [this, spec](cloud::Fleet& fleet,
                                                   cloud::Moment now) -> Result<> {
-    TRY(const std::string id, fleet.create_group(project_, spec, 100'000, now));
+    TRY(const std::string id, cloud::create_group(fleet, project_, spec, 100'000, now));
     return {};
   };
   co_return co_await cloud_->fleet_loop().submit(std::move(create));
@@ -73,13 +75,13 @@ Task<Result<>> Simulation::command() {
   const auto replicas = static_cast<int32_t>(
       random_.below(std::max<size_t>(2, std::min<size_t>(60, settings_.nodes / 10))));
   cloud::FleetLoop::Command act = [=, this](cloud::Fleet& fleet, cloud::Moment now) -> Result<> {
-    const auto groups = fleet.groups_of(project_.project_id);
+    const auto groups = fleet.groups.of_project(project_.project_id);
     if (groups.empty()) return {};
     const cloud::Group& group = *groups[pick_group % groups.size()];
     const auto change = [&](const json::value& patch) -> Result<> {
       TRY(const api::GroupChange changed,
           api::patch_group_spec(group.spec, patch, api::known_gpu_classes()));
-      return fleet.patch_group(group.id, changed, 100'000, now);
+      return patch_group(fleet, group.id, changed, 100'000, now);
     };
     if (dice < 25) return change(json::object{{"replicas", replicas}});
     if (dice < 35) {
@@ -88,16 +90,16 @@ Task<Result<>> Simulation::command() {
           json::object{{"container", json::object{{"environment_variables", variables}}}});
     }
     if (dice < 40) return change(json::object{{"country_codes", {"de", "us"}}});
-    if (dice < 45) return fleet.stop_group(group.id, now);
-    if (dice < 60) return fleet.start_group(group.id, now);
-    if (dice < 63) return fleet.delete_group(group.id, now);
-    const auto instances = fleet.instances_of(group.id);
+    if (dice < 45) return stop_group(fleet, group.id, now);
+    if (dice < 60) return start_group(fleet, group.id, now);
+    if (dice < 63) return delete_group(fleet, group.id, now);
+    const auto instances = instances_of(fleet, group.id);
     if (instances.empty()) return {};
     const std::string id = instances[pick_instance % instances.size()]->status.instance_id;
-    if (dice < 80) return fleet.reallocate(group.id, id, now);
-    if (dice < 88) return fleet.run_again(group.id, id, link::RunAction::Recreate, now);
-    if (dice < 96) return fleet.run_again(group.id, id, link::RunAction::Restart, now);
-    return fleet.set_deletion_cost(group.id, id, replicas, now);
+    if (dice < 80) return reallocate(fleet, group.id, id, now);
+    if (dice < 88) return run_again(fleet, group.id, id, link::RunAction::Recreate);
+    if (dice < 96) return run_again(fleet, group.id, id, link::RunAction::Restart);
+    return set_deletion_cost(fleet, group.id, id, replicas);
   };
   co_return co_await cloud_->fleet_loop().submit(std::move(act));
 }
@@ -106,7 +108,7 @@ Task<Result<>> Simulation::act_as_user() {
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, kCommandsEverySeconds))));
     if (!cloud_up_) continue;
-    const bool few = std::ssize(cloud_->fleet().groups_of(project_.project_id)) < kGroups;
+    const bool few = std::ssize(cloud_->fleet().groups.of_project(project_.project_id)) < kGroups;
     Result<> done;
     if (few) {
       done = co_await create_group();

@@ -1,4 +1,4 @@
-#include "cloud/fleet_table.h"
+#include "cloud/fleet_store.h"
 
 #include <algorithm>
 

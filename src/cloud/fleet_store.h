@@ -1,4 +1,4 @@
-// The fleet's rows.
+// The fleet's rows in the store.
 #pragma once
 
 #include "cloud/fleet.h"

@@ -1,0 +1,196 @@
+#include "cloud/allocation_table.h"
+
+namespace mesclun::cloud {
+
+namespace {
+
+constexpr int32_t GroupTally::* kParts[] = {
+    &GroupTally::members,    &GroupTally::counted,  &GroupTally::done,    &GroupTally::failed,
+    &GroupTally::allocating, &GroupTally::creating, &GroupTally::running, &GroupTally::stopping};
+
+void drop(std::map<std::string, AllocationTable::Ids>& index, const std::string& key,
+          const std::string& id) {
+  const auto found = index.find(key);
+  found->second.erase(id);
+  if (found->second.empty()) index.erase(found);
+}
+
+}  // namespace
+
+GroupTally& GroupTally::operator+=(const GroupTally& more) {
+  for (const auto part : kParts) this->*part += more.*part;
+  return *this;
+}
+
+GroupTally& GroupTally::operator-=(const GroupTally& less) {
+  for (const auto part : kParts) this->*part -= less.*part;
+  return *this;
+}
+
+GroupTally tally_of(const Allocation& allocation) {
+  GroupTally out{.members = 1};
+  if (allocation.counts()) {
+    out.counted = 1;
+    out.done = allocation.done() ? 1 : 0;
+    out.failed = allocation.status.outcome == link::RunOutcome::Failed ? 1 : 0;
+  }
+  if (allocation.lost || allocation.done()) return out;
+  switch (allocation.state()) {
+    case api::InstanceState::Allocating:
+      out.allocating = 1;
+      break;
+    case api::InstanceState::Downloading:
+    case api::InstanceState::Creating:
+      out.creating = 1;
+      break;
+    case api::InstanceState::Running:
+      out.running = 1;
+      break;
+    case api::InstanceState::Stopping:
+      out.stopping = 1;
+      break;
+  }
+  return out;
+}
+
+AllocationTable::Before::Before(const Allocation& allocation)
+    : node_id(allocation.node_id),
+      instance_id(allocation.status.instance_id),
+      wish(allocation.wish),
+      tally(tally_of(allocation)),
+      counts(allocation.counts()),
+      done(allocation.done()),
+      serves(allocation.serves()) {}
+
+void AllocationTable::restore(std::vector<Allocation> allocations) {
+  allocations_.clear();
+  by_group_.clear();
+  by_node_.clear();
+  by_slot_.clear();
+  by_instance_.clear();
+  waiting_.clear();
+  for (Allocation& row : allocations) index(allocations_[row.id] = std::move(row));
+}
+
+const Allocation& AllocationTable::add(Allocation allocation) {
+  const std::string id = allocation.id;
+  const Allocation& added = allocations_[id] = std::move(allocation);
+  index(added);
+  marks_.allocations.insert(id);
+  if (added.placed()) marks_.desired.insert(added.node_id);
+  marks_.routes.insert(added.group_id);
+  marks_.review.insert(added.group_id);
+  if (!added.placed()) marks_.place = true;
+  return added;
+}
+
+void AllocationTable::erase(const std::string& id) {
+  const auto found = allocations_.find(id);
+  if (found == allocations_.end()) return;
+  const Allocation& gone = found->second;
+  marks_.allocations.insert(gone.id);
+  marks_.routes.insert(gone.group_id);
+  marks_.review.insert(gone.group_id);
+  if (gone.placed()) {
+    marks_.desired.insert(gone.node_id);
+    marks_.place = true;  // there is more room now
+    drop(by_node_, gone.node_id, gone.id);
+  }
+  const auto members = by_group_.find(gone.group_id);
+  members->second.ids.erase(gone.id);
+  members->second.tally -= tally_of(gone);
+  if (members->second.ids.empty()) by_group_.erase(members);
+  drop(by_slot_, gone.slot, gone.id);
+  by_instance_.erase({gone.status.instance_id, gone.id});
+  waiting_.erase(gone.id);
+  allocations_.erase(found);
+}
+
+void AllocationTable::index(const Allocation& allocation) {
+  Members& members = by_group_[allocation.group_id];
+  members.ids.insert(allocation.id);
+  members.tally += tally_of(allocation);
+  by_slot_[allocation.slot].insert(allocation.id);
+  by_instance_.emplace(allocation.status.instance_id, allocation.id);
+  if (allocation.placed()) {
+    by_node_[allocation.node_id].insert(allocation.id);
+  } else {
+    waiting_.insert(allocation.id);
+  }
+}
+
+void AllocationTable::reindex(const Allocation& allocation, const Before& before) {
+  const GroupTally tally = tally_of(allocation);
+  if (tally != before.tally) {
+    GroupTally& sum = by_group_.at(allocation.group_id).tally;
+    sum -= before.tally;
+    sum += tally;
+  }
+  const bool moved = allocation.node_id != before.node_id;
+  if (moved) move(allocation, before.node_id);
+  const bool another_run = allocation.status.instance_id != before.instance_id;
+  if (another_run) {
+    by_instance_.erase({before.instance_id, allocation.id});
+    by_instance_.emplace(allocation.status.instance_id, allocation.id);
+  }
+
+  marks_.allocations.insert(allocation.id);
+  marks_.review.insert(allocation.group_id);
+  const bool ends = allocation.counts() != before.counts || allocation.done() != before.done;
+  if (allocation.placed() && (moved || ends || allocation.wish != before.wish)) {
+    marks_.desired.insert(allocation.node_id);
+  }
+  if (moved || ends || another_run || allocation.serves() != before.serves) {
+    marks_.routes.insert(allocation.group_id);
+  }
+}
+
+void AllocationTable::move(const Allocation& allocation, const std::string& from) {
+  if (from.empty()) {
+    waiting_.erase(allocation.id);
+  } else {
+    drop(by_node_, from, allocation.id);
+    marks_.desired.insert(from);
+    marks_.place = true;
+  }
+  if (allocation.placed()) {
+    by_node_[allocation.node_id].insert(allocation.id);
+  } else {
+    waiting_.insert(allocation.id);
+    marks_.place = true;
+  }
+}
+
+const Allocation* AllocationTable::find(const std::string& id) const {
+  const auto found = allocations_.find(id);
+  return found == allocations_.end() ? nullptr : &found->second;
+}
+
+std::vector<const Allocation*> AllocationTable::of_instance(const std::string& instance_id) const {
+  std::vector<const Allocation*> out;
+  for (auto entry = by_instance_.lower_bound({instance_id, ""});
+       entry != by_instance_.end() && entry->first == instance_id; ++entry) {
+    out.push_back(&allocations_.at(entry->second));
+  }
+  return out;
+}
+
+const AllocationTable::Ids& AllocationTable::ids_in(const Index& index, const std::string& key) {
+  static const Ids kNone;
+  const auto found = index.find(key);
+  return found == index.end() ? kNone : found->second;
+}
+
+const AllocationTable::Ids& AllocationTable::of_group(const std::string& group_id) const {
+  static const Ids kNone;
+  const auto found = by_group_.find(group_id);
+  return found == by_group_.end() ? kNone : found->second.ids;
+}
+
+const GroupTally& AllocationTable::tally(const std::string& group_id) const {
+  static const GroupTally kNone;
+  const auto found = by_group_.find(group_id);
+  return found == by_group_.end() ? kNone : found->second.tally;
+}
+
+}  // namespace mesclun::cloud

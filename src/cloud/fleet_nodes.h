@@ -1,0 +1,18 @@
+// What machines say, and what follows from it.
+#pragma once
+
+#include "cloud/fleet.h"
+
+namespace mesclun::cloud {
+
+// A new session of a known or new node; an older session of it is void from now on.
+// PermissionDenied: the id is another machine's.
+Result<> node_joined(Fleet& fleet, const link::Hello& hello, int64_t session, Moment now);
+
+// What an older session says is not heard by these.
+void node_heard(Fleet& fleet, const std::string& node_id, int64_t session, Moment now);
+void node_reported(Fleet& fleet, const std::string& node_id, int64_t session,
+                   const link::Report& report, Moment now);
+void node_left(Fleet& fleet, const std::string& node_id, int64_t session, Moment now);
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,25 @@
+// What others get to see of the fleet.
+#pragma once
+
+#include "cloud/fleet.h"
+
+namespace mesclun::cloud {
+
+Error no_such_group(std::string_view name);
+// Also one that is being deleted. NotFound.
+Result<const Group*> group_named(const Fleet& fleet, const std::string& project_id,
+                                 const std::string& name);
+// `instance` is an instance id or a machine id, of either case. NotFound.
+Result<const Allocation*> instance_named(const Fleet& fleet, const std::string& group_id,
+                                         const std::string& instance);
+// Oldest first.
+std::vector<const Allocation*> instances_of(const Fleet& fleet, const std::string& group_id);
+bool is_placed_on(const Fleet& fleet, const std::string& group_id, const std::string& node_id);
+
+api::GroupFacts facts_of(const Fleet& fleet, const Group& group);
+api::Instance instance_view(const Allocation& allocation);
+// What the node is to be told, and the gateways.
+link::Desired desired_of(const Fleet& fleet, const std::string& node_id, int64_t revision);
+link::Route route_of(const Fleet& fleet, const Group& group);
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,78 @@
+#include "cloud/group_table.h"
+
+namespace mesclun::cloud {
+
+int32_t GroupTable::replicas_counted(const Group& group) {
+  if (group.delete_time != 0) return 0;
+  return group.spec.queue_autoscaler ? group.spec.queue_autoscaler->max_replicas
+                                     : group.spec.replicas;
+}
+
+void GroupTable::restore(std::vector<Group> groups) {
+  groups_.clear();
+  names_.clear();
+  live_.clear();
+  dns_.clear();
+  replicas_.clear();
+  for (Group& row : groups) index(groups_[row.id] = std::move(row));
+}
+
+const Group& GroupTable::add(Group group) {
+  const std::string id = group.id;
+  const Group& added = groups_[id] = std::move(group);
+  index(added);
+  mark(added);
+  return added;
+}
+
+void GroupTable::index(const Group& group) {
+  names_[{group.project_id, group.spec.name}] = group.id;
+  if (!group.dns.empty()) dns_.insert(group.dns);
+  reindex(group, false, 0);
+}
+
+// What an edit can change.
+void GroupTable::reindex(const Group& group, bool was_live, int32_t replicas_before) {
+  const bool live = group.delete_time == 0;
+  if (live && !was_live) live_[{group.project_id, group.spec.name}] = group.id;
+  if (!live && was_live) live_.erase({group.project_id, group.spec.name});
+  const int32_t more = replicas_counted(group) - replicas_before;
+  if (more == 0) return;
+  const auto used = replicas_.try_emplace(group.organization_id, 0).first;
+  used->second += more;
+  if (used->second == 0) replicas_.erase(used);
+}
+
+void GroupTable::mark(const Group& group) {
+  marks_.groups.insert(group.id);
+  marks_.routes.insert(group.id);
+  marks_.review.insert(group.id);
+}
+
+const Group* GroupTable::find(const std::string& id) const {
+  const auto found = groups_.find(id);
+  return found == groups_.end() ? nullptr : &found->second;
+}
+
+const Group* GroupTable::find_named(const std::string& project_id, const std::string& name) const {
+  const auto found = names_.find({project_id, name});
+  if (found == names_.end()) return nullptr;
+  const Group& group = groups_.at(found->second);
+  return group.gone ? nullptr : &group;
+}
+
+std::vector<const Group*> GroupTable::of_project(const std::string& project_id) const {
+  std::vector<const Group*> out;
+  for (auto entry = live_.lower_bound({project_id, ""});
+       entry != live_.end() && entry->first.first == project_id; ++entry) {
+    out.push_back(&groups_.at(entry->second));
+  }
+  return out;
+}
+
+int32_t GroupTable::replicas_of(const std::string& organization_id) const {
+  const auto found = replicas_.find(organization_id);
+  return found == replicas_.end() ? 0 : found->second;
+}
+
+}  // namespace mesclun::cloud

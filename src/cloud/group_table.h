@@ -1,0 +1,65 @@
+// The container groups, those of before included: a name and a host name are never free again.
+#pragma once
+
+#include <map>
+
+#include "cloud/turn_marks.h"
+
+namespace mesclun::cloud {
+
+// Runs on:   the fleet loop; between turns anybody on the cloud's loop may read.
+// Invariant: every index is what a scan over all() would give. A row is changed only by add() and
+//            change(), which keep the indexes and the marks.
+// Lifetime:  marks outlive it. Pointers to rows stay valid until restore().
+class GroupTable {
+ public:
+  explicit GroupTable(TurnMarks& marks) : marks_(marks) {}
+
+  // In place of everything; marks nothing.
+  void restore(std::vector<Group> groups);
+  // The name must not be taken.
+  const Group& add(Group group);
+  // `edit` gets the row as Group&; it leaves ids, names and dns as they are.
+  template <class Edit>
+  const Group& change(const std::string& id, Edit edit) {
+    Group& group = groups_.at(id);
+    const bool was_live = group.delete_time == 0;
+    const int32_t replicas_before = replicas_counted(group);
+    edit(group);
+    reindex(group, was_live, replicas_before);
+    mark(group);
+    return group;
+  }
+
+  const Group* find(const std::string& id) const;
+  const Group& at(const std::string& id) const { return groups_.at(id); }
+  const std::map<std::string, Group>& all() const { return groups_; }
+  // Null for a tombstone too; one that is being deleted is found.
+  const Group* find_named(const std::string& project_id, const std::string& name) const;
+  bool is_name_taken(const std::string& project_id, const std::string& name) const {
+    return names_.contains({project_id, name});
+  }
+  bool is_dns_taken(const std::string& dns) const { return dns_.contains(dns); }
+  // Those that are not deleted, by name.
+  std::vector<const Group*> of_project(const std::string& project_id) const;
+  // What counts against an organization's quota: of all groups that are not deleted, stopped or
+  // not; the most that an autoscaler may make of them.
+  int32_t replicas_of(const std::string& organization_id) const;
+
+ private:
+  using ProjectName = std::pair<std::string, std::string>;  // project id, name
+
+  static int32_t replicas_counted(const Group& group);
+  void index(const Group& group);
+  void reindex(const Group& group, bool was_live, int32_t replicas_before);
+  void mark(const Group& group);
+
+  TurnMarks& marks_;
+  std::map<std::string, Group> groups_;
+  std::map<ProjectName, std::string> names_;  // all
+  std::map<ProjectName, std::string> live_;   // not deleted
+  std::set<std::string> dns_;
+  std::map<std::string, int32_t> replicas_;  // by organization, of live ones; without zeros
+};
+
+}  // namespace mesclun::cloud

@@ -1,0 +1,27 @@
+// What a turn of the fleet has touched so far.
+#pragma once
+
+#include <set>
+
+#include "cloud/fleet_state.h"
+
+namespace mesclun::cloud {
+
+// The tables mark what they change, so that no rule can forget to: whatever was changed is stored,
+// and whoever has to hear of it does. Rules and the turn's end read the marks and take them away.
+struct TurnMarks {
+  // To be stored.
+  std::set<std::string> groups;
+  std::set<std::string> allocations;  // those that are in the table no more are erased
+  std::set<std::string> nodes;
+  std::vector<Exclusion> exclusions;
+  std::vector<Event> events;
+  // To be told.
+  std::set<std::string> desired;  // nodes whose assignments changed
+  std::set<std::string> routes;   // groups whose routes may have changed
+  // To be looked at by the rules.
+  std::set<std::string> review;  // groups
+  bool place = false;            // a waiting replica may fit now
+};
+
+}  // namespace mesclun::cloud
