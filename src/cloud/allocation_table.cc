@@ -143,6 +143,9 @@ void AllocationTable::reindex(const Allocation& allocation, const Before& before
   if (moved || ends || another_run || allocation.serves() != before.serves) {
     marks_.routes.insert(allocation.group_id);
   }
+  // A new version may need less, or less of a kind; what is done needs nothing.
+  const bool eases = allocation.wish.version != before.wish.version;
+  if (eases || (allocation.done() && !before.done)) marks_.place = true;
 }
 
 void AllocationTable::move(const Allocation& allocation, const std::string& from) {

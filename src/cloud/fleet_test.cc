@@ -366,6 +366,33 @@ TEST_F(FleetTest, ADrainedNodeGivesItsInstancesAway) {
   EXPECT_NE(serving(group)[0]->node_id, node);
 }
 
+TEST_F(FleetTest, AReplicaThatIsDoneMakesRoomForOneThatWaits) {
+  add_node();
+  const std::string job = create(1, R"({"restart_policy": "never",
+      "container": {"resources": {"cpu": 4}}})");
+  report_all();
+  const std::string next = create(1, R"({"name": "next", "container": {"resources": {"cpu": 4}}})");
+  EXPECT_EQ(facts_of(fleet_, fleet_.groups.at(next)).counts.allocating_count, 1);
+  report(serving(job)[0]->node_id, [](link::ReplicaStatus& status) {
+    status.state = link::RunState::Ended;
+    status.outcome = link::RunOutcome::Succeeded;
+  });
+  EXPECT_EQ(facts_of(fleet_, fleet_.groups.at(next)).counts.allocating_count, 0);
+}
+
+TEST_F(FleetTest, AReplicaThatWaitsIsPlacedWhenItsGroupAsksForLess) {
+  add_node("us");
+  const std::string group = create(1, R"({"country_codes": ["de"]})");
+  EXPECT_EQ(facts_of(fleet_, fleet_.groups.at(group)).counts.allocating_count, 1);
+  const auto change = api::patch_group_spec(fleet_.groups.at(group).spec,
+                                            parse_json(R"({"country_codes": []})").value(),
+                                            api::known_gpu_classes());
+  ASSERT_TRUE(change);
+  ASSERT_TRUE(patch_group(fleet_, group, *change, 500, now()));
+  turn();
+  EXPECT_EQ(facts_of(fleet_, fleet_.groups.at(group)).counts.allocating_count, 0);
+}
+
 TEST_F(FleetTest, AnotherMachineCannotTakeAnId) {
   const std::string id = add_node();
   link::Hello hello{.machine_id = id, .node_secret = "another secret, long enough"};
