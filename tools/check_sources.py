@@ -7,7 +7,7 @@
 * A thing is written one way: `std::ignore = f();` for an outcome that changes nothing, `while (true)` for a loop
   without an end.
 * No path of somebody's machine stands in any file of the repository.
-* A source file that a document names ("link/tunnel.h") exists.
+* A source file that a document names ("link/tunnel.h", in src/README.md also "`link/tunnel`") exists.
 """
 
 from __future__ import annotations
@@ -54,6 +54,9 @@ NOT_FOR_PATHS = {"tools/check_sources.py", "tools/checks_test.py"}
 # "link/tunnel.h" and "src/link/tunnel.cc", not "demo/link/tunnel.h".
 NAMED_FILE = re.compile(r"(?<![\w/.-])(?:src/)?(?P<file>(?P<folder>\w+)/[\w/]+\.(?:h|cc))\b")
 
+# A header and its source together, as src/README.md names them: "`link/tunnel`".
+NAMED_PAIR = re.compile(r"`(?P<file>(?P<folder>\w+)/[\w/]*\w)`")
+
 TOKEN = re.compile(
     r'//[^\n]*|/\*.*?\*/|R"([^()\\ ]{0,16})\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.DOTALL)
 
@@ -85,9 +88,13 @@ def check_paths(name: str, text: str) -> list[str]:
 def check_named_files(name: str, text: str, sources: set[str]) -> list[str]:
     """`sources` are the files of src/, written from there, as documents name them."""
     folders = {source.split("/")[0] for source in sources if "/" in source}
+    if name == "src/README.md":
+        sources = sources | {source.rpartition(".")[0] for source in sources}
+    patterns = [NAMED_FILE, NAMED_PAIR] if name == "src/README.md" else [NAMED_FILE]
     return [f"{name}:{number}: names {found[0]}, which does not exist"
             for number, line in enumerate(text.splitlines(), start=1)
-            for found in NAMED_FILE.finditer(line)
+            for pattern in patterns
+            for found in pattern.finditer(line)
             if found["folder"] in folders and found["file"] not in sources]
 
 

@@ -102,6 +102,8 @@ class Sources(unittest.TestCase):
         self.assertEqual(check_sources.check_named_files("a.md", "one\n`link/old.h` and src/runtime/driver.h", sources),
                          ["a.md:2: names link/old.h, which does not exist",
                           "a.md:2: names src/runtime/driver.h, which does not exist"])
+        self.assertEqual(check_sources.check_named_files("src/README.md", "`link/tunnel` `link/old` `link/`", sources),
+                         ["src/README.md:1: names `link/old`, which does not exist"])
 
     def test_machine_paths_are_found(self) -> None:
         for text in ("cd /root/x", '"/home/me/y"', "at /work/z"):
