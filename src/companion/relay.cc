@@ -1,5 +1,8 @@
 #include "companion/relay.h"
 
+#include <array>
+#include <span>
+
 #include "base/race.h"
 #include "companion/work_meter.h"
 
@@ -7,11 +10,30 @@ namespace mesclun::companion {
 
 namespace {
 
-void append_piece(std::string_view piece, bool in_chunks, std::string& out) {
-  if (piece.empty()) return;  // as a chunk it would be the end
-  if (in_chunks) append_chunk_start(piece.size(), out);
-  out += piece;
-  if (in_chunks) out += kChunkEnd;
+// One write to the caller: what stands before the pieces of a body, they themselves where they lie,
+// and what stands after them. More pieces than these are small, and cheaper to copy.
+constexpr size_t kPiecesMax = 4;
+struct Output {
+  std::string before;
+  std::string after;
+  std::array<asio::const_buffer, kPiecesMax + 2> buffers;
+
+  std::span<const asio::const_buffer> gather(std::span<const std::string_view> pieces);
+};
+
+std::span<const asio::const_buffer> Output::gather(std::span<const std::string_view> pieces) {
+  if (pieces.size() > kPiecesMax) {
+    for (const std::string_view piece : pieces) before += piece;
+    pieces = {};
+  }
+  size_t n = 0;
+  const auto add = [&](std::string_view text) {
+    if (!text.empty()) buffers[n++] = asio::buffer(text);
+  };
+  add(before);
+  for (const std::string_view piece : pieces) add(piece);
+  add(after);
+  return std::span(buffers).first(n);
 }
 
 Task<void> copy_quietly(Conn& from, Conn& to, Clock& clock, Duration idle) {
@@ -56,8 +78,8 @@ Task<Next> Relay::pass_on(std::optional<double>& work) {
   const AnswerPlan plan =
       plan_answer(answer.framing(), !answer.body_done(), request.head.http_1_0, request.keep_alive);
   const bool in_chunks = plan.framing == BodyFraming::Kind::Chunked;
-  std::string out;
-  append_answer_head(head, plan, out, drop_none);
+  Output out;
+  append_answer_head(head, plan, out.before, drop_none);
   ++front_.stats().answers[head.status];
   WorkMeter meter(front_.config().monitor.work);
   meter.begin(head.headers);
@@ -67,16 +89,22 @@ Task<Next> Relay::pass_on(std::optional<double>& work) {
     const Result<bool> ended = answer.take_body(pieces);
     // Broken off in the middle: the caller must see that, so its connection breaks too.
     if (!ended) co_return Next::Gone;
+    size_t bytes = 0;
     for (const std::string_view piece : pieces) {
       meter.feed(piece);
-      append_piece(piece, in_chunks, out);
+      bytes += piece.size();
     }
-    if (*ended && in_chunks) append_last_chunk(answer.trailers(), out, drop_none);
-    if (!out.empty()) {
+    if (in_chunks && bytes > 0) {
+      append_chunk_start(bytes, out.before);
+      out.after = kChunkEnd;
+    }
+    if (in_chunks && *ended) append_last_chunk(answer.trailers(), out.after, drop_none);
+    if (const auto buffers = out.gather(pieces); !buffers.empty()) {
       conn.set_deadline(front_.clock().now() + idle);
-      if (!co_await conn.write(out)) co_return Next::Gone;
+      if (!co_await conn.write(buffers)) co_return Next::Gone;
       conn.set_deadline(TimePoint::max());
-      out.clear();
+      out.before.clear();
+      out.after.clear();
     }
     if (*ended) break;
     exchange_.conn().set_deadline(front_.clock().now() + idle);
