@@ -142,11 +142,11 @@ void add_behaviour_settings(CommandLine& line, AgentSettings& s) {
   add_setting(line, "--report-gap", s.report_gap, 1ms, 1s, "Least time between two reports");
   add_setting(line, "--action-delay", s.action_delay, 0s, 5s,
               "From an instance's own restart, recreate or reallocate call to the deed");
-  add_setting(line, "--cloud-back-off-max", s.back_off_max, 1s, 10min,
+  add_setting(line, "--cloud-back-off-max", s.cloud.back_off_max, 1s, 10min,
               "Longest wait between two dials of the cloud");
-  add_setting(line, "--refused-back-off", s.refused_back_off, 1s, 1h,
+  add_setting(line, "--refused-back-off", s.cloud.refused_wait, 1s, 1h,
               "Wait after the cloud refused this node");
-  add_setting(line, "--tunnel-back-off-max", s.tunnel_back_off_max, 100ms, 1min,
+  add_setting(line, "--tunnel-back-off-max", s.gateways.back_off_max, 100ms, 1min,
               "Longest wait between two dials of a gateway");
   add_setting(line, "--log-interval", s.logs.interval, 0s, 1min,
               "How often the output of instances is collected; 0: never");

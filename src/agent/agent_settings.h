@@ -3,6 +3,7 @@
 
 #include "agent/log_shipper.h"
 #include "agent/metadata_service.h"
+#include "link/redial.h"
 
 namespace mesclun::agent {
 
@@ -12,13 +13,10 @@ struct AgentSettings {
   // From an instance's own restart, recreate or reallocate call to the deed: its answer must get
   // through first.
   Duration action_delay = 500ms;
-  Duration report_gap = 20ms;     // between two reports
-  Duration heartbeat = 5s;        // until the cloud says otherwise
-  Duration back_off_min = 200ms;  // between dials of the cloud
-  Duration back_off_max = 10s;
-  Duration refused_back_off = 30s;  // after the cloud refused this node
-  Duration tunnel_back_off_min = 50ms;
-  Duration tunnel_back_off_max = 5s;
+  Duration report_gap = 20ms;  // between two reports
+  Duration heartbeat = 5s;     // until the cloud says otherwise
+  link::RedialSettings cloud{.refused_wait = 30s};
+  link::RedialSettings gateways{.back_off_min = 50ms, .back_off_max = 5s};
   LogLimits logs;
 };
 

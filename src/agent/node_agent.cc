@@ -35,9 +35,7 @@ NodeAgent::NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts,
       journal_(parts_.store),
       logs_(parts_.executor, parts_.driver, parts_.clock, settings_.logs),
       tokens_(parts_.executor, parts_.clock,
-              [this](const link::TokenRequest& request) {
-                return session_ != nullptr && session_->send(request).has_value();
-              }),
+              [this](const link::TokenRequest& request) { return session_.ask(request); }),
       supervisor_parts_{.executor = parts_.executor,
                         .clock = parts_.clock,
                         .random = parts_.random,
@@ -49,16 +47,24 @@ NodeAgent::NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts,
                         .settings = settings_,
                         .node = identity_,
                         .changed = [this] { changed(); }},
-      session_loop_(parts_.executor, parts_.clock, parts_.random, parts_.dialer, *this, settings_),
+      session_({.executor = parts_.executor,
+                .clock = parts_.clock,
+                .random = parts_.random,
+                .dialer = parts_.dialer,
+                .journal = journal_,
+                .logs = logs_,
+                .tokens = tokens_,
+                .settings = settings_},
+               *this),
       changed_(parts_.executor),
       reapable_(parts_.executor),
       scope_(parts_.executor, "node agent") {
   if (parts_.tunnels == nullptr) return;
-  tunnels_ =
-      std::make_unique<TunnelKeeper>(parts_.executor, parts_.clock, parts_.random, *parts_.tunnels,
-                                     settings_, [this](std::string instance_id, uint16_t port) {
-                                       return connect_instance(std::move(instance_id), port);
-                                     });
+  tunnels_ = std::make_unique<TunnelKeeper>(parts_.executor, parts_.clock, parts_.random,
+                                            *parts_.tunnels, settings_.gateways,
+                                            [this](std::string instance_id, uint16_t port) {
+                                              return connect_instance(std::move(instance_id), port);
+                                            });
 }
 
 NodeAgent::~NodeAgent() = default;
@@ -76,7 +82,7 @@ Task<Result<>> NodeAgent::start() {
   CO_TRY_DO(co_await adopt(std::move(stored.allocations)));
   if (node_.mode == NodeMode::Draining) let_go_all(std::string(kDrainReason));
   scope_.spawn(reap());
-  scope_.spawn(session_loop_.run());
+  scope_.spawn(session_.run());
   co_return Result<>();
 }
 
@@ -130,7 +136,7 @@ Task<Result<>> NodeAgent::stop_instances(std::string reason, Duration limit) {
   }
   if (!all_ended()) co_return Error::deadline("some instances did not end in time");
   // The last report gets a moment to leave.
-  if (session_ != nullptr) CO_TRY_DO(co_await parts_.clock.sleep_for(5 * settings_.report_gap));
+  if (session_.connected()) CO_TRY_DO(co_await parts_.clock.sleep_for(5 * settings_.report_gap));
   co_return Result<>();
 }
 
@@ -138,6 +144,62 @@ Task<void> NodeAgent::close() {
   co_await scope_.stop();
   if (tunnels_) co_await tunnels_->close();
   for (auto& [id, supervisor] : supervisors_) co_await supervisor->close();
+}
+
+link::Hello NodeAgent::hello() const {
+  link::Hello hello{.machine_id = node_.machine_id,
+                    .node_secret = node_.node_secret,
+                    .join_token = join_token_,
+                    .facts = facts_};
+  return hello;
+}
+
+link::Report NodeAgent::report() const {
+  link::Report report{.mode = mode()};
+  for (const auto& [id, supervisor] : supervisors_)
+    report.instances.push_back(supervisor->report());
+  return report;
+}
+
+void NodeAgent::welcomed(const link::Welcome& welcome) {
+  if (tunnels_) tunnels_->update(welcome.gateways, welcome.tunnel_ticket);
+}
+
+void NodeAgent::apply(const link::Desired& desired) {
+  std::set<std::string> wanted;
+  for (const link::Assignment& assignment : desired.assignments) {
+    wanted.insert(assignment.allocation_id);
+    gone_.erase(assignment.allocation_id);
+    const auto found = supervisors_.find(assignment.allocation_id);
+    if (found != supervisors_.end()) {
+      found->second->update(assignment);
+    } else {
+      add(assignment);
+    }
+  }
+  for (auto& [id, supervisor] : supervisors_) {
+    if (wanted.contains(id)) continue;
+    supervisor->stop();
+    gone_.insert(id);
+  }
+  changed();
+}
+
+void NodeAgent::add(const link::Assignment& assignment) {
+  AllocationRecord record;
+  record.assignment = assignment;
+  auto& supervisor = supervisors_[assignment.allocation_id];
+  supervisor = std::make_unique<InstanceSupervisor>(supervisor_parts_, std::move(record));
+  if (assignment.wish.stop) {
+    supervisor->refuse(RunOutcome::Stopped, "it does not run here");
+  } else if (mode() != NodeMode::Active) {
+    supervisor->refuse(RunOutcome::Replace, stopping_ ? "the agent of this machine is stopping"
+                                            : mode() == NodeMode::Paused
+                                                ? "the owner of this machine paused it"
+                                                : "the owner of this machine drains it");
+  } else {
+    supervisor->begin(std::nullopt);
+  }
 }
 
 Result<> NodeAgent::set_mode(NodeMode mode) {
@@ -176,7 +238,7 @@ Task<Result<ConnPtr>> NodeAgent::connect_instance(std::string instance_id, uint1
 }
 
 void NodeAgent::changed() {
-  dirty_ = true;
+  session_.changed();
   changed_.notify_all();
   if (!gone_.empty()) reapable_.notify_all();
 }
@@ -195,7 +257,6 @@ Task<Result<>> NodeAgent::reap() {
       if (found != supervisors_.end()) {
         done.push_back(std::move(found->second));
         supervisors_.erase(found);
-        dirty_ = true;
       }
       if (const Result<> erased = parts_.store.erase_allocation(*it); !erased) {
         log_warning("agent", "an ended allocation could not be forgotten",
@@ -211,6 +272,7 @@ Task<Result<>> NodeAgent::reap() {
       if (last) tokens_.forget(supervisor->group_id());
     }
     if (!done.empty()) {
+      session_.changed();
       changed_.notify_all();
       continue;  // more may have ended while we waited
     }

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "agent/instance_supervisor.h"
-#include "agent/session_loop.h"
+#include "agent/node_session.h"
 #include "agent/tunnel_keeper.h"
 
 namespace mesclun::agent {
@@ -15,7 +15,7 @@ namespace mesclun::agent {
 //           runs on.
 // Lifetime: start() once, close() before destruction; the parts outlive it. After close() live
 //           applications run on, and an agent over the same store and driver adopts them.
-class NodeAgent final : private SessionUser {
+class NodeAgent final : private SessionSubject {
  public:
   struct Parts {
     asio::any_io_executor executor;
@@ -43,9 +43,9 @@ class NodeAgent final : private SessionUser {
   link::NodeMode mode() const { return stopping_ ? link::NodeMode::Draining : node_.mode; }
   const std::string& machine_id() const { return node_.machine_id; }
   const link::NodeFacts& facts() const { return facts_; }
-  link::Report report() const;
+  link::Report report() const override;
   std::string group_name(const std::string& allocation_id) const;
-  const std::string& session_state() const { return session_loop_.state(); }
+  const std::string& session_state() const { return session_.state(); }
   size_t tunnels_up() const { return tunnels_ ? tunnels_->up() : 0; }
   size_t events_waiting() const { return journal_.size(); }
 
@@ -53,25 +53,18 @@ class NodeAgent final : private SessionUser {
   InstanceSupervisor* find_instance(std::string_view instance_id);
 
  private:
-  // SessionUser
+  // SessionSubject, with report()
   link::Hello hello() const override;
-  void connected(link::Session& session, const link::Welcome& welcome) override;
-  void received(link::Message message) override;
-  void disconnected() override;
-  Task<Result<>> speak(link::Session& session) override;
+  void apply(const link::Desired& desired) override;
+  void welcomed(const link::Welcome& welcome) override;
 
   Task<Result<>> adopt(std::vector<AllocationRecord> allocations);
   Task<Result<>> remove_unknown(std::string instance_id);
   Task<Result<>> reap();
-  Task<Result<>> report_loop(link::Session& session);
-  Task<Result<>> heartbeat_loop(link::Session& session);
   Task<Result<ConnPtr>> connect_instance(std::string instance_id, uint16_t port);
 
-  void apply(const link::Desired& desired);
   void add(const link::Assignment& assignment);
-  void on_acknowledge(int64_t sequence);
   void let_go_all(const std::string& reason);
-  Result<> send_report(link::Session& session);
   void changed();
 
   // Constant after construction.
@@ -89,19 +82,9 @@ class NodeAgent final : private SessionUser {
   InstanceSupervisor::Parts supervisor_parts_;
   std::map<std::string, std::unique_ptr<InstanceSupervisor>> supervisors_;  // by allocation id
   std::unique_ptr<TunnelKeeper> tunnels_;
-  SessionLoop session_loop_;
-  int64_t acknowledged_ = 0;    // the highest sequence of an event that the cloud has
-  bool dirty_ = false;          // something is to be reported
+  NodeSession session_;
   bool stopping_ = false;       // nothing new is taken
   std::set<std::string> gone_;  // allocations that the cloud left out: forgotten once ended
-
-  // Of the session that stands; stale without one.
-  link::Session* session_ = nullptr;
-  int64_t revision_ = 0;     // of the Desired that was applied last
-  int64_t events_sent_ = 0;  // the highest sequence that was carried
-  TimePoint events_said_{};  // when a report carried some last
-  Duration heartbeat_{};
-
   Notify changed_;
   Notify reapable_;
   Scope scope_;

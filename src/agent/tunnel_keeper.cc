@@ -6,7 +6,7 @@
 namespace mesclun::agent {
 
 TunnelKeeper::TunnelKeeper(const asio::any_io_executor& executor, Clock& clock, Random& random,
-                           TunnelDialer& dialer, const AgentSettings& settings,
+                           TunnelDialer& dialer, link::RedialSettings settings,
                            ConnectInstance connect)
     : clock_(clock),
       random_(random),
@@ -45,13 +45,11 @@ Task<Result<>> TunnelKeeper::until_dropped(TunnelPtr tunnel) {
 }
 
 Task<Result<>> TunnelKeeper::keep(TunnelPtr tunnel) {
-  BackOff back_off(settings_.tunnel_back_off_min, settings_.tunnel_back_off_max);
-  std::string said;
+  link::Redial redial(settings_);
   while (!tunnel->dropped) {
-    auto on_up = [tunnel, &back_off, &said] {
+    auto on_up = [tunnel, &redial] {
       tunnel->up = true;
-      said.clear();
-      back_off.reset();
+      redial.stands();
       log_info("agent", "a tunnel stands", {{"gateway", tunnel->gateway}});
     };
     std::optional<Result<>> carried;
@@ -62,15 +60,14 @@ Task<Result<>> TunnelKeeper::keep(TunnelPtr tunnel) {
     tunnel->up = false;
     if (co_await cancel_requested()) co_return Error::cancelled();
     if (first == 1 || tunnel->dropped) break;
-    const std::string why =
-        carried && !*carried ? carried->error().message : std::string("it ended");
-    if (why != said) {
+    const Error error =
+        carried && !*carried ? carried->error() : Error::unavailable("the tunnel ended");
+    const link::Redial::Step step = redial.after(error, random_);
+    if (step.news) {
       log_warning("agent", "no tunnel to a gateway",
-                  {{"gateway", tunnel->gateway}, {"reason", why}});
-      said = why;
+                  {{"gateway", tunnel->gateway}, {"reason", error.message}});
     }
-    const Duration wait = back_off.next(random_);
-    CO_TRY_DO(co_await tunnel->changed.wait_until(clock_, clock_.now() + wait));
+    CO_TRY_DO(co_await tunnel->changed.wait_until(clock_, clock_.now() + step.wait));
   }
   co_return Result<>();
 }

@@ -3,20 +3,19 @@
 
 #include <map>
 
-#include "agent/agent_settings.h"
 #include "agent/tunnel_dialer.h"
-#include "base/back_off.h"
 #include "base/scope.h"
+#include "link/redial.h"
 
 namespace mesclun::agent {
 
-// Runs on:  the agent's loop. Tunnels outlive the session that named them: traffic flows while the
-//           cloud is away.
-// Lifetime: close() before destruction.
+// Runs on:  the agent's loop.
+// Promise:  tunnels outlive the session that named them: traffic flows while the cloud is away.
+// Lifetime: close() before destruction; clock, random and dialer outlive this object.
 class TunnelKeeper {
  public:
   TunnelKeeper(const asio::any_io_executor& executor, Clock& clock, Random& random,
-               TunnelDialer& dialer, const AgentSettings& settings, ConnectInstance connect);
+               TunnelDialer& dialer, link::RedialSettings settings, ConnectInstance connect);
 
   // All gateways there are, and the ticket for dials from now on.
   void update(const std::vector<std::string>& gateways, const std::string& ticket);
@@ -41,7 +40,7 @@ class TunnelKeeper {
   Clock& clock_;
   Random& random_;
   TunnelDialer& dialer_;
-  const AgentSettings& settings_;
+  const link::RedialSettings settings_;
   const ConnectInstance connect_;
   std::string ticket_;
   std::map<std::string, TunnelPtr> tunnels_;

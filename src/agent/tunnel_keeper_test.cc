@@ -43,7 +43,7 @@ class TunnelKeeperTest : public testing::Test {
 
   VirtualLoop loop;
   SeededRandom random{1};
-  AgentSettings settings;
+  link::RedialSettings settings{.back_off_min = 50ms, .back_off_max = 5s};
   FakeTunnels tunnels{loop};
   TunnelKeeper keeper{loop.executor(), loop.clock, random, tunnels, settings, {}};
 };
@@ -61,7 +61,7 @@ TEST_F(TunnelKeeperTest, ABrokenTunnelIsDialledAgainAtOnceWithTheNewTicket) {
   loop.clock.run_for(1s);
   keeper.update({"g1:1"}, "t2");
   tunnels.break_all();
-  loop.clock.run_for(settings.tunnel_back_off_min);
+  loop.clock.run_for(settings.back_off_min);
   EXPECT_THAT(tunnels.dials, testing::ElementsAre("g1:1 t1", "g1:1 t2"));
   EXPECT_EQ(keeper.up(), 1u);
 }

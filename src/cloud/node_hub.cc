@@ -5,17 +5,15 @@
 #include "base/crypto.h"
 #include "base/ids.h"
 #include "base/log.h"
-#include "base/race.h"
 #include "base/text.h"
 #include "cloud/fleet_nodes.h"
 #include "cloud/fleet_views.h"
+#include "link/conversation.h"
 #include "link/ticket.h"
 
 namespace mesclun::cloud {
 
 namespace {
-
-constexpr Duration kHelloTimeout = 10s;
 
 // A node that names its GPU without knowing our ids.
 void resolve_gpus(link::NodeFacts& facts) {
@@ -30,10 +28,6 @@ void resolve_gpus(link::NodeFacts& facts) {
     const api::GpuClass* known = api::find_gpu_class(api::known_gpu_classes(), gpu.name);
     if (known != nullptr) gpu.class_id = known->id;
   }
-}
-
-Task<void> drop_result(Task<Result<>> task) {
-  std::ignore = co_await std::move(task);
 }
 
 }  // namespace
@@ -57,39 +51,37 @@ void NodeHub::serve(link::SessionPtr session) {
   scope_.spawn(run_session(std::move(session)));
 }
 
-Task<Result<>> NodeHub::run_session(std::shared_ptr<link::Session> session) {
-  const int64_t number = ++last_number_;
-  // The pump runs beside everything else, so that refusals get out too.
-  struct Body {
-    static Task<Result<>> run(NodeHub& hub, std::shared_ptr<link::Session> with, int64_t id) {
-      const auto node_id = co_await hub.welcome(*with, id);
-      if (!node_id) {
-        const link::Message goodbye =
-            link::Goodbye{.code = std::string(to_string(node_id.error().code)),
-                          .reason = node_id.error().message};
-        std::ignore = with->send(goodbye);
-        // Time for the pump to carry it.
-        CO_TRY_DO(co_await hub.clock_.sleep_for(200ms));
-        co_return Result<>();
-      }
-      std::ignore = co_await hub.receive_loop(with, *node_id, id);
-      co_return Result<>();
-    }
+Task<Result<>> NodeHub::run_session(link::SessionPtr session) {
+  Joined node{.number = ++last_number_};
+  std::ignore = co_await link::answer(*session, clock_, talk(*session, node));
+  if (node.id.empty()) co_return Result<>();
+  const auto live = live_.find(node.id);
+  if (live != live_.end() && live->second.number == node.number) live_.erase(live);
+  log_info("nodes", "session ended", {{"machine_id", node.id}});
+  FleetLoop::Command left = [node](Fleet& fleet, Moment now) -> Result<> {
+    node_left(fleet, node.id, node.number, now);
+    return {};
   };
-  co_await race(drop_result(session->pump()), drop_result(Body::run(*this, session, number)));
-  session->close();
-  for (auto entry = live_.begin(); entry != live_.end(); ++entry) {
-    if (entry->second.number != number) continue;
-    const std::string node_id = entry->first;
-    live_.erase(entry);
-    log_info("nodes", "session ended", {{"machine_id", node_id}});
-    FleetLoop::Command left = [node_id, number](Fleet& fleet, Moment now) -> Result<> {
-      node_left(fleet, node_id, number, now);
-      return {};
-    };
-    co_return co_await loop_.submit(std::move(left));
-  }
-  co_return Result<>();
+  co_return co_await loop_.submit(std::move(left));
+}
+
+Task<Result<>> NodeHub::talk(link::Session& session, Joined& node) {
+  CO_TRY(link::Hello hello, co_await link::hear_first<link::Hello>(
+                                session, Error::invalid("a session begins with hello")));
+  hello.machine_id = lower_case(hello.machine_id);
+  CO_TRY_DO(check(hello));
+  resolve_gpus(hello.facts);
+  FleetLoop::Command join = [hello, number = node.number](Fleet& fleet, Moment now) {
+    return node_joined(fleet, hello, number, now);
+  };
+  CO_TRY_DO(co_await loop_.submit(std::move(join)));
+  node.id = hello.machine_id;
+  Live& live = live_[node.id];
+  if (live.session != nullptr) live.session->close();
+  live = {.number = node.number, .session = &session};
+  log_info("nodes", "session began", {{"machine_id", node.id}, {"peer", session.peer_address()}});
+  CO_TRY_DO(session.send(make_welcome(node.id)));
+  co_return co_await listen(session, node);
 }
 
 Result<> NodeHub::check(const link::Hello& hello) const {
@@ -117,29 +109,6 @@ Result<> NodeHub::check(const link::Hello& hello) const {
   return {};
 }
 
-Task<Result<std::string>> NodeHub::welcome(link::Session& session, int64_t number) {
-  CO_TRY(const link::Message first, co_await session.receive_within(kHelloTimeout));
-  const auto* sent = std::get_if<link::Hello>(&first);
-  if (sent == nullptr) co_return Error::invalid("a session begins with hello");
-  link::Hello hello = *sent;
-  hello.machine_id = lower_case(hello.machine_id);
-  CO_TRY_DO(check(hello));
-  resolve_gpus(hello.facts);
-  FleetLoop::Command join = [hello, number](Fleet& fleet, Moment now) {
-    return node_joined(fleet, hello, number, now);
-  };
-  CO_TRY_DO(co_await loop_.submit(std::move(join)));
-  if (const auto older = live_.find(hello.machine_id); older != live_.end()) {
-    older->second.session->close();
-  }
-  live_[hello.machine_id] = {.number = number, .session = &session};
-  log_info("nodes", "session began",
-           {{"machine_id", hello.machine_id}, {"peer", session.peer_address()}});
-  const link::Message answer = make_welcome(hello.machine_id);
-  CO_TRY_DO(session.send(answer));
-  co_return hello.machine_id;
-}
-
 link::Welcome NodeHub::make_welcome(const std::string& node_id) const {
   const Node* node = fleet_.nodes.find(node_id);
   const int64_t expires = to_unix_seconds(clock_.wall_now() + settings_.ticket_life);
@@ -149,44 +118,40 @@ link::Welcome NodeHub::make_welcome(const std::string& node_id) const {
           .acknowledged = node == nullptr ? 0 : node->acknowledged};
 }
 
-Task<Result<>> NodeHub::receive_loop(std::shared_ptr<link::Session> session, std::string node_id,
-                                     int64_t number) {
+Task<Result<>> NodeHub::listen(link::Session& session, const Joined& node) {
   TimePoint renew = clock_.now() + settings_.ticket_life / 3;
   while (true) {
-    // An agent speaks every heartbeat; four missed ones and the connection is half-open.
-    CO_TRY(link::Message message, co_await session->receive_within(settings_.heartbeat * 4));
-    const Node* node = fleet_.nodes.find(node_id);
-    if (node == nullptr || node->live.session != number) {
+    CO_TRY(link::Message message,
+           co_await link::hear(session, link::silence_of_dialler(settings_.heartbeat)));
+    const Node* known = fleet_.nodes.find(node.id);
+    if (known == nullptr || known->live.session != node.number) {
       // Silent for longer than the grace, or replaced by a newer session: begin anew.
       co_return Error::unavailable("the session is void");
     }
-    node_heard(fleet_, node_id, number, loop_.now());
-    CO_TRY_DO(co_await handle(*session, node_id, number, std::move(message)));
+    node_heard(fleet_, node.id, node.number, loop_.now());
+    CO_TRY_DO(co_await handle(session, node, std::move(message)));
     if (clock_.now() < renew) continue;
     renew = clock_.now() + settings_.ticket_life / 3;
-    const link::Message again = make_welcome(node_id);
-    CO_TRY_DO(session->send(again));
+    CO_TRY_DO(session.send(make_welcome(node.id)));
   }
 }
 
-Task<Result<>> NodeHub::handle(link::Session& session, const std::string& node_id, int64_t number,
-                               link::Message message) {
+Task<Result<>> NodeHub::handle(link::Session& session, const Joined& node, link::Message message) {
   if (auto* report = std::get_if<link::Report>(&message)) {
-    FleetLoop::Command command = [node_id, number, report = std::move(*report)](
-                                     Fleet& fleet, Moment now) -> Result<> {
-      node_reported(fleet, node_id, number, report, now);
+    FleetLoop::Command command = [node, report = std::move(*report)](Fleet& fleet,
+                                                                     Moment now) -> Result<> {
+      node_reported(fleet, node.id, node.number, report, now);
       return {};
     };
     // A failed commit is not the agent's fault: it will be asked again.
     const Result<> stored = co_await loop_.submit(std::move(command));
     if (!stored && stored.code() == ErrorCode::Cancelled) co_return stored;
   } else if (auto* logs = std::get_if<link::LogBatch>(&message)) {
-    if (is_placed_on(fleet_, logs->group_id, node_id)) logs_.append(node_id, std::move(*logs));
+    if (is_placed_on(fleet_, logs->group_id, node.id)) logs_.append(node.id, std::move(*logs));
   } else if (const auto* request = std::get_if<link::TokenRequest>(&message)) {
-    answer_token(session, node_id, *request);
+    answer_token(session, node.id, *request);
   } else if (std::holds_alternative<link::Heartbeat>(message)) {
-    const link::Message beat = link::Heartbeat{.time = to_unix_nanos(clock_.wall_now())};
-    CO_TRY_DO(session.send(beat));
+    CO_TRY_DO(session.send(link::heartbeat_at(clock_)));
   } else {
     co_return Error::invalid("an agent does not say that");
   }

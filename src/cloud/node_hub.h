@@ -40,13 +40,15 @@ class NodeHub {
     int64_t number = 0;
     link::Session* session = nullptr;
   };
+  struct Joined {
+    std::string id;      // of the machine; empty until it is let in
+    int64_t number = 0;  // of its session
+  };
 
-  Task<Result<>> run_session(std::shared_ptr<link::Session> session);
-  Task<Result<>> receive_loop(std::shared_ptr<link::Session> session, std::string node_id,
-                              int64_t number);
-  Task<Result<>> handle(link::Session& session, const std::string& node_id, int64_t number,
-                        link::Message message);
-  Task<Result<std::string>> welcome(link::Session& session, int64_t number);
+  Task<Result<>> run_session(link::SessionPtr session);
+  Task<Result<>> talk(link::Session& session, Joined& node);
+  Task<Result<>> listen(link::Session& session, const Joined& node);
+  Task<Result<>> handle(link::Session& session, const Joined& node, link::Message message);
   Result<> check(const link::Hello& hello) const;
   link::Welcome make_welcome(const std::string& node_id) const;
   void answer_token(link::Session& session, const std::string& node_id,

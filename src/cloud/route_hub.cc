@@ -2,22 +2,17 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
-#include "base/race.h"
 #include "base/socket_conn.h"
 #include "cloud/fleet_views.h"
+#include "link/conversation.h"
 
 namespace mesclun::cloud {
 
 namespace {
 
-constexpr Duration kHelloTimeout = 10s;
 // A route takes about 400 bytes and an instance 120: this keeps a frame far below its 4 MiB.
 constexpr size_t kWeightOfUpdateMax = 8'000;
 constexpr std::string_view kGatewaysSetting = "gateways";
-
-Task<void> drop_result(Task<Result<>> task) {
-  std::ignore = co_await std::move(task);
-}
 
 std::vector<link::RouteUpdate> in_parts(const std::vector<link::Route>& routes) {
   std::vector<link::RouteUpdate> parts;
@@ -101,52 +96,48 @@ void RouteHub::serve(link::SessionPtr session) {
   scope_.spawn(run_session(std::move(session)));
 }
 
-Task<Result<>> RouteHub::run_session(std::shared_ptr<link::Session> session) {
-  struct Body {
-    static Task<Result<>> run(RouteHub& hub, std::shared_ptr<link::Session> with) {
-      const Result<> ended = co_await hub.talk(with);
-      if (ended || ended.code() == ErrorCode::Cancelled) co_return ended;
-      const link::Message goodbye = link::Goodbye{.code = std::string(to_string(ended.code())),
-                                                  .reason = ended.error().message};
-      if (with->send(goodbye)) CO_TRY_DO(co_await hub.clock_.sleep_for(200ms));
-      log_info("gateways", "session ended", {{"reason", ended.error().message}});
-      co_return Result<>();
-    }
-  };
-  co_await race(drop_result(session->pump()), drop_result(Body::run(*this, session)));
+Task<Result<>> RouteHub::run_session(link::SessionPtr session) {
+  const Result<> ended = co_await link::answer(*session, clock_, talk(*session));
   live_.erase(session.get());
-  session->close();
+  if (ended.code() != ErrorCode::Cancelled) {
+    log_info("gateways", "session ended", {{"reason", ended.error().message}});
+  }
   co_return Result<>();
 }
 
-Task<Result<>> RouteHub::talk(std::shared_ptr<link::Session> session) {
-  CO_TRY(const link::Message first, co_await session->receive_within(kHelloTimeout));
-  const auto* hello = std::get_if<link::GatewayHello>(&first);
-  if (hello == nullptr) co_return Error::invalid("a gateway's session begins with gateway_hello");
-  if (hello->protocol != link::kProtocolVersion) {
-    co_return Error{ErrorCode::FailedPrecondition,
-                    "gateway and cloud need the same version of mesclun"};
-  }
-  if (!equal_secret(hello->gateway_token, settings_.gateway_token)) {
-    co_return Error{ErrorCode::Unauthenticated, "the gateway token is not this cloud's"};
-  }
-  if (!parse_endpoint(hello->tunnel_endpoint)) {
-    co_return Error::invalid("the tunnel endpoint is not HOST:PORT");
-  }
-  CO_TRY_DO(co_await remember(hello->name, hello->tunnel_endpoint));
-  log_info("gateways", "session began", {{"name", hello->name}, {"peer", session->peer_address()}});
+Task<Result<>> RouteHub::talk(link::Session& session) {
+  CO_TRY(const link::GatewayHello hello,
+         co_await link::hear_first<link::GatewayHello>(
+             session, Error::invalid("a gateway's session begins with gateway_hello")));
+  CO_TRY_DO(check(hello));
+  CO_TRY_DO(co_await remember(hello.name, hello.tunnel_endpoint));
+  log_info("gateways", "session began", {{"name", hello.name}, {"peer", session.peer_address()}});
 
   // All of it, then live: nothing can change in between, because this does not wait.
-  CO_TRY_DO(send_all(*session));
-  live_.insert(session.get());
+  CO_TRY_DO(send_all(session));
+  live_.insert(&session);
   while (true) {
-    CO_TRY(const link::Message said, co_await session->receive_within(settings_.heartbeat * 4));
+    CO_TRY(const link::Message said,
+           co_await link::hear(session, link::silence_of_dialler(settings_.heartbeat)));
     if (!std::holds_alternative<link::Heartbeat>(said)) {
       co_return Error::invalid("a gateway does not say that");
     }
-    const link::Message beat = link::Heartbeat{.time = to_unix_nanos(clock_.wall_now())};
-    CO_TRY_DO(session->send(beat));
+    CO_TRY_DO(session.send(link::heartbeat_at(clock_)));
   }
+}
+
+Result<> RouteHub::check(const link::GatewayHello& hello) const {
+  if (hello.protocol != link::kProtocolVersion) {
+    return Error{ErrorCode::FailedPrecondition,
+                 "gateway and cloud need the same version of mesclun"};
+  }
+  if (!equal_secret(hello.gateway_token, settings_.gateway_token)) {
+    return Error{ErrorCode::Unauthenticated, "the gateway token is not this cloud's"};
+  }
+  if (!parse_endpoint(hello.tunnel_endpoint)) {
+    return Error::invalid("the tunnel endpoint is not HOST:PORT");
+  }
+  return {};
 }
 
 // The complete one comes last, so that a gateway which knew everything before never forgets a route

@@ -33,8 +33,9 @@ class RouteHub {
   Task<void> stop() { return scope_.stop(); }
 
  private:
-  Task<Result<>> run_session(std::shared_ptr<link::Session> session);
-  Task<Result<>> talk(std::shared_ptr<link::Session> session);
+  Task<Result<>> run_session(link::SessionPtr session);
+  Task<Result<>> talk(link::Session& session);
+  Result<> check(const link::GatewayHello& hello) const;
   Task<Result<>> remember(std::string name, std::string endpoint);
   Result<> send_all(link::Session& session) const;
   void broadcast(const link::RouteUpdate& update);

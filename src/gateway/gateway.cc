@@ -40,7 +40,7 @@ Gateway::Gateway(const asio::any_io_executor& executor, Clock& clock, Random& ra
           [this] { table_.for_each([](Group& group) { group.serve_waiting(); }); }),
       table_([this](const std::string& machine_id) { return hub_.node(machine_id); }),
       proxy_(executor, clock, settings.proxy, table_),
-      session_(executor, clock, random, std::move(settings.session), cloud, table_),
+      session_(clock, random, std::move(settings.session), cloud, table_),
       scope_(executor, "gateway"),
       admin_(
           executor, clock, "gateway admin", admin_limits(),

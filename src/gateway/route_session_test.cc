@@ -38,10 +38,11 @@ struct World {
     node->id = id;
     return node;
   }};
-  RouteSession session{
-      loop.executor(), loop.clock,
-      random,          {.name = "gw", .gateway_token = "token", .tunnel_endpoint = "h:1"},
-      cloud,           table};
+  RouteSession session{loop.clock,
+                       random,
+                       {.name = "gw", .gateway_token = "token", .tunnel_endpoint = "h:1"},
+                       cloud,
+                       table};
 
   void update(std::vector<link::Route> routes) {
     link::RouteUpdate update;

@@ -19,20 +19,24 @@ class ConnSession final : public Session {
   ConnSession(ConnPtr conn, const asio::any_io_executor& executor, Clock& clock)
       : conn_(std::move(conn)), clock_(clock), changed_(executor) {}
 
+  // What broke reading has broken the session; a reader that was only cancelled may still write.
   Task<Result<Message>> receive() override {
+    Result<Message> message = co_await read();
+    if (!message && message.code() != ErrorCode::Cancelled) close();
+    co_return message;
+  }
+
+  Task<Result<Message>> read() {
     unsigned char head[4];
     CO_TRY_DO(co_await read_exactly(*conn_, asio::buffer(head)));
     const size_t size = (size_t{head[0]} << 24) | (size_t{head[1]} << 16) | (size_t{head[2]} << 8) |
                         size_t{head[3]};
     if (size > kFrameBytesMax) {
-      close();
       co_return Error::invalid(fmt::format("a frame of {} bytes is over the limit", size));
     }
     std::string text(size, '\0');
     CO_TRY_DO(co_await read_exactly(*conn_, asio::buffer(text)));
-    auto message = decode(text);
-    if (!message) close();
-    co_return message;
+    co_return decode(text);
   }
 
   Task<Result<Message>> receive_within(Duration limit) override {

@@ -5,7 +5,7 @@
 namespace mesclun::agent {
 namespace {
 
-TEST(SessionLoop, SaysWhoItIsAndKeepsItsIdentity) {
+TEST(NodeSession, SaysWhoItIsAndKeepsItsIdentity) {
   TestNode node;
   node.start();
   ASSERT_TRUE(node.until([&] { return node.cloud.sessions == 1; }));
@@ -21,7 +21,7 @@ TEST(SessionLoop, SaysWhoItIsAndKeepsItsIdentity) {
   EXPECT_EQ(node.cloud.last_hello.node_secret, first.node_secret);
 }
 
-TEST(SessionLoop, ComesBackAfterABreakWithinASecond) {
+TEST(NodeSession, ComesBackAfterABreakWithinASecond) {
   TestNode node;
   node.start();
   ASSERT_TRUE(node.until([&] { return node.cloud.sessions == 1; }));
@@ -29,7 +29,7 @@ TEST(SessionLoop, ComesBackAfterABreakWithinASecond) {
   EXPECT_TRUE(node.until([&] { return node.cloud.sessions == 2; }, 1s));
 }
 
-TEST(SessionLoop, ACloudThatIsDownIsDialledForEverButNotTooOften) {
+TEST(NodeSession, ACloudThatIsDownIsDialledForEverButNotTooOften) {
   TestNode node;
   node.cloud.down = true;
   node.start();
@@ -40,7 +40,7 @@ TEST(SessionLoop, ACloudThatIsDownIsDialledForEverButNotTooOften) {
   EXPECT_TRUE(node.until([&] { return node.cloud.sessions == 1; }, 11s));
 }
 
-TEST(SessionLoop, ASilentCloudIsDialledAnewAfterThreeHeartbeats) {
+TEST(NodeSession, ASilentCloudIsDialledAnewAfterThreeHeartbeats) {
   TestNode node;
   node.cloud.silent = true;
   node.start();
@@ -51,7 +51,7 @@ TEST(SessionLoop, ASilentCloudIsDialledAnewAfterThreeHeartbeats) {
   EXPECT_EQ(node.cloud.sessions, 2);
 }
 
-TEST(SessionLoop, AnIdleSessionLastsOnHeartbeats) {
+TEST(NodeSession, AnIdleSessionLastsOnHeartbeats) {
   TestNode node;
   node.start();
   node.run_for(1h);
@@ -59,7 +59,7 @@ TEST(SessionLoop, AnIdleSessionLastsOnHeartbeats) {
   EXPECT_LE(node.cloud.reports, 3);
 }
 
-TEST(SessionLoop, ABusyAgentStillAsksWhetherTheCloudLives) {
+TEST(NodeSession, ABusyAgentStillAsksWhetherTheCloudLives) {
   TestNode node;
   node.cloud.assign("a", test_spec());
   node.start();
@@ -72,7 +72,7 @@ TEST(SessionLoop, ABusyAgentStillAsksWhetherTheCloudLives) {
   EXPECT_GE(node.cloud.reports, 59);
 }
 
-TEST(SessionLoop, ARefusalIsTriedAgainSlowlyAndSaid) {
+TEST(NodeSession, ARefusalIsTriedAgainSlowlyAndSaid) {
   TestNode node;
   node.cloud.refusal = link::Goodbye{std::string(to_string(ErrorCode::Unauthenticated)),
                                      "the join token is not valid"};
@@ -85,7 +85,7 @@ TEST(SessionLoop, ARefusalIsTriedAgainSlowlyAndSaid) {
   EXPECT_EQ(node.agent->session_state(), "connected");
 }
 
-TEST(SessionLoop, ACloudThatRestartsIsNotARefusal) {
+TEST(NodeSession, ACloudThatRestartsIsNotARefusal) {
   TestNode node;
   node.cloud.refusal =
       link::Goodbye{std::string(to_string(ErrorCode::Unavailable)), "shutting down"};

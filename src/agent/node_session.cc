@@ -1,0 +1,123 @@
+#include "agent/node_session.h"
+
+#include "base/race.h"
+
+namespace mesclun::agent {
+
+namespace {
+
+// Events that a report carried and nobody acknowledged are said again at the first heartbeat after
+// this time.
+constexpr Duration kEventsAgain = 3s;
+
+}  // namespace
+
+NodeSession::NodeSession(Parts parts, SessionSubject& subject)
+    : parts_(std::move(parts)),
+      subject_(subject),
+      keeper_("agent", parts_.clock, parts_.random, parts_.dialer, parts_.settings.cloud),
+      changed_(parts_.executor) {}
+
+Task<Result<>> NodeSession::run() {
+  return keeper_.run([this](link::Session& session) { return talk(session); });
+}
+
+void NodeSession::changed() {
+  dirty_ = true;
+  changed_.notify_all();
+}
+
+bool NodeSession::ask(const link::TokenRequest& request) {
+  return session_ != nullptr && session_->send(request).has_value();
+}
+
+Task<Result<>> NodeSession::talk(link::Session& session) {
+  CO_TRY_DO(session.send(subject_.hello()));
+  CO_TRY(const link::Welcome welcome,
+         co_await link::hear_first<link::Welcome>(
+             session, Error::unavailable("the cloud did not answer the hello with a welcome")));
+  keeper_.stands(session);
+  const Duration heartbeat = welcome.heartbeat_ms > 0
+                                 ? Duration(std::chrono::milliseconds(welcome.heartbeat_ms))
+                                 : parts_.settings.heartbeat;
+  session_ = &session;
+  revision_ = 0;
+  on_acknowledge(welcome.acknowledged);
+  events_sent_ = acknowledged_;
+  subject_.welcomed(welcome);
+  changed();
+  const Result<> ended = co_await link::beside(
+      listen(session, link::silence_of_answerer(heartbeat)), speak(session, heartbeat));
+  session_ = nullptr;
+  co_return ended;
+}
+
+Task<Result<>> NodeSession::listen(link::Session& session, Duration silence_max) {
+  while (true) {
+    CO_TRY(const link::Message message, co_await link::hear(session, silence_max));
+    received(message);
+  }
+}
+
+void NodeSession::received(const link::Message& message) {
+  if (const auto* desired = std::get_if<link::Desired>(&message)) {
+    if (desired->revision < revision_) return;
+    revision_ = desired->revision;
+    subject_.apply(*desired);
+    changed();
+  } else if (const auto* acknowledge = std::get_if<link::Acknowledge>(&message)) {
+    on_acknowledge(acknowledge->sequence);
+  } else if (const auto* reply = std::get_if<link::TokenReply>(&message)) {
+    parts_.tokens.on_reply(*reply);
+  } else if (const auto* welcome = std::get_if<link::Welcome>(&message)) {
+    on_acknowledge(welcome->acknowledged);
+    subject_.welcomed(*welcome);
+  }
+  // Anything else is proof of life, or of a newer version.
+}
+
+void NodeSession::on_acknowledge(int64_t sequence) {
+  acknowledged_ = std::max(acknowledged_, sequence);
+  parts_.journal.acknowledge(sequence);
+}
+
+Task<Result<>> NodeSession::speak(link::Session& session, Duration heartbeat) {
+  // Each ends only with the session, and a session that one of them finds broken is broken for all.
+  // Heartbeats go out beside reports: the cloud's answer to them is our proof that it lives.
+  std::optional<Result<>> ended[3];
+  auto beating = link::beat(session, parts_.clock, heartbeat, [this] { repeat_events(); });
+  co_await join(detail::store_result(report_loop(session), ended[0]),
+                join(detail::store_result(std::move(beating), ended[1]),
+                     detail::store_result(parts_.logs.ship(session), ended[2])));
+  co_return Result<>();
+}
+
+// At once when something changed, then not again before the gap.
+Task<Result<>> NodeSession::report_loop(link::Session& session) {
+  while (true) {
+    while (!dirty_) CO_TRY_DO(co_await changed_.wait());
+    CO_TRY_DO(send_report(session));
+    CO_TRY_DO(co_await parts_.clock.sleep_for(parts_.settings.report_gap));
+  }
+}
+
+Result<> NodeSession::send_report(link::Session& session) {
+  dirty_ = false;
+  link::Report report = subject_.report();
+  report.revision = revision_;
+  // A session keeps the order and breaks when it loses anything, so each event is said once in it.
+  if (parts_.journal.last_sequence() > events_sent_) events_said_ = parts_.clock.now();
+  report.events_after = events_sent_;
+  report.events = parts_.journal.after(events_sent_);
+  events_sent_ = parts_.journal.last_sequence();
+  return session.send(std::move(report));
+}
+
+void NodeSession::repeat_events() {
+  const bool waiting = events_sent_ > acknowledged_ && parts_.journal.size() > 0;
+  if (!waiting || parts_.clock.now() < events_said_ + kEventsAgain) return;
+  events_sent_ = acknowledged_;
+  changed();
+}
+
+}  // namespace mesclun::agent
