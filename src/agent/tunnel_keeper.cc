@@ -47,9 +47,9 @@ Task<Result<>> TunnelKeeper::until_dropped(TunnelPtr tunnel) {
 Task<Result<>> TunnelKeeper::keep(TunnelPtr tunnel) {
   link::Redial redial(settings_);
   while (!tunnel->dropped) {
-    auto on_up = [tunnel, &redial] {
+    auto on_up = [this, tunnel, &redial] {
       tunnel->up = true;
-      redial.stands();
+      redial.stands(clock_.now());
       log_info("agent", "a tunnel stands", {{"gateway", tunnel->gateway}});
     };
     std::optional<Result<>> carried;
@@ -62,7 +62,7 @@ Task<Result<>> TunnelKeeper::keep(TunnelPtr tunnel) {
     if (first == 1 || tunnel->dropped) break;
     const Error error =
         carried && !*carried ? carried->error() : Error::unavailable("the tunnel ended");
-    const link::Redial::Step step = redial.after(error, random_);
+    const link::Redial::Step step = redial.after(error, clock_.now(), random_);
     if (step.news) {
       log_warning("agent", "no tunnel to a gateway",
                   {{"gateway", tunnel->gateway}, {"reason", error.message}});

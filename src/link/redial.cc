@@ -4,6 +4,8 @@ namespace mesclun::link {
 
 namespace {
 
+constexpr Duration kStood = 1s;
+
 // The peer will say the same to the next try.
 bool is_refusal(ErrorCode code) {
   switch (code) {
@@ -20,12 +22,14 @@ bool is_refusal(ErrorCode code) {
 
 }  // namespace
 
-void Redial::stands() {
-  back_off_.reset();
+void Redial::stands(TimePoint now) {
+  standing_since_ = now;
   said_.clear();
 }
 
-Redial::Step Redial::after(const Error& error, Random& random) {
+Redial::Step Redial::after(const Error& error, TimePoint now, Random& random) {
+  if (standing_since_ && now - *standing_since_ >= kStood) back_off_.reset();
+  standing_since_.reset();
   Step step;
   step.refused = settings_.refused_wait != Duration{} && is_refusal(error.code);
   step.wait = step.refused ? settings_.refused_wait : back_off_.next(random);

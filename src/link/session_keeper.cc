@@ -30,13 +30,13 @@ Task<Result<>> SessionKeeper::dial_and_converse(const Body& body) {
 }
 
 void SessionKeeper::stands(const Session& session) {
-  redial_.stands();
+  redial_.stands(clock_.now());
   state_ = "connected";
   log_info(area_, "connected to the cloud", {{"address", session.peer_address()}});
 }
 
 Duration SessionKeeper::after(const Error& error) {
-  const Redial::Step step = redial_.after(error, random_);
+  const Redial::Step step = redial_.after(error, clock_.now(), random_);
   if (step.news && step.refused) {
     log_error(area_, "the cloud refuses us; trying again slowly",
               {{"code", to_string(error.code)},

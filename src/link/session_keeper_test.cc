@@ -10,35 +10,52 @@ namespace {
 const Error kAway = Error::unavailable("away");
 const Error kRefused{ErrorCode::Unauthenticated, "who are you"};
 
-TEST(Redial, WaitsLongerAndLongerUntilThePeerStands) {
-  SeededRandom random(1);
+class RedialTest : public testing::Test {
+ protected:
+  Redial::Step after(Redial& redial, const Error& error) {
+    return redial.after(error, now, random);
+  }
+
+  SeededRandom random{1};
+  TimePoint now{};
+};
+
+TEST_F(RedialTest, WaitsLongerAndLongerUntilThePeerHasStood) {
   Redial redial({.back_off_min = 200ms, .back_off_max = 5s, .refused_wait = 30s});
-  EXPECT_LE(redial.after(kAway, random).wait, 200ms);
-  for (int i = 0; i < 10; ++i) EXPECT_LE(redial.after(kAway, random).wait, 5s);
-  EXPECT_GE(redial.after(kAway, random).wait, 2500ms);
-  redial.stands();
-  EXPECT_LE(redial.after(kAway, random).wait, 200ms);
+  EXPECT_LE(after(redial, kAway).wait, 200ms);
+  for (int i = 0; i < 10; ++i) EXPECT_LE(after(redial, kAway).wait, 5s);
+  EXPECT_GE(after(redial, kAway).wait, 2500ms);
+  redial.stands(now);
+  now += 1s;
+  EXPECT_LE(after(redial, kAway).wait, 200ms);
 }
 
-TEST(Redial, ARefusalIsTriedAgainSlowlyWhereThatIsWanted) {
-  SeededRandom random(1);
+TEST_F(RedialTest, APeerThatDropsUsAtOnceIsNotDialledForEverAsIfItHadJustGone) {
+  Redial redial({.back_off_min = 200ms, .back_off_max = 5s});
+  for (int i = 0; i < 10; ++i) {
+    redial.stands(now);
+    now += 10ms + after(redial, kAway).wait;
+  }
+  EXPECT_GE(after(redial, kAway).wait, 2500ms);
+}
+
+TEST_F(RedialTest, ARefusalIsTriedAgainSlowlyWhereThatIsWanted) {
   Redial slow({.refused_wait = 30s});
-  EXPECT_EQ(slow.after(kRefused, random).wait, Duration(30s));
-  EXPECT_TRUE(slow.after(kRefused, random).refused);
-  EXPECT_FALSE(slow.after(kAway, random).refused);
+  EXPECT_EQ(after(slow, kRefused).wait, Duration(30s));
+  EXPECT_TRUE(after(slow, kRefused).refused);
+  EXPECT_FALSE(after(slow, kAway).refused);
   Redial as_usual({.back_off_min = 200ms});
-  EXPECT_LE(as_usual.after(kRefused, random).wait, 200ms);
+  EXPECT_LE(after(as_usual, kRefused).wait, 200ms);
 }
 
-TEST(Redial, OnlyWhatIsNotKnownYetIsNews) {
-  SeededRandom random(1);
+TEST_F(RedialTest, OnlyWhatIsNotKnownYetIsNews) {
   Redial redial({});
-  EXPECT_TRUE(redial.after(kAway, random).news);
-  EXPECT_FALSE(redial.after(kAway, random).news);
-  EXPECT_TRUE(redial.after(kRefused, random).news);
-  EXPECT_TRUE(redial.after(kAway, random).news);
-  redial.stands();
-  EXPECT_TRUE(redial.after(kAway, random).news);
+  EXPECT_TRUE(after(redial, kAway).news);
+  EXPECT_FALSE(after(redial, kAway).news);
+  EXPECT_TRUE(after(redial, kRefused).news);
+  EXPECT_TRUE(after(redial, kAway).news);
+  redial.stands(now);
+  EXPECT_TRUE(after(redial, kAway).news);
 }
 
 // Accepts, refuses, or never answers a dial.
