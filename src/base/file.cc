@@ -35,8 +35,9 @@ Result<> make_private(const std::string& folder) {
     fs::permissions(folder, fs::perms::owner_all, error);
   }
   if (!error) return {};
-  errno = error.value();
-  return system_error("cannot make the folder " + folder);
+  return Error::unavailable(
+      fmt::format("cannot make the data folder {}: {}; choose another one with --data", folder,
+                  error.message()));
 }
 
 }  // namespace
