@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cloud import Cloud, unique_name
-from groups import App, echo_spec, wait_until_gone
+from groups import App, echo_spec, wait_until_gone, wait_until_serving
 from http_call import Connection, Reply
 from waiting import wait_for
 
@@ -180,6 +180,18 @@ def test_connections_that_the_application_breaks(single_app: App) -> None:
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         single_app.call("GET", "/drop?middle=1")
     assert single_app.call("GET", "/").status == 200
+
+
+def test_a_port_where_nobody_listens_is_refused(cloud: Cloud) -> None:
+    """Without probes an instance takes traffic as soon as it runs, whatever it listens on."""
+    app = App(cloud, cloud.api(), echo_spec(networking=networking(port=8099), readiness_probe=None))
+    try:
+        wait_until_serving(app.api, app.name)
+        reply = wait_for(lambda: (found := app.call("GET", "/")).status == 502 and found, "a route to the instance", 15)
+        expect_refusal(reply, 502)
+        assert reply.headers["x-gateway-error"] == "refused"
+    finally:
+        app.delete()
 
 
 def test_slow_answers_end_with_524(new_app: Callable[..., App]) -> None:

@@ -206,6 +206,9 @@ Task<Result<ConnPtr>> connect_socket(StreamSocket socket,
                                      std::string peer) {
   auto [error] = co_await socket.async_connect(endpoint, kAwait);
   if (error == asio::error::operation_aborted) co_return Error::cancelled();
+  if (error == asio::error::connection_refused) {
+    co_return Error{ErrorCode::Unavailable, error.message(), Cause::Refused};
+  }
   if (error) co_return broken(error);
   set_no_delay(socket.native_handle());
   co_return make_socket_conn(std::move(socket), std::move(peer));

@@ -59,8 +59,10 @@ struct DriverFacts {
 
 // Runs on: the agent's loop.
 // Order:   create, metadata_listener, start, wait; then stop (in any state), remove.
-// Fails:   NotFound, no such run; FailedPrecondition, the call does not fit its state; Internal or
-//          Unavailable, the machine refused (the message says what and why).
+// Fails:   NotFound, no such run; AlreadyExists, the name of a new one is taken; FailedPrecondition,
+//          the call does not fit its state; Internal or Unavailable, the machine refused (the
+//          message says what and why).
+// Every implementation passes driver_contract_test.cc.
 class ContainerDriver {
  public:
   virtual ~ContainerDriver() = default;
@@ -86,7 +88,7 @@ class ContainerDriver {
   virtual Task<Result<>> remove(std::string instance_id) = 0;
 
   // Connects to a port of the application: IPv6 loopback first if `ipv6_first`, then the other
-  // family.
+  // family. Unavailable with Cause::Refused: nobody listens there.
   virtual Task<Result<ConnPtr>> connect(std::string instance_id, uint16_t port, bool ipv6_first,
                                         Duration limit) = 0;
   // Runs a command inside; its exit status. DeadlineExceeded after `limit`, with the command

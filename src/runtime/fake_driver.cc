@@ -4,6 +4,10 @@ namespace mesclun::runtime {
 
 namespace {
 
+Error misfit(std::string message) {
+  return Error{ErrorCode::FailedPrecondition, std::move(message)};
+}
+
 constexpr size_t kLogLinesMax = 1'000;
 
 HttpResponse refused(const Error& error) {
@@ -52,11 +56,9 @@ Task<Result<std::vector<RunInfo>>> FakeDriver::list() {
 
 Task<Result<>> FakeDriver::create(RunSpec spec) {
   if (runs_.contains(spec.instance_id)) {
-    co_return Error{ErrorCode::FailedPrecondition, "that run exists"};
+    co_return Error{ErrorCode::AlreadyExists, "that run exists"};
   }
-  if (!spec.files_of.empty() && !runs_.contains(spec.files_of)) {
-    co_return Error::not_found("the run whose files should be taken over");
-  }
+  CO_TRY(std::string files, take_files(spec));
   const FakeRun behaviour = script_ ? script_(spec, random_) : FakeRun{};
   if (behaviour.create_time > Duration::zero()) {
     CO_TRY_DO(co_await clock_.sleep_for(behaviour.create_time));
@@ -67,25 +69,36 @@ Task<Result<>> FakeDriver::create(RunSpec spec) {
   }
   auto run = std::make_shared<Run>(executor_);
   run->spec = std::move(spec);
+  run->files = std::move(files);
   run->behaviour = behaviour;
   run->number = creates_++;
   runs_[run->spec.instance_id] = run;
   co_return Result<>();
 }
 
+Result<std::string> FakeDriver::take_files(const RunSpec& spec) const {
+  if (spec.files_of.empty()) return spec.instance_id;
+  TRY(const RunPtr earlier, find(spec.files_of));
+  for (const auto& [id, run] : runs_) {
+    if (run->files == earlier->files && !run->exit) return misfit("a run still uses those files");
+  }
+  return earlier->files;
+}
+
 Result<std::optional<Listener>> FakeDriver::metadata_listener(const std::string& instance_id) {
-  TRY_DO(find(instance_id));
+  TRY(const RunPtr run, find(instance_id));
+  if (run->exit) return misfit("it has ended");
   return std::optional<Listener>();
 }
 
 Task<Result<>> FakeDriver::start(std::string instance_id) {
   CO_TRY(const RunPtr run, find(instance_id));
-  if (run->started) co_return Error{ErrorCode::FailedPrecondition, "it was started before"};
+  if (run->started) co_return misfit("it was started before");
   const FakeRun& behaviour = run->behaviour;
   if (behaviour.start_time > Duration::zero()) {
     CO_TRY_DO(co_await clock_.sleep_for(behaviour.start_time));
   }
-  if (run->exit) co_return Error{ErrorCode::FailedPrecondition, "it was stopped"};
+  if (run->exit) co_return misfit("it was stopped");
   ++starts_;
   run->started = true;
   run->start_time = clock_.now();
@@ -123,7 +136,7 @@ Task<Result<>> FakeDriver::stop(std::string instance_id, Duration grace) {
   CO_TRY(const RunPtr run, find(instance_id));
   if (run->exit) co_return Result<>();
   if (!run->started) {
-    end(*run, 0, "never started");
+    end(*run, 143, "stopped before it was started");
     co_return Result<>();
   }
   run->terminated = true;
@@ -136,9 +149,7 @@ Task<Result<>> FakeDriver::stop(std::string instance_id, Duration grace) {
 
 Task<Result<>> FakeDriver::remove(std::string instance_id) {
   CO_TRY(const RunPtr run, find(instance_id));
-  if (!run->exit) {
-    co_return Error{ErrorCode::FailedPrecondition, "it has not ended"};
-  }
+  if (!run->exit) co_return misfit("it has not ended");
   runs_.erase(instance_id);
   co_return Result<>();
 }
@@ -153,6 +164,7 @@ bool FakeDriver::answers(const Run& run) const {
 
 Task<Result<ConnPtr>> FakeDriver::connect(std::string instance_id, uint16_t, bool, Duration) {
   CO_TRY(const RunPtr run, find(instance_id));
+  if (run->exit) co_return misfit("it has ended");
   if (!answers(*run)) {
     co_return Error{ErrorCode::Unavailable, "connection refused", Cause::Refused};
   }
@@ -164,10 +176,15 @@ Task<Result<ConnPtr>> FakeDriver::connect(std::string instance_id, uint16_t, boo
   co_return std::move(ours);
 }
 
-Task<Result<int32_t>> FakeDriver::exec(std::string instance_id, std::vector<std::string>,
-                                       Duration) {
+Task<Result<int32_t>> FakeDriver::exec(std::string instance_id, std::vector<std::string> command,
+                                       Duration limit) {
   CO_TRY(const RunPtr run, find(instance_id));
-  if (!run->started || run->exit) co_return Error::unavailable("it does not run");
+  if (!run->started || run->exit) co_return misfit("it does not run");
+  if (run->behaviour.exec_time) {
+    const Duration length = run->behaviour.exec_time(command);
+    CO_TRY_DO(co_await clock_.sleep_for(std::min(length, limit)));
+    if (length > limit) co_return Error::deadline("the command took too long");
+  }
   co_return answers(*run) ? 0 : 1;
 }
 

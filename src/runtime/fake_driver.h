@@ -26,6 +26,8 @@ struct FakeRun {
   std::optional<Duration> broken_after;  // then they fail again
   Duration stop_time{};                  // from SIGTERM to its end; longer than the grace: SIGKILL
   std::vector<std::string> output;       // written at its start
+  // How long a command of exec() takes; nothing: no time.
+  std::function<Duration(const std::vector<std::string>&)> exec_time;
 };
 
 // Runs on:  one loop. Deterministic for the same script and the same Random.
@@ -73,8 +75,8 @@ class FakeDriver final : public ContainerDriver {
   // Ends the applications' connections and timers.
   Task<void> close();
 
-  std::vector<std::string> live()
-      const;  // ids of runs whose application runs, in order of creation
+  // Ids of runs whose application runs, in order of creation.
+  std::vector<std::string> live() const;
   const RunSpec* find_spec(const std::string& instance_id) const;
   size_t creates() const { return creates_; }
   size_t starts() const { return starts_; }
@@ -84,6 +86,7 @@ class FakeDriver final : public ContainerDriver {
   struct Run {
     Run(const asio::any_io_executor& executor) : changed(executor) {}
     RunSpec spec;
+    std::string files;  // the first run that had its writable files
     FakeRun behaviour;
     uint64_t number = 0;
     bool started = false;
@@ -98,6 +101,7 @@ class FakeDriver final : public ContainerDriver {
   using RunPtr = std::shared_ptr<Run>;
 
   Result<RunPtr> find(const std::string& instance_id) const;
+  Result<std::string> take_files(const RunSpec& spec) const;
   bool answers(const Run& run) const;
   void end(Run& run, int32_t code, std::string detail);
   Task<Result<>> exit_later(RunPtr run, Duration after);

@@ -112,6 +112,7 @@ Task<Result<ConnPtr>> ProcessDriver::connect(std::string instance_id, uint16_t p
   if (run->exit) co_return ended(*run);
   const TimePoint end = clock_.now() + limit;
   Error last;
+  bool refused = false;
   for (const int family : {ipv6_first ? AF_INET6 : AF_INET, ipv6_first ? AF_INET : AF_INET6}) {
     Result<Descriptor> socket = co_await take_socket(run, family, clock_, end - clock_.now());
     if (!socket) {
@@ -126,8 +127,11 @@ Task<Result<ConnPtr>> ProcessDriver::connect(std::string instance_id, uint16_t p
         co_await connect_descriptor(socket->release(), address, port, clock_, end - clock_.now());
     if (conn || conn.code() == ErrorCode::Cancelled) co_return conn;
     last = conn.error();
+    refused |= last.cause == Cause::Refused;
   }
-  co_return Error{last.code, fmt::format("cannot reach port {}: {}", port, last.message)};
+  // The other family may be missing altogether: the answer that came counts.
+  co_return Error{last.code, fmt::format("cannot reach port {}: {}", port, last.message),
+                  refused ? Cause::Refused : last.cause};
 }
 
 Task<Result<int32_t>> ProcessDriver::exec(std::string instance_id, std::vector<std::string> command,

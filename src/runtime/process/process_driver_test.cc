@@ -270,16 +270,6 @@ WALLS_TEST(DaemonsDieWhenTheProgramEndsByItself) {
   co_return Result<>();
 }
 
-DRIVER_TEST(ProcessDriverTest, StopBeforeStartEndsTheRun) {
-  const RunSpec made = t.shell("true");
-  CO_TRY_DO(co_await driver.create(made));
-  CO_TRY_DO(co_await driver.stop(made.instance_id, 10s));
-  CO_TRY(const RunExit exit, co_await driver.wait(made.instance_id));
-  EXPECT_EQ(exit.code, 143);
-  EXPECT_EQ((co_await driver.start(made.instance_id)).code(), ErrorCode::FailedPrecondition);
-  co_return Result<>();
-}
-
 DRIVER_TEST(ProcessDriverTest, MetadataServiceAnswersAtItsAddress) {
   RunSpec made = t.spec({"python3", "-c",
                          "import os, urllib.request\n"
