@@ -55,7 +55,6 @@ struct CommandSettings {
   size_t storage_bytes = 0;
   std::vector<std::string> gpu_classes;
   std::vector<std::string> services;
-  std::string runtime = "process";
   std::string verb;
   bool json = false;
   LogSettings log;
@@ -113,7 +112,9 @@ void add_offer_settings(CommandLine& line, CommandSettings& s, const MachineFact
       .environment("MESCLUN_GPU_CLASS");
   add_setting(line, "--cpu-share", facts.cpu_share_percent, 1, 100,
               "Percent of each core that instances get: a slow machine for development");
-  line.choice("--runtime", s.runtime, {{"auto", "auto"}, {"process", "process"}},
+  const std::vector<std::pair<std::string, runtime::RuntimeKind>> runtimes = {
+      {"auto", runtime::RuntimeKind::Auto}, {"process", runtime::RuntimeKind::Process}};
+  line.choice("--runtime", s.options.driver.kind, runtimes,
               "What runs instances; auto is process for now")
       .environment("MESCLUN_RUNTIME");
 }
@@ -125,7 +126,7 @@ void add_network_settings(CommandLine& line, CommandSettings& s) {
       .value_name("127.0.0.1:PORT")
       .one_value_each()
       .environment("MESCLUN_SERVICE");
-  line.flag("--egress,!--no-egress", s.options.egress,
+  line.flag("--egress,!--no-egress", s.options.driver.egress,
             "Let instances reach other machines (on by default); as root this adds a table "
             "'mesclun' to the packet filter and switches on IP forwarding")
       .environment("MESCLUN_EGRESS");
@@ -206,7 +207,7 @@ Result<> complete(CommandSettings& s) {
   }
   for (const std::string& text : s.services) {
     TRY(Endpoint service, parse_endpoint(text));
-    options.services.push_back(std::move(service));
+    options.driver.services.push_back(std::move(service));
   }
   if (!s.join_token_file.empty()) {
     TRY(options.join_token, read_first_line(s.join_token_file));

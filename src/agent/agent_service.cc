@@ -7,7 +7,6 @@
 #include "base/real_clock.h"
 #include "base/real_random.h"
 #include "base/service.h"
-#include "runtime/process/process_driver.h"
 
 namespace mesclun::agent {
 
@@ -84,11 +83,9 @@ Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options)
   CO_TRY(const std::unique_ptr<FileStateStore> store, FileStateStore::open(options.data));
   RealClock clock;
   RealRandom random;
-  runtime::ProcessDriverSettings driver_settings{.data_folder = (options.data / "process").string(),
-                                                 .services = options.services,
-                                                 .use_egress = options.egress};
-  CO_TRY(const std::unique_ptr<runtime::ProcessDriver> driver,
-         co_await runtime::ProcessDriver::open(executor, clock, std::move(driver_settings)));
+  options.driver.data_folder = options.data.string();
+  CO_TRY(const std::unique_ptr<runtime::ContainerDriver> driver,
+         co_await runtime::open_driver(executor, clock, options.driver));
   link::CloudDialer cloud(clock, options.cloud, link::kSessionUpgrade);
   GatewayDialer gateways(clock);
   NodeAgent::Parts parts{.executor = executor,

@@ -1,4 +1,4 @@
-// A whole agent on a real machine: data folder, process driver, network. What `mesclun agent` and
+// A whole agent on a real machine: data folder, driver, network. What `mesclun agent` and
 // `mesclun up` run.
 #pragma once
 
@@ -7,6 +7,7 @@
 #include "agent/agent_settings.h"
 #include "base/socket_conn.h"
 #include "link/messages.h"
+#include "runtime/open_driver.h"
 
 namespace mesclun::agent {
 
@@ -18,10 +19,7 @@ struct AgentOptions {
   // Instances are processes of this machine with whatever rights the agent has, so a cloud on
   // another machine could run anything here.
   bool allow_remote_cloud = false;
-  // Services on this machine's loopback that instances reach at the same address; numeric, at
-  // most 8.
-  std::vector<Endpoint> services;
-  bool egress = true;  // instances with a network of their own reach other machines
+  runtime::DriverSettings driver;  // its folder is in `data`
   // Whether the log says what this machine lacks; the cloud is told in any case.
   bool log_warnings = true;
   AgentSettings settings;

@@ -206,6 +206,7 @@ TEST_F(ProbeRunner, ASlowAnswerFailsAtTheTimeout) {
   class Silent final : public runtime::ContainerDriver {
    public:
     explicit Silent(VirtualLoop& loop) : loop_(loop) {}
+    Task<void> close() override { co_return; }
     runtime::DriverFacts facts() const override { return {}; }
     Task<Result<std::vector<runtime::RunInfo>>> list() override {
       co_return std::vector<runtime::RunInfo>();

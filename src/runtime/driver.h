@@ -67,6 +67,9 @@ class ContainerDriver {
  public:
   virtual ~ContainerDriver() = default;
 
+  // No task of the driver runs afterwards; runs go on. Awaited before the destructor.
+  virtual Task<void> close() = 0;
+
   virtual DriverFacts facts() const = 0;
   // Everything that exists of earlier runs on this machine, for adoption.
   virtual Task<Result<std::vector<RunInfo>>> list() = 0;

@@ -41,6 +41,8 @@ class FakeDriver final : public ContainerDriver {
              Script script = {});
   ~FakeDriver() override;
 
+  // Ends the applications' connections and timers.
+  Task<void> close() override;
   DriverFacts facts() const override { return facts_; }
   Task<Result<std::vector<RunInfo>>> list() override;
   Task<Result<>> create(RunSpec spec) override;
@@ -72,9 +74,6 @@ class FakeDriver final : public ContainerDriver {
   void write_log(const std::string& instance_id, std::string stream, std::string text);
   // The machine restarts: every run is gone.
   void reboot();
-  // Ends the applications' connections and timers.
-  Task<void> close();
-
   // Ids of runs whose application runs, in order of creation.
   std::vector<std::string> live() const;
   const RunSpec* find_spec(const std::string& instance_id) const;

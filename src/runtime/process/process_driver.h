@@ -52,9 +52,8 @@ class ProcessDriver final : public ContainerDriver {
   static Task<Result<std::unique_ptr<ProcessDriver>>> open(asio::any_io_executor executor,
                                                            Clock& clock,
                                                            ProcessDriverSettings settings);
-  // No task of the driver runs afterwards.
-  Task<void> close();
 
+  Task<void> close() override;
   DriverFacts facts() const override { return facts_; }
   Task<Result<std::vector<RunInfo>>> list() override;
   Task<Result<>> create(RunSpec spec) override;
