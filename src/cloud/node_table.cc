@@ -1,6 +1,7 @@
 #include "cloud/node_table.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace mesclun::cloud {
 
@@ -13,7 +14,8 @@ NodeTable::Before::Before(const Node& node)
 void NodeTable::restore(std::vector<Node> nodes, TimePoint now) {
   const std::map<std::string, Node> were = std::exchange(nodes_, {});
   offered_.clear();
-  silences_.clear();
+  heard_.clear();
+  places_.clear();
   for (Node& row : nodes) {
     row.live.last_heard = now;
     if (const auto found = were.find(row.id); found != were.end()) {
@@ -21,48 +23,62 @@ void NodeTable::restore(std::vector<Node> nodes, TimePoint now) {
       row.live.silent_beyond_grace = false;
       marks_.desired.insert(row.id);
     }
-    index(nodes_[row.id] = std::move(row));
+    const Node& node = nodes_[row.id] = std::move(row);
+    index_offer(node);
+    places_[&node] = heard_.insert(heard_.end(), &node);
   }
+  heard_.sort([](const Node* a, const Node* b) { return a->live.last_heard < b->live.last_heard; });
 }
 
 const Node& NodeTable::add(Node node) {
   const std::string id = node.id;
   const Node& added = nodes_[id] = std::move(node);
-  index(added);
+  index_offer(added);
+  hear(added);
   marks_.nodes.insert(id);
   return added;
 }
 
-void NodeTable::index(const Node& node) {
-  if (node.online() && node.mode == link::NodeMode::Active) offered_.insert(node.id);
-  if (!node.live.silent_beyond_grace) silences_.emplace(node.live.last_heard + grace_, node.id);
-}
-
-void NodeTable::reindex(const Node& node, const Before& before) {
-  const Node::Live& live = node.live;
-  const bool same = live.last_heard == before.last_heard &&
-                    live.silent_beyond_grace == before.silent_beyond_grace;
-  if (!same) {
-    // Every message of every node comes by here: the entry moves without being made anew.
-    std::set<Silence>::node_type entry;
-    if (!before.silent_beyond_grace)
-      entry = silences_.extract({before.last_heard + grace_, node.id});
-    if (!live.silent_beyond_grace) {
-      if (entry.empty()) {
-        silences_.emplace(live.last_heard + grace_, node.id);
-      } else {
-        entry.value().first = live.last_heard + grace_;
-        silences_.insert(std::move(entry));
-      }
-    }
-  }
-  const bool online = node.online();
-  if (online == before.online && node.mode == before.mode) return;
-  if (online && node.mode == link::NodeMode::Active) {
+void NodeTable::index_offer(const Node& node) {
+  if (node.online() && node.mode == link::NodeMode::Active) {
     offered_.insert(node.id);
   } else {
     offered_.erase(node.id);
   }
+}
+
+// Puts the node where its last sign of life belongs: behind everybody, unless time was handed in
+// out of order.
+void NodeTable::hear(const Node& node) {
+  const auto known = places_.find(&node);
+  if (node.live.silent_beyond_grace) {
+    if (known == places_.end()) return;
+    heard_.erase(known->second);
+    places_.erase(known);
+    return;
+  }
+  auto before = heard_.end();
+  while (before != heard_.begin()) {
+    const Node* last = *std::prev(before);
+    if (last != &node && last->live.last_heard <= node.live.last_heard) break;
+    --before;
+  }
+  if (known == places_.end()) {
+    places_[&node] = heard_.insert(before, &node);
+  } else {
+    heard_.splice(before, heard_, known->second);
+  }
+}
+
+void NodeTable::reindex(const Node& node, const Before& before) {
+  const Node::Live& live = node.live;
+  if (live.last_heard != before.last_heard ||
+      live.silent_beyond_grace != before.silent_beyond_grace) {
+    hear(node);
+  }
+  const bool online = node.online();
+  if (online == before.online && node.mode == before.mode) return;
+  index_offer(node);
   if (online) marks_.place = true;
   if (online && !before.online) marks_.desired.insert(node.id);
 }
@@ -73,14 +89,14 @@ const Node* NodeTable::find(const std::string& id) const {
 }
 
 TimePoint NodeTable::first_silence() const {
-  return silences_.empty() ? TimePoint::max() : silences_.begin()->first;
+  return heard_.empty() ? TimePoint::max() : heard_.front()->live.last_heard + grace_;
 }
 
 std::vector<std::string> NodeTable::silent_at(TimePoint now) const {
   std::vector<std::string> out;
-  for (const auto& [when, id] : silences_) {
-    if (when > now) break;
-    out.push_back(id);
+  for (const Node* node : heard_) {
+    if (node->live.last_heard + grace_ > now) break;
+    out.push_back(node->id);
   }
   std::ranges::sort(out);
   return out;

@@ -1,7 +1,9 @@
 // The machines, and when each of them counts as lost.
 #pragma once
 
+#include <list>
 #include <map>
+#include <unordered_map>
 
 #include "cloud/turn_marks.h"
 
@@ -51,7 +53,6 @@ class NodeTable {
   std::vector<std::string> silent_at(TimePoint now) const;
 
  private:
-  using Silence = std::pair<TimePoint, std::string>;
   struct Before {
     explicit Before(const Node& node);
     bool online;
@@ -61,13 +62,18 @@ class NodeTable {
   };
 
   void reindex(const Node& node, const Before& before);
-  void index(const Node& node);
+  void index_offer(const Node& node);
+  void hear(const Node& node);
 
   const Duration grace_;
   TurnMarks& marks_;
   std::map<std::string, Node> nodes_;
   std::set<std::string> offered_;
-  std::set<Silence> silences_;  // grace over at, node
+  // Those that were not said to be silent, the longest unheard first. Every message moves its node
+  // to the end, so this must cost nothing. Keyed by address for look-up only: rows stay where they
+  // are.
+  std::list<const Node*> heard_;
+  std::unordered_map<const Node*, std::list<const Node*>::iterator> places_;
 };
 
 }  // namespace mesclun::cloud
