@@ -20,6 +20,10 @@ Error violation(std::string what) {
 
 }  // namespace
 
+Error tunnel_broke() {
+  return {ErrorCode::Unavailable, "the tunnel broke", Cause::Unreachable};
+}
+
 TunnelCore::TunnelCore(const asio::any_io_executor& executor, ConnPtr conn, Clock& clock,
                        Tunnel::Connect connect, TunnelLimits limits)
     : executor_(executor),
@@ -49,6 +53,23 @@ void TunnelCore::close(Error why) {
   conn_->close();
   fail_streams();
   to_send_.notify_all();
+}
+
+Result<StatePtr> TunnelCore::begin_open(const TunnelTarget& target, Duration limit) {
+  if (!up_) return tunnel_broke();
+  if (streams_.size() >= limits_.streams_max) {
+    return Error{ErrorCode::ResourceExhausted, "too many streams in this tunnel"};
+  }
+  if (last_id_ == UINT32_MAX) {
+    close(Error::unavailable("the tunnel has used all stream numbers"));
+    return tunnel_broke();
+  }
+  auto state = std::make_shared<StreamState>(executor_, ++last_id_);
+  state->deadline = clock_.now() + limit;
+  streams_.emplace(state->id, state);
+  append_open(state->id, target, urgent_);
+  wake_pump();
+  return state;
 }
 
 void TunnelCore::fail_streams() {
@@ -150,7 +171,7 @@ Result<> TunnelCore::on_open(const Frame& frame) {
   }
   auto state = std::make_shared<StreamState>(executor_, frame.stream);
   streams_.emplace(frame.stream, state);
-  scope_.spawn(serve(shared_from_this(), std::move(state), std::move(target)));
+  scope_.spawn(serve_stream(shared_from_this(), std::move(state), std::move(target)));
   return {};
 }
 
@@ -291,6 +312,16 @@ Task<Result<>> TunnelCore::pump(std::shared_ptr<TunnelCore> self) {
     }
   }
   co_return Result<>();
+}
+
+Task<Result<ConnPtr>> TunnelCore::connect(TunnelTarget target) {
+  return within(clock_, limits_.open_timeout, connect_(std::move(target)));
+}
+
+void TunnelCore::send_opened(const StatePtr& state) {
+  state->opened = true;
+  append_frame(FrameType::Opened, state->id, {}, urgent_);
+  wake_pump();
 }
 
 void TunnelCore::send_fin(const StatePtr& state) {

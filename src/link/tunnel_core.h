@@ -60,7 +60,8 @@ class TunnelCore : public std::enable_shared_from_this<TunnelCore> {
 
   Task<Result<>> run();
   void close(Error why);
-  Task<Result<TunnelStreamPtr>> open(TunnelTarget target, Duration limit);
+  // Opening side: asks the peer for a stream. What comes of it, within `limit`, its state tells.
+  Result<StatePtr> begin_open(const TunnelTarget& target, Duration limit);
 
   bool up() const { return up_; }
   bool suspect() const { return clock_.now() - heard_ >= limits_.suspect_after; }
@@ -70,6 +71,9 @@ class TunnelCore : public std::enable_shared_from_this<TunnelCore> {
   }
 
   // ---- for streams ----
+  // Accepting side.
+  Task<Result<ConnPtr>> connect(TunnelTarget target);
+  void send_opened(const StatePtr& state);
   // `pending` was set: offer it.
   void offer(const StatePtr& state);
   // Sends all of it if nobody waits; does nothing otherwise.
@@ -85,8 +89,6 @@ class TunnelCore : public std::enable_shared_from_this<TunnelCore> {
   Task<Result<>> read_loop();
   Task<Result<>> pump(std::shared_ptr<TunnelCore> self);
   Task<Result<>> keep(std::shared_ptr<TunnelCore> self);
-  // The accepting side's whole life of a stream.
-  Task<Result<>> serve(std::shared_ptr<TunnelCore> self, StatePtr state, TunnelTarget target);
 
   Result<> take_frames(std::string_view& bytes);
   Result<> on_frame(const Frame& frame);
@@ -133,7 +135,11 @@ class TunnelCore : public std::enable_shared_from_this<TunnelCore> {
 // The Conn over a state. The accepting side makes one too.
 TunnelStreamPtr make_tunnel_stream(std::shared_ptr<TunnelCore> core, StatePtr state);
 
-// Copies both ways until both have ended; a break of one side is a reset for the other.
-Task<Result<>> splice(TunnelStreamPtr stream, StatePtr state, ConnPtr app);
+// The accepting side's whole life of a stream: connects to the application and copies both ways
+// until both have ended; a break of one side is a reset for the other.
+Task<Result<>> serve_stream(std::shared_ptr<TunnelCore> core, StatePtr state, TunnelTarget target);
+
+// To the opener, whose request may go elsewhere.
+Error tunnel_broke();
 
 }  // namespace mesclun::link

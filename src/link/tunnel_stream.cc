@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "base/log.h"
 #include "base/race.h"
 #include "link/tunnel_core.h"
 
@@ -158,16 +159,33 @@ Task<void> copy_from_app(Conn& app, TunnelStream& stream) {
   }
 }
 
+ResetCode reset_code(const Error& error) {
+  if (error.code == ErrorCode::DeadlineExceeded) return ResetCode::Timeout;
+  return error.cause == Cause::Refused ? ResetCode::Refused : ResetCode::Unreachable;
+}
+
 }  // namespace
 
 TunnelStreamPtr make_tunnel_stream(std::shared_ptr<TunnelCore> core, StatePtr state) {
   return std::make_unique<TunnelStreamImpl>(std::move(core), std::move(state));
 }
 
-Task<Result<>> splice(TunnelStreamPtr stream, StatePtr state, ConnPtr app) {
+Task<Result<>> serve_stream(std::shared_ptr<TunnelCore> core, StatePtr state, TunnelTarget target) {
+  const std::string instance = target.instance_id;
+  const Result<ConnPtr> connected = co_await core->connect(std::move(target));
+  if (state->over() || state->closed) co_return Result<>();
+  if (!connected) {
+    log_debug("tunnel", "cannot connect to instance",
+              {{"instance", instance}, {"error", connected.error().message}});
+    core->send_reset(state, reset_code(connected.error()));
+    co_return Result<>();
+  }
+  Conn& app = **connected;
+  core->send_opened(state);
+  const TunnelStreamPtr stream = make_tunnel_stream(std::move(core), state);
   // After the opener's FIN nobody reads the stream, but its reset must still reach the application.
-  state->on_over = [&app] { app->abort(); };
-  co_await join(copy_to_app(*stream, *app), copy_from_app(*app, *stream));
+  state->on_over = [&app] { app.abort(); };
+  co_await join(copy_to_app(*stream, app), copy_from_app(app, *stream));
   state->on_over = nullptr;
   co_return Result<>();
 }
