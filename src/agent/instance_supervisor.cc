@@ -3,34 +3,27 @@
 #include "api/event_names.h"
 #include "base/ids.h"
 #include "base/log.h"
-#include "base/text.h"
 
 namespace mesclun::agent {
 
 using link::RunOutcome;
 using link::RunState;
 
-namespace {
-
-constexpr size_t kDetailBytesMax = 2'000;
-
-}  // namespace
-
 InstanceSupervisor::InstanceSupervisor(const Parts& parts, AllocationRecord record)
     : parts_(parts),
-      record_(std::move(record)),
-      run_taken_(record_.status.run),
+      book_({.clock = parts.clock,
+             .store = parts.store,
+             .journal = parts.journal,
+             .changed = parts.changed},
+            std::move(record)),
       wake_(parts.executor),
-      scope_(parts.executor, "instance") {
-  if (record_.status.instance_id.empty())
-    record_.status.instance_id = record_.assignment.instance_id;
-}
+      scope_(parts.executor, "instance") {}
 
 InstanceSupervisor::~InstanceSupervisor() = default;
 
 void InstanceSupervisor::begin(std::optional<runtime::RunInfo> found) {
   if (ended()) return;
-  Result<api::GroupSpec> wanted = read_spec(record_.assignment.spec);
+  Result<api::GroupSpec> wanted = read_spec(book_.assignment().spec);
   if (!wanted) {
     refuse(RunOutcome::Replace,
            "this agent does not understand the spec: " + wanted.error().message);
@@ -38,7 +31,8 @@ void InstanceSupervisor::begin(std::optional<runtime::RunInfo> found) {
   }
   wanted_spec_ = std::move(*wanted);
   // A spec that ran before was understood before.
-  spec_ = record_.spec.empty() ? wanted_spec_ : read_spec(record_.spec).value_or(wanted_spec_);
+  const json::object& ran = record().spec;
+  spec_ = ran.empty() ? wanted_spec_ : read_spec(ran).value_or(wanted_spec_);
   scope_.spawn(live(std::move(found)));
 }
 
@@ -47,53 +41,41 @@ void InstanceSupervisor::refuse(RunOutcome outcome, std::string reason) {
   step.kind = NextStep::Kind::End;
   step.outcome = outcome;
   step.reason = std::move(reason);
-  record_.status.version = record_.assignment.wish.version;
-  record_.status.run = record_.assignment.wish.run;
-  finish(step);
+  book_.refuse(step);
 }
 
 void InstanceSupervisor::update(const link::Assignment& assignment) {
   if (ended()) return;  // the cloud has not read our report yet
-  link::Assignment& current = record_.assignment;
   link::ReplicaWish wish = assignment.wish;
   // A stop is not taken back: what was told to end is ending.
-  wish.stop = wish.stop || current.wish.stop;
-  const bool new_spec = current.spec != assignment.spec;
-  if (!new_spec && wish == current.wish) return;
+  wish.stop = wish.stop || book_.wish().stop;
+  const bool new_spec = assignment.spec != book_.assignment().spec;
+  if (!new_spec && wish == book_.wish()) return;
   if (new_spec) {
     Result<api::GroupSpec> wanted = read_spec(assignment.spec);
     if (!wanted) {
       log_error("agent", "a new spec is not understood; the old one stays",
                 {{"instance", instance_id()}, {"error", wanted.error().message}});
-      current.wish.stop = wish.stop;
-      wake_.notify_all();
+      if (wish.stop) stop();
       return;
     }
     wanted_spec_ = std::move(*wanted);
   }
-  current = assignment;
-  current.wish = wish;
-  take_deletion_cost();
-  // A new version that asks for no new run is only a label of the one that runs.
-  if (wish.run <= run_taken_) record_.status.version = wish.version;
-  save(Durability::ProcessCrash);
-  parts_.changed();
+  link::Assignment told = assignment;
+  told.wish = wish;
+  book_.assign(std::move(told));
   wake_.notify_all();
 }
 
 void InstanceSupervisor::stop() {
-  if (record_.assignment.wish.stop || ended()) return;
-  record_.assignment.wish.stop = true;
-  save(Durability::ProcessCrash);
+  if (book_.wish().stop || ended()) return;
+  book_.stop();
   wake_.notify_all();
 }
 
 void InstanceSupervisor::let_go(std::string reason) {
-  if (ended() || !record_.let_go_reason.empty()) return;
-  record_.let_go_reason = std::move(reason);
-  // An agent that is killed during the grace must not take the end of the run for a failure of the
-  // application.
-  save(Durability::ProcessCrash);
+  if (ended() || !record().let_go_reason.empty()) return;
+  book_.let_go(std::move(reason));
   wake_.notify_all();
 }
 
@@ -101,33 +83,20 @@ void InstanceSupervisor::serve_metadata(ConnPtr conn) {
   if (present()) run_->metadata().serve(std::move(conn));
 }
 
-void InstanceSupervisor::set_deletion_cost(int32_t cost) {
-  if (record_.status.deletion_cost == cost) return;
-  record_.status.deletion_cost = cost;
-  save(Durability::ProcessCrash);
-  parts_.changed();
-}
-
-// The last writer wins; this time it is the API.
-void InstanceSupervisor::take_deletion_cost() {
-  const link::ReplicaWish& wish = record_.assignment.wish;
-  if (wish.deletion_cost_change <= record_.status.deletion_cost_change) return;
-  record_.status.deletion_cost_change = wish.deletion_cost_change;
-  record_.status.deletion_cost = wish.deletion_cost;
+Task<void> InstanceSupervisor::close() {
+  co_await scope_.stop();
 }
 
 void InstanceSupervisor::ask(SelfAction action, std::string reason) {
-  if (record_.action != SelfAction::None || record_.status.state == RunState::Stopping) return;
-  record_.action = action;
-  record_.action_reason = std::move(reason);
+  if (record().action != SelfAction::None || book_.status().state == RunState::Stopping) return;
   action_due_ = parts_.clock.now() + parts_.settings.action_delay;
-  save(Durability::ProcessCrash);
+  book_.ask(action, std::move(reason));
   wake_.notify_all();
 }
 
 void InstanceSupervisor::on_probe(api::ProbeKind kind, const RunHealth::Change& change,
                                   const std::string& detail) {
-  if (record_.status.state != RunState::Running) return;
+  if (book_.status().state != RunState::Running) return;
   if (change.startup_passed) {
     // The observed order of a good start is "ready", then "startup passed": where readiness is
     // probed in the same moment its first result is awaited.
@@ -135,93 +104,234 @@ void InstanceSupervisor::on_probe(api::ProbeKind kind, const RunHealth::Change& 
     if (readiness != nullptr && readiness->probe().initial_delay_seconds == 0) {
       held_startup_event_ = detail;
     } else {
-      add_event(api::event::kStartupPassed, detail);
+      book_.add_event(api::event::kStartupPassed, detail);
     }
   }
-  if (change.became_ready) add_event(api::event::kReady, detail);
-  if (change.became_unready) add_event(api::event::kNotReady, detail);
-  if (kind == api::ProbeKind::Readiness && held_startup_event_) {
-    add_event(api::event::kStartupPassed, *std::exchange(held_startup_event_, std::nullopt));
-  }
+  if (change.became_ready) book_.add_event(api::event::kReady, detail);
+  if (change.became_unready) book_.add_event(api::event::kNotReady, detail);
+  if (kind == api::ProbeKind::Readiness) say_held_startup();
   show_health();
 }
 
+void InstanceSupervisor::say_held_startup() {
+  if (!held_startup_event_) return;
+  book_.add_event(api::event::kStartupPassed, *std::exchange(held_startup_event_, std::nullopt));
+}
+
 void InstanceSupervisor::show_health() {
-  const RunHealth& health = run_->health();
-  if (record_.status.started == health.started() && record_.status.ready == health.ready()) return;
-  record_.status.started = health.started();
-  record_.status.ready = health.ready();
-  record_.status.update_time = to_unix_nanos(parts_.clock.wall_now());
-  save(Durability::ProcessCrash);
-  parts_.changed();
+  book_.show_health(run_->health().started(), run_->health().ready());
 }
 
-void InstanceSupervisor::add_event(std::string_view name, std::string_view detail) {
-  link::InstanceEvent event{.group_id = group_id(),
-                            .instance_id = record_.status.instance_id,
-                            .version = record_.status.version,
-                            .time = to_unix_nanos(parts_.clock.wall_now()),
-                            .name = std::string(name)};
-  event.detail = valid_utf8(detail, kDetailBytesMax);
-  parts_.journal.append(std::move(event));
-  parts_.changed();
-}
+// ---- the life of an allocation, run after run; what becomes of a run next_step.cc decides ----
 
-void InstanceSupervisor::set_state(RunState state) {
-  record_.status.state = state;
-  record_.status.update_time = to_unix_nanos(parts_.clock.wall_now());
-  save(Durability::ProcessCrash);
-  parts_.changed();
-}
-
-void InstanceSupervisor::save(Durability durability) {
-  saved_ = parts_.store.save_allocation(record_, durability);
-  if (!saved_) {
-    log_error("agent", "the state of an instance could not be stored",
-              {{"instance", record_.status.instance_id}, {"error", saved_.error().message}});
+Task<Result<>> InstanceSupervisor::live(std::optional<runtime::RunInfo> found) {
+  Result<> result = co_await run_after_run(std::move(found));
+  // Cancelled: the agent goes, the application stays.
+  if (run_ != nullptr) {
+    co_await run_->let_be();
+    run_.reset();
   }
+  co_return result;
 }
 
-void InstanceSupervisor::finish(const NextStep& step) {
-  record_.status.state = RunState::Ended;
-  record_.status.update_time = to_unix_nanos(parts_.clock.wall_now());
-  record_.status.started = record_.status.ready = false;
-  record_.status.outcome = step.outcome;
-  record_.status.exclude_node = step.exclude_node;
-  record_.status.reason = valid_utf8(step.reason, kDetailBytesMax);
-  record_.action = SelfAction::None;
-  save(Durability::PowerLoss);
-  parts_.changed();
+Task<Result<>> InstanceSupervisor::run_after_run(std::optional<runtime::RunInfo> found) {
+  CO_TRY_DO(co_await resume(std::move(found)));
+  NextStep step;
+  step.keep_files = !record().files_of.empty();
+  while (!ended()) {
+    if (run_ == nullptr) CO_TRY_DO(co_await begin_run(step.keep_files));
+    CO_TRY(step, co_await next_step());
+    take(step);
+    const bool again = step.kind == NextStep::Kind::RunAgain;
+    CO_TRY_DO(co_await end_run(again && step.keep_files));
+    if (again) {
+      CO_TRY(step, co_await pause(std::move(step)));
+    }
+    if (step.kind == NextStep::Kind::End) book_.end(step);
+  }
+  co_return Result<>();
 }
 
-Task<void> InstanceSupervisor::close() {
-  co_await scope_.stop();
+// After a restart of the agent: finds out what became of the run that it had.
+Task<Result<>> InstanceSupervisor::resume(std::optional<runtime::RunInfo> found) {
+  if (book_.status().run == 0) co_return Result<>();
+  const bool creating = book_.status().state == RunState::Creating;
+  const bool between_runs = creating && instance_id() == record().files_of;
+  if (between_runs) co_return Result<>();
+  if (found && found->started) {
+    make_run_object();
+    if (!found->exit) run_->serve_metadata();
+    if (!found->exit && book_.status().state != RunState::Running) {
+      book_.show_running();
+      if (creating) book_.add_event(api::event::kRunning, {});
+    }
+    run_->adopt(book_.status().started, book_.status().ready);
+    show_health();
+    log_info("agent", "an instance was adopted",
+             {{"instance", instance_id()}, {"ended", found->exit ? "yes" : "no"}});
+    co_return Result<>();
+  }
+  if (creating) {
+    // Killed between two runs or before the start: that run never began, the next one does.
+    co_return co_await drop_run(instance_id());
+  }
+  NextStep lost;
+  lost.kind = NextStep::Kind::End;
+  lost.outcome = RunOutcome::Replace;
+  lost.reason = "it was gone when the agent came back; the machine was probably restarted";
+  book_.add_event(api::event::kNodeOffline, lost.reason);
+  book_.end(lost);
+  co_return Result<>();
 }
 
-size_t InstanceSupervisor::recent_restarts() const {
-  const int64_t since = to_unix_nanos(parts_.clock.wall_now() - kQuickExitWindow);
-  return static_cast<size_t>(
-      std::ranges::count_if(record_.quick_exits, [since](int64_t t) { return t > since; }));
+void InstanceSupervisor::make_run_object() {
+  InstanceRun::Parts parts{.executor = parts_.executor,
+                           .clock = parts_.clock,
+                           .driver = parts_.driver,
+                           .host = *this,
+                           .observer = *this,
+                           .metadata_header = parts_.settings.metadata_header};
+  run_ = std::make_unique<InstanceRun>(std::move(parts), instance_id(), spec_);
+  LogSource source{
+      .instance_id = instance_id(), .group_id = group_id(), .version = book_.status().version};
+  parts_.logs.add(std::move(source));
+}
+
+Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
+  // The first run has the id that the cloud gave; each later start has its own. One that the driver
+  // may have heard of is never used again.
+  book_.begin_run(book_.status().run == 0 ? instance_id() : new_uuid(parts_.random));
+  spec_ = wanted_spec_;
+  held_startup_event_.reset();
+  make_run_object();
+
+  if (!keep_files) {
+    // Said honestly: nothing is fetched, so there is no "Instance Downloading" either.
+    const bool process = parts_.driver.facts().runtime == "process";
+    book_.add_event(
+        api::event::kCreating,
+        process ? fmt::format("the process runtime names the image {} but does not pull it; "
+                              "the command runs with the files of this machine",
+                              spec_.container.image)
+                : "image " + spec_.container.image);
+  }
+  if (!book_.saved()) {
+    // A run that a restarted agent could not find again must not begin.
+    run_->refuse_run("its state cannot be stored: " + book_.saved().error().message);
+    co_return Result<>();
+  }
+  if (spec_.container.command.empty() && parts_.driver.facts().runtime == "process") {
+    book_.add_event(api::event::kStarting, {});
+    run_->refuse_start(
+        "the group sets no command, and the process runtime has no image to take an entrypoint "
+        "from");
+    co_return Result<>();
+  }
+  runtime::RunSpec spec = make_run(book_.assignment(), spec_, parts_.node, instance_id(),
+                                   keep_files ? record().files_of : std::string());
+  CO_TRY_DO(co_await run_->create(std::move(spec)));
+  CO_TRY_DO(co_await drop_kept_files());
+  co_return co_await start_run();
+}
+
+Task<Result<>> InstanceSupervisor::start_run() {
+  // Told to stop in the meantime: there is nothing to start.
+  if (run_->exit() || !run_->refused().empty() || book_.wish().stop) co_return Result<>();
+  run_->serve_metadata();
+  book_.add_event(api::event::kStarting, {});
+  CO_TRY(const bool running, co_await run_->start());
+  if (running) on_running();
+  co_return Result<>();
+}
+
+void InstanceSupervisor::on_running() {
+  book_.show_running();
+  book_.add_event(api::event::kRunning, {});
+  run_->begin_probes();
+  show_health();
 }
 
 RunFacts InstanceSupervisor::facts() const {
   RunFacts facts;
-  facts.stop = record_.assignment.wish.stop;
-  facts.let_go_reason = record_.let_go_reason;
-  facts.action = record_.action;
-  facts.action_reason = record_.action_reason;
+  facts.stop = book_.wish().stop;
+  facts.let_go_reason = record().let_go_reason;
+  facts.action = record().action;
+  facts.action_reason = record().action_reason;
   facts.action_due = action_due_;
-  facts.newer_run = record_.assignment.wish.run > run_taken_;
-  facts.run_action = record_.assignment.wish.run_action;
-  facts.run_by_user = record_.assignment.wish.run_by_user;
+  facts.newer_run = book_.asks_for_newer_run();
+  facts.run_action = book_.wish().run_action;
+  facts.run_by_user = book_.wish().run_by_user;
   if (run_ != nullptr) {
     facts.exit = run_->exit();
     facts.failed_probe = run_->failed_probe();
     facts.refused = run_->refused();
   }
   facts.policy = wanted_spec_.restart_policy;
-  facts.recent_restarts = recent_restarts();
+  facts.recent_restarts = book_.quick_exits();
   return facts;
+}
+
+Task<Result<NextStep>> InstanceSupervisor::next_step() {
+  while (true) {
+    NextStep step = decide_next(facts(), parts_.clock.now());
+    if (step.kind != NextStep::Kind::Stay) co_return step;
+    CO_TRY_DO(co_await wake_.wait_until(parts_.clock, step.look_again.value_or(TimePoint::max())));
+  }
+}
+
+// What a decision means at once, before it is carried out.
+void InstanceSupervisor::take(const NextStep& step) {
+  say_held_startup();
+  for (const EventText& text : step.events) book_.add_event(text.name, text.detail);
+  book_.take_wish();
+  if (step.counts_as_quick) book_.count_quick_exit();
+}
+
+Task<Result<>> InstanceSupervisor::end_run(bool keep_files) {
+  book_.show_stopping();
+  CO_TRY_DO(co_await run_->end(parts_.settings.stop_grace));
+  CO_TRY_DO(co_await parts_.logs.finish(instance_id()));
+  run_.reset();
+  if (keep_files) {
+    book_.keep_files();
+    co_return Result<>();
+  }
+  co_return co_await drop_run(instance_id());
+}
+
+// Makes the driver forget a run. What it refuses is said and left: the run is over for us.
+// Cancelled is the only error.
+Task<Result<>> InstanceSupervisor::drop_run(std::string instance_id) {
+  Result<> dropped = co_await parts_.driver.stop(instance_id, Duration::zero());
+  if (dropped) dropped = co_await parts_.driver.remove(instance_id);
+  if (dropped || dropped.code() == ErrorCode::NotFound) co_return Result<>();
+  if (dropped.code() == ErrorCode::Cancelled) co_return dropped;
+  log_warning("agent", "a run could not be removed",
+              {{"instance", instance_id}, {"error", dropped.error().message}});
+  co_return Result<>();
+}
+
+Task<Result<>> InstanceSupervisor::drop_kept_files() {
+  if (record().files_of.empty()) co_return Result<>();
+  co_return co_await drop_run(book_.take_files());
+}
+
+// Between two runs: waits for the back-off, and lets a newer wish come first.
+Task<Result<NextStep>> InstanceSupervisor::pause(NextStep step) {
+  const TimePoint until = parts_.clock.now() + step.back_off;
+  book_.show_between_runs();
+  while (true) {
+    NextStep sooner = decide_next(facts(), parts_.clock.now());
+    if (sooner.kind != NextStep::Kind::Stay) {
+      take(sooner);
+      // Files that the earlier step kept are of no use to this one.
+      const bool drop = !sooner.keep_files || sooner.kind == NextStep::Kind::End;
+      if (drop) CO_TRY_DO(co_await drop_kept_files());
+      co_return sooner;
+    }
+    if (parts_.clock.now() >= until) co_return step;
+    CO_TRY_DO(co_await wake_.wait_until(parts_.clock, until));
+  }
 }
 
 }  // namespace mesclun::agent

@@ -9,7 +9,7 @@
 //                                                       Ended: Stopped, Succeeded, Failed, Replace
 #pragma once
 
-#include "agent/event_journal.h"
+#include "agent/allocation_book.h"
 #include "agent/instance_run.h"
 #include "agent/run_maker.h"
 #include "agent/token_cache.h"
@@ -18,9 +18,9 @@
 namespace mesclun::agent {
 
 // Runs on:  the agent's loop.
-// Promise:  a run is written to the store before the driver hears of it, so that an agent that is
-//           killed at any instruction finds it again. The state is reported, with `changed`, as
-//           soon as it is seen.
+// Promise:  a run is in the book before the driver hears of it, so that an agent that is killed at
+//           any instruction finds it again. The state is reported, with `changed`, as soon as it is
+//           seen.
 // Errors:   none leave; what fails ends the allocation with a reason.
 // Lifetime: close() before destruction. All of Parts outlives it.
 class InstanceSupervisor final : public MetadataHost, private InstanceRun::Observer {
@@ -53,11 +53,11 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   void stop();                      // the cloud left it out
   void let_go(std::string reason);  // the machine's owner wants it elsewhere
 
-  link::InstanceReport report() const { return {record_.assignment.allocation_id, record_.status}; }
-  const AllocationRecord& record() const { return record_; }
-  bool ended() const { return record_.status.state == link::RunState::Ended; }
-  const std::string& instance_id() const { return record_.status.instance_id; }
-  const std::string& group_id() const { return record_.assignment.group.group_id; }
+  link::InstanceReport report() const { return {book_.assignment().allocation_id, book_.status()}; }
+  const AllocationRecord& record() const { return book_.record(); }
+  bool ended() const { return book_.ended(); }
+  const std::string& instance_id() const { return book_.status().instance_id; }
+  const std::string& group_id() const { return book_.assignment().group.group_id; }
   // For what arrives by other ways than the run's own network.
   void serve_metadata(ConnPtr conn);
 
@@ -66,10 +66,10 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
 
   // MetadataHost
   bool present() const override { return run_ != nullptr && !ended(); }
-  bool started() const override { return record_.status.started; }
-  bool ready() const override { return record_.status.ready; }
-  int32_t deletion_cost() const override { return record_.status.deletion_cost; }
-  void set_deletion_cost(int32_t cost) override;
+  bool started() const override { return book_.status().started; }
+  bool ready() const override { return book_.status().ready; }
+  int32_t deletion_cost() const override { return book_.status().deletion_cost; }
+  void set_deletion_cost(int32_t cost) override { book_.set_deletion_cost(cost); }
   void ask(SelfAction action, std::string reason) override;
   Task<Result<std::string>> token() override { return parts_.tokens.token(group_id()); }
 
@@ -88,27 +88,20 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   Task<Result<NextStep>> next_step();
   Task<Result<>> end_run(bool keep_files);
   Task<Result<>> drop_run(std::string instance_id);
+  Task<Result<>> drop_kept_files();
   Task<Result<NextStep>> pause(NextStep step);
   void take(const NextStep& step);
-  void finish(const NextStep& step);
 
   RunFacts facts() const;
-  size_t recent_restarts() const;
   void make_run_object();
   void show_health();
-  void take_deletion_cost();
-  void add_event(std::string_view name, std::string_view detail);
-  void set_state(link::RunState state);
-  void save(Durability durability);
+  void say_held_startup();
 
   const Parts& parts_;
 
-  // Stored whenever it changes; the rest of an agent that was killed is found out again.
-  AllocationRecord record_;
-  Result<> saved_;  // whether that worked the last time
+  AllocationBook book_;
 
-  api::GroupSpec wanted_spec_;  // of record_.assignment
-  int32_t run_taken_ = 0;       // the highest Wish.run that was acted upon
+  api::GroupSpec wanted_spec_;  // of the assignment
   TimePoint action_due_{};
 
   // Of the current run.
