@@ -22,16 +22,9 @@
 #include "base/file.h"
 #include "runtime/driver.h"
 #include "runtime/process/run_files_process.h"
+#include "runtime/walls/isolation.h"
 
 namespace mesclun::runtime {
-
-// Which walls a run gets. They are found by trying (netns.h), the same for all runs of a driver.
-struct Isolation {
-  bool user = false;       // a user namespace, where the others need one
-  bool network = false;    // network, host name and System V IPC of its own
-  bool processes = false;  // process namespace with /proc of its own: ends as a whole, for certain
-};
-BOOST_DESCRIBE_STRUCT(Isolation, (), (user, network, processes))
 
 // run.json
 struct RunRecord {

@@ -1,11 +1,15 @@
 #include "runtime/walls/cgroup.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+
+#include "base/file.h"
 
 namespace mesclun::runtime {
 

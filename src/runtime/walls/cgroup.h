@@ -3,7 +3,12 @@
 // Every run has a group `mesclun/<run>` in each hierarchy that limits something.
 #pragma once
 
-#include "runtime/process/run_files.h"
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
 
 namespace mesclun::runtime {
 

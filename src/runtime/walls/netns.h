@@ -2,7 +2,8 @@
 // service's address. For single-threaded processes (the shim) only.
 #pragma once
 
-#include "runtime/process/run_files.h"
+#include "base/file.h"
+#include "runtime/walls/isolation.h"
 
 namespace mesclun::runtime {
 

@@ -1,12 +1,13 @@
 #include "runtime/walls/netns_egress.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "runtime/process/run_files.h"
+#include "base/file.h"
 #include "runtime/walls/netns_link.h"
 
 namespace mesclun::runtime {

@@ -10,7 +10,7 @@
 
 #include <cstring>
 
-#include "runtime/process/run_files.h"
+#include "base/file.h"
 
 namespace mesclun::runtime {
 
