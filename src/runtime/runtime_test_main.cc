@@ -1,4 +1,4 @@
-// Runs the tests, or is the supervisor of a run that a test started.
+// Runs the tests, or is the shim of a run that a test started.
 #include <gtest/gtest.h>
 
 #include "base/log.h"

@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 #include "base/race.h"
+#include "runtime/process/run_adoption.h"
+#include "runtime/process/run_launch.h"
 
 namespace mesclun::runtime {
 
@@ -28,12 +30,29 @@ Task<Result<>> wait_for_exit(std::shared_ptr<Run> run) {
 
 }  // namespace
 
-Result<ProcessDriver::RunPtr> ProcessDriver::find(const std::string& instance_id) const {
-  const auto it = runs_.find(instance_id);
-  if (it == runs_.end() || !it->second->ready) {
-    return Error::not_found(fmt::format("no run {}", instance_id));
-  }
-  return it->second;
+ProcessDriver::ProcessDriver(asio::any_io_executor executor, Clock& clock,
+                             ProcessDriverSettings settings)
+    : clock_(clock),
+      settings_(std::move(settings)),
+      runs_(settings_.data_folder),
+      scope_(executor, "process driver") {}
+
+Task<Result<std::unique_ptr<ProcessDriver>>> ProcessDriver::open(asio::any_io_executor executor,
+                                                                 Clock& clock,
+                                                                 ProcessDriverSettings settings) {
+  std::unique_ptr<ProcessDriver> driver(
+      new ProcessDriver(std::move(executor), clock, std::move(settings)));
+  const Result<> prepared = co_await driver->prepare();
+  if (prepared) co_return driver;
+  co_await driver->close();
+  co_return prepared.error();
+}
+
+Task<Result<>> ProcessDriver::prepare() {
+  if (settings_.services.size() > 8) co_return Error::invalid("more than 8 services");
+  CO_TRY_DO(runs_.open());
+  CO_TRY(walls_, co_await try_machine(settings_, clock_));
+  co_return co_await adopt_runs(parts());
 }
 
 Task<void> ProcessDriver::close() {
@@ -42,7 +61,7 @@ Task<void> ProcessDriver::close() {
 
 Task<Result<std::vector<RunInfo>>> ProcessDriver::list() {
   std::vector<RunInfo> found;
-  for (const auto& [id, run] : runs_) {
+  for (const auto& [id, run] : runs_.all()) {
     if (!run->ready) continue;
     found.push_back({.instance_id = id,
                      .label = run->record.label,
@@ -53,8 +72,12 @@ Task<Result<std::vector<RunInfo>>> ProcessDriver::list() {
   co_return found;
 }
 
+Task<Result<>> ProcessDriver::create(RunSpec spec) {
+  co_return co_await launch_run(parts(), std::move(spec));
+}
+
 Result<std::optional<Listener>> ProcessDriver::metadata_listener(const std::string& instance_id) {
-  TRY(const RunPtr run, find(instance_id));
+  TRY(const RunPtr run, runs_.find(instance_id));
   if (run->exit || !run->metadata) return ended(*run);
   Descriptor copy(::fcntl(run->metadata.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy) return system_error("cannot copy the metadata socket");
@@ -63,7 +86,7 @@ Result<std::optional<Listener>> ProcessDriver::metadata_listener(const std::stri
 }
 
 Task<Result<>> ProcessDriver::start(std::string instance_id) {
-  CO_TRY(const RunPtr run, find(instance_id));
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
   if (run->exit) co_return ended(*run);
   ShimRequest request{.verb = ShimVerb::Start};
   CO_TRY(const ShimAnswer answer,
@@ -73,13 +96,13 @@ Task<Result<>> ProcessDriver::start(std::string instance_id) {
 }
 
 Task<Result<RunExit>> ProcessDriver::wait(std::string instance_id) {
-  CO_TRY(const RunPtr run, find(instance_id));
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
   CO_TRY_DO(co_await wait_for_exit(run));
   co_return *run->exit;
 }
 
 Task<Result<>> ProcessDriver::stop(std::string instance_id, Duration grace) {
-  CO_TRY(const RunPtr run, find(instance_id));
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
   if (run->exit) co_return Result<>();
   ShimRequest request{.verb = ShimVerb::Stop, .limit_ms = to_millis(grace)};
   const Result<ShimAnswer> asked =
@@ -96,19 +119,18 @@ Task<Result<>> ProcessDriver::stop(std::string instance_id, Duration grace) {
 }
 
 Task<Result<>> ProcessDriver::remove(std::string instance_id) {
-  CO_TRY(const RunPtr run, find(instance_id));
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
   if (!run->exit) {
     co_return Error{ErrorCode::FailedPrecondition,
                     fmt::format("run {} has not ended", instance_id)};
   }
-  runs_.erase(instance_id);
-  discard(*run);
+  runs_.remove(*run);
   co_return Result<>();
 }
 
 Task<Result<ConnPtr>> ProcessDriver::connect(std::string instance_id, uint16_t port,
                                              bool ipv6_first, Duration limit) {
-  CO_TRY(const RunPtr run, find(instance_id));
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
   if (run->exit) co_return ended(*run);
   const TimePoint end = clock_.now() + limit;
   Error last;
@@ -136,7 +158,7 @@ Task<Result<ConnPtr>> ProcessDriver::connect(std::string instance_id, uint16_t p
 
 Task<Result<int32_t>> ProcessDriver::exec(std::string instance_id, std::vector<std::string> command,
                                           Duration limit) {
-  CO_TRY(const RunPtr run, find(instance_id));
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
   if (run->exit) co_return ended(*run);
   if (command.empty()) co_return Error::invalid("no command");
   ShimRequest request{
@@ -152,7 +174,7 @@ Task<Result<int32_t>> ProcessDriver::exec(std::string instance_id, std::vector<s
 
 Task<Result<std::vector<LogChunk>>> ProcessDriver::read_log(std::string instance_id,
                                                             size_t lines_max) {
-  CO_TRY(const RunPtr run, find(instance_id));
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
   co_return run->log.read(lines_max);
 }
 

@@ -17,30 +17,9 @@
 // Under systemd the agent's unit needs KillMode=process, or a restart of the agent ends the runs.
 #pragma once
 
-#include "base/scope.h"
-#include "runtime/process/process_driver_services.h"
-#include "runtime/process/run_files_trash.h"
-#include "runtime/shim/shim.h"
-#include "runtime/walls/cgroup.h"
-#include "runtime/walls/netns_egress.h"
+#include "runtime/process/run_parts.h"
 
 namespace mesclun::runtime {
-
-struct ProcessDriverSettings {
-  std::string data_folder;                      // absolute; made if missing
-  std::string shim_program = "/proc/self/exe";  // understands "shim"
-  // For applications whose environment names none; HOME is then their working folder.
-  std::string path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  size_t log_bytes_max = 4 * 1024 * 1024;  // of one log file of two a run
-  // Services on this machine's loopback that applications reach at the same address, such as the
-  // job queue's; only those with a numeric 127.0.0.1. At most 8.
-  std::vector<Endpoint> services;
-  bool use_namespaces = true;
-  bool use_cgroups = true;
-  // Applications with a network of their own reach other machines. Only as root; switches on IP
-  // forwarding and adds a table `mesclun` to the packet filter.
-  bool use_egress = true;
-};
 
 // Runs on:  one loop, which outlives it; folders are deleted on a thread of its own.
 // Promise:  a run ends with everything it started, also if its shim is killed, whatever walls
@@ -54,7 +33,7 @@ class ProcessDriver final : public ContainerDriver {
                                                            ProcessDriverSettings settings);
 
   Task<void> close() override;
-  DriverFacts facts() const override { return facts_; }
+  DriverFacts facts() const override { return walls_.facts; }
   Task<Result<std::vector<RunInfo>>> list() override;
   Task<Result<>> create(RunSpec spec) override;
   Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) override;
@@ -69,35 +48,18 @@ class ProcessDriver final : public ContainerDriver {
   Task<Result<std::vector<LogChunk>>> read_log(std::string instance_id, size_t lines_max) override;
 
  private:
-  using RunPtr = std::shared_ptr<Run>;
-
   ProcessDriver(asio::any_io_executor executor, Clock& clock, ProcessDriverSettings settings);
 
   Task<Result<>> prepare();
-  Task<Result<>> try_machine();
-  Task<Result<>> adopt_all();
-  Task<Result<>> adopt(std::string instance_id);
-  void describe(const ShimProbe& probe, const std::string& no_egress);
-
-  Result<RunRecord> make_record(const RunSpec& spec) const;
-  Result<> make_folders(Run& run);
-  Task<Result<>> launch(RunPtr run);
-  Task<Result<>> give_egress(RunPtr run);
-  Task<Result<>> attach(RunPtr run);
-  void discard(const Run& run);
-  bool uses_folder(std::string_view name, const Run* except) const;
-  Result<RunPtr> find(const std::string& instance_id) const;
+  RunParts parts() {
+    return {
+        .settings = settings_, .walls = walls_, .runs = runs_, .scope = scope_, .clock = clock_};
+  }
 
   Clock& clock_;
-  ProcessDriverSettings settings_;
-  RunFiles files_;
-  std::optional<FolderLock> lock_;
-  Cgroups cgroups_;
-  Isolation isolation_;
-  bool egress_ = false;
-  DriverFacts facts_;
-  std::map<std::string, RunPtr> runs_;
-  std::optional<Trash> trash_;
+  const ProcessDriverSettings settings_;
+  MachineWalls walls_;  // constant after open()
+  RunTable runs_;
   Scope scope_;
 };
 

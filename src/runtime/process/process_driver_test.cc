@@ -14,6 +14,7 @@
 #include "base/test_loop.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "runtime/walls/netns_egress.h"
 
 namespace mesclun::runtime {
 namespace {
@@ -553,9 +554,9 @@ TEST_F(AdoptionTest, RunsOutliveAnAgentThatIsKilled) {
   with_driver(go_on_after_death);
 }
 
-// Goal: nothing of a run is alive once wait() has answered, though its supervisor could not see to
-// it; a daemon in a session of its own included. Method: kill the supervisor, look at /proc.
-WALLS_TEST(KilledSupervisorEndsTheRun) {
+// Goal: nothing of a run is alive once wait() has answered, though its shim could not see to it; a
+// daemon in a session of its own included. Method: kill the shim, look at /proc.
+WALLS_TEST(KilledShimEndsTheRun) {
   const std::string mark = fmt::format("{}4", ::getpid());
   CO_TRY(const std::string id,
          co_await t.launch(driver, t.shell(daemon_script(mark) + "sleep 60")));
@@ -565,11 +566,11 @@ WALLS_TEST(KilledSupervisorEndsTheRun) {
   CO_TRY(const RunExit exit, co_await within(t.loop.clock, kSoon, driver.wait(id)));
   EXPECT_FALSE(runs_anywhere(mark));
   EXPECT_EQ(exit.code, 137);
-  EXPECT_EQ(exit.detail, "its supervisor was killed");
+  EXPECT_EQ(exit.detail, "the process that watches over it was killed");
   co_return Result<>();
 }
 
-// The same when it is the keeper that is killed: then the supervisor is still there.
+// The same when it is the keeper that is killed: then the shim is still there.
 WALLS_TEST(KilledKeeperEndsTheRun) {
   const std::string mark = fmt::format("{}5", ::getpid());
   CO_TRY(const std::string id,
@@ -580,7 +581,7 @@ WALLS_TEST(KilledKeeperEndsTheRun) {
   CO_TRY(const RunExit exit, co_await within(t.loop.clock, kSoon, driver.wait(id)));
   EXPECT_FALSE(runs_anywhere(mark));
   EXPECT_EQ(exit.code, 137);
-  EXPECT_THAT(exit.detail, HasSubstr("keeper"));
+  EXPECT_EQ(exit.detail, "the keeper of the process that watches over it was killed");
   co_return Result<>();
 }
 

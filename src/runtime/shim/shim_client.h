@@ -10,6 +10,9 @@ struct ShimAnswer {
   std::vector<Descriptor> descriptors;
 };
 
+// A fresh process of our own binary answers within milliseconds, on a crowded machine later.
+inline constexpr Duration kShimLimit = 30s;
+
 // One request over a connection of its own. The shim's own refusals come as errors. Unavailable:
 // the shim has ended. A command (Exec) is killed when the caller gives up.
 Task<Result<ShimAnswer>> ask_shim(std::string run_folder, ShimRequest request, Clock& clock,

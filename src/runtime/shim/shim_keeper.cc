@@ -19,16 +19,16 @@ bool collect_children() {
   return pid < 0 && errno == ECHILD;
 }
 
-[[noreturn]] void keep(pid_t supervisor) {
+[[noreturn]] void keep(pid_t shim) {
   ::prctl(PR_SET_NAME, "mesclun-keeper");
-  // A machine that shuts down asks everybody to end; the supervisor decides what that means.
+  // A machine that shuts down asks everybody to end; the shim decides what that means.
   sigset_t all;
   ::sigfillset(&all);
   ::sigprocmask(SIG_BLOCK, &all, nullptr);
   // Others wait for the end of what we have inherited.
   ::close_range(0, ~0U, 0);
   if (::chdir("/") != 0) ::_exit(1);
-  while (::waitpid(supervisor, nullptr, 0) < 0 && errno == EINTR) {
+  while (::waitpid(shim, nullptr, 0) < 0 && errno == EINTR) {
   }
   while (!collect_children()) {
     for (const pid_t pid : descendants(::getpid())) ::kill(pid, SIGKILL);

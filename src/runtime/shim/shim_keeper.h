@@ -1,8 +1,8 @@
-// The parent of a run's supervisor, for the case that the supervisor is killed.
+// The parent of a run's shim, for the case that the shim is killed.
 //
 // Processes that lose their parent go to the nearest ancestor that asked for them. While the
-// supervisor lives that is the supervisor; then it is the keeper, whatever session or process group
-// they are in. So this holds without control groups and process namespaces.
+// shim lives that is the shim; then it is the keeper, whatever session or process group they are
+// in. So this holds without control groups and process namespaces.
 #pragma once
 
 #include "runtime/process/run_files_process.h"

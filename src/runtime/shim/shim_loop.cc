@@ -27,7 +27,7 @@ constexpr Duration kKillAgainAfter = 50ms;
 constexpr Duration kLookAroundEvery = 5s;
 // When the machine shuts down it asks all processes at once and gives them about 90 s.
 constexpr Duration kGraceOfShutdown = 30s;
-constexpr const char* kKeeperKilled = "the keeper of its supervisor was killed";
+constexpr const char* kKeeperKilled = "the keeper of the process that watches over it was killed";
 
 ShimReply failure(ErrorCode code, std::string message) {
   ShimReply reply;

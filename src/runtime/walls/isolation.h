@@ -1,4 +1,4 @@
-// Which namespaces a run gets. They are found by trying (process/machine_walls.h), the same for all
+// Which namespaces a run gets. What a machine allows is found by trying, the same for all
 // runs of a driver, and kept with each run.
 #pragma once
 

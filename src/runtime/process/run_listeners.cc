@@ -1,4 +1,6 @@
-#include "runtime/process/process_driver_services.h"
+#include "runtime/process/run_listeners.h"
+
+#include <algorithm>
 
 #include "base/race.h"
 
@@ -7,6 +9,8 @@ namespace mesclun::runtime {
 namespace {
 
 constexpr Duration kDialLimit = 10s;
+// At most this many connections at once of one run to one service; more wait.
+constexpr size_t kServiceConnectionsMax = 256;
 
 Task<void> carry(Conn& from, Conn& to) {
   std::string buffer(16 * 1024, '\0');
@@ -44,8 +48,7 @@ Task<Result<>> accept_all(Listener& listener, Endpoint service, Clock& clock, Sc
   }
 }
 
-}  // namespace
-
+// Carries the connections that come in at `listener` to `service`, until the listener is closed.
 Task<Result<>> forward_service(std::shared_ptr<Listener> listener, Endpoint service, Clock& clock) {
   const auto executor = co_await asio::this_coro::executor;
   Notify ended(executor);
@@ -54,6 +57,27 @@ Task<Result<>> forward_service(std::shared_ptr<Listener> listener, Endpoint serv
   const Result<> accepted = co_await accept_all(*listener, service, clock, connections, ended);
   co_await connections.stop();
   if (!accepted && accepted.code() == ErrorCode::Cancelled) co_return accepted;
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<Result<>> take_listeners(std::shared_ptr<Run> run, const std::vector<Endpoint>& services,
+                              Scope& scope, Clock& clock) {
+  ShimRequest request{.verb = ShimVerb::Metadata};
+  CO_TRY(ShimAnswer answer, co_await ask_shim(run->folder, std::move(request), clock, kShimLimit));
+  if (!answer.descriptors.empty()) run->metadata = std::move(answer.descriptors[0]);
+  ShimRequest for_services{.verb = ShimVerb::Services};
+  CO_TRY(answer, co_await ask_shim(run->folder, std::move(for_services), clock, kShimLimit));
+  for (size_t i = 0; i < answer.descriptors.size(); ++i) {
+    // An agent with other settings may have made the run.
+    const int32_t port = run->record.service_ports[i];
+    const auto service = std::ranges::find(services, port, &Endpoint::port);
+    if (service == services.end()) continue;
+    CO_TRY(Listener listener, Listener::adopt(scope.executor(), answer.descriptors[i].release()));
+    run->services.push_back(std::make_shared<Listener>(std::move(listener)));
+    scope.spawn(forward_service(run->services.back(), *service, clock));
+  }
   co_return Result<>();
 }
 

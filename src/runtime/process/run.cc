@@ -1,4 +1,4 @@
-#include "runtime/process/process_driver_run.h"
+#include "runtime/process/run.h"
 
 #include <signal.h>
 #include <sys/socket.h>
@@ -65,7 +65,7 @@ Task<Result<>> settle_run(std::shared_ptr<Run> run, Clock& clock) {
       CO_TRY_DO(co_await clock.sleep_for(10ms));
     }
     exit = RunExit{.code = 137,
-                   .detail = "its supervisor was killed",
+                   .detail = "the process that watches over it was killed",
                    .time = to_unix_nanos(clock.wall_now())};
     if (const Result<> kept = write_record(path, *exit); !kept) {
       log_warning("driver", "cannot keep how a run ended",

@@ -1,0 +1,54 @@
+#include "runtime/process/run_adoption.h"
+
+#include "base/log.h"
+#include "runtime/process/run_listeners.h"
+
+namespace mesclun::runtime {
+
+namespace {
+
+Task<Result<>> adopt(RunParts parts, std::string instance_id) {
+  const std::string folder = parts.runs.files().run(instance_id);
+  CO_TRY(RunRecord record, read_record<RunRecord>(folder + "/run.json"));
+  const auto run = std::make_shared<Run>(parts.scope.executor(), std::move(record), folder);
+  CO_TRY(run->shim, read_record<ShimRecord>(folder + "/shim.json"));
+  run->start_time = run->shim.start_time;
+  Result<Descriptor> process = open_process(run->shim.shim);
+  // Also of a shim that has ended: it may be about to kill what that one left.
+  if (run->shim.keeper) {
+    if (Result<Descriptor> keeper = open_process(*run->shim.keeper)) {
+      run->keeper = *std::move(keeper);
+    }
+  }
+  if (process) {
+    run->process = *std::move(process);
+    const Result<> attached =
+        co_await take_listeners(run, parts.settings.services, parts.scope, parts.clock);
+    if (!attached && attached.code() == ErrorCode::Cancelled) co_return attached;
+    parts.scope.spawn(watch_run(run, parts.clock));
+  } else {
+    CO_TRY_DO(co_await settle_run(run, parts.clock));
+  }
+  run->ready = true;
+  parts.runs.add(run);
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<Result<>> adopt_runs(RunParts parts) {
+  for (const std::string& name : list_folder(parts.runs.files().runs())) {
+    const Result<> adopted = co_await adopt(parts, name);
+    if (adopted) continue;
+    if (adopted.code() == ErrorCode::Cancelled) co_return adopted;
+    // A create() that was interrupted; its shim ends when it finds its folder gone.
+    log_warning("driver", "forgets a run that was not complete",
+                {{"run", name}, {"why", adopted.error().message}});
+    remove_cgroups(parts.walls.cgroups.paths_of(name));
+    parts.runs.discard(name);
+  }
+  parts.runs.discard_folders();
+  co_return Result<>();
+}
+
+}  // namespace mesclun::runtime
