@@ -25,6 +25,8 @@ Simulation::Simulation(SimSettings settings)
       faults_(settings_.faults),
       random_(settings_.seed),
       network_(io_.get_executor(), clock_, random_, faults_, settings_.nodes),
+      user_(clock_, random_, trace_, settings_.nodes,
+            [this] { return cloud_up_ ? cloud_.get() : nullptr; }),
       chaos_(io_.get_executor(), "chaos"),
       watcher_(io_.get_executor(), "watch") {}
 
@@ -198,17 +200,9 @@ void Simulation::run_until(TimePoint end, const std::function<void(double)>& pro
 SimResult Simulation::run(const std::function<void(double)>& progress) {
   build();
   run_to_end(start_cloud());
-  struct FirstProject {
-    static Task<Result<>> make(cloud::Accounts& accounts, cloud::ProjectIdentity& project) {
-      CO_TRY(const auto organization, co_await accounts.create_organization("simulated", ""));
-      CO_TRY(const auto made, co_await accounts.create_project(organization.id, "default"));
-      project = {organization.id, organization.name, made.id, made.name};
-      co_return Result<>();
-    }
-  };
   // Without faults so far, so that there is somebody to work for.
   const Faults chosen = std::exchange(faults_, Faults::none());
-  run_to_end(FirstProject::make(cloud_->accounts(), project_));
+  run_to_end(user_.sign_up(cloud_->accounts()));
   faults_ = chosen;
 
   for (const auto& node : nodes_) {
@@ -216,7 +210,7 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
     chaos_.spawn(boot_node(*node, from_seconds(600 * random_.unit())));
   }
   for (const auto& node : nodes_) chaos_.spawn(trouble_node(*node));
-  chaos_.spawn(act_as_user());
+  chaos_.spawn(user_.act());
   chaos_.spawn(restart_cloud_sometimes());
   watcher_.spawn(watch());
   const double total = settings_.hours + settings_.heal_hours;
@@ -235,9 +229,11 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
   run_to_end(shut_down());
   result_.trace_hash = trace_.hash();
   result_.events = trace_.events();
+  result_.commands = user_.commands();
   result_.checks = checkers_.checks();
   result_.violations = checkers_.violations();
-  if (failed_) result_.violations.emplace_back("the simulation itself failed; see its log");
+  if (failed_ || user_.failed())
+    result_.violations.emplace_back("the simulation itself failed; see its log");
   return std::move(result_);
 }
 

@@ -2,11 +2,9 @@
 #pragma once
 
 #include "base/virtual_clock.h"
-#include "cloud/cloud.h"
-#include "cloud/fleet_groups.h"
 #include "sim/checkers.h"
 #include "sim/sim_database.h"
-#include "sim/trace.h"
+#include "sim/user.h"
 
 namespace mesclun::sim {
 
@@ -49,9 +47,6 @@ class Simulation {
   Task<Result<>> restart_cloud_sometimes();
   Task<Result<>> trouble_node(SimNode& node);
   Task<Result<>> boot_node(SimNode& node, Duration after);
-  Task<Result<>> act_as_user();
-  Task<Result<>> command();
-  Task<Result<>> create_group();
   Task<Result<>> watch();
   Task<Result<>> heal();
   Task<Result<>> shut_down();
@@ -74,9 +69,8 @@ class Simulation {
   std::unique_ptr<cloud::Cloud> cloud_;
   bool cloud_up_ = false;
   std::vector<std::unique_ptr<SimNode>> nodes_;
-  cloud::ProjectIdentity project_;
+  User user_;
   SimResult result_;
-  int group_number_ = 0;
   bool failed_ = false;
   Scope chaos_;
   Scope watcher_;

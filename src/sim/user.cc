@@ -1,9 +1,9 @@
-// The people of the simulation: they create groups, change them, and are never content.
+#include "sim/user.h"
+
 #include "api/gpu_class.h"
 #include "base/log.h"
-#include "cloud/fleet_groups.h"
 #include "cloud/fleet_views.h"
-#include "sim/simulation.h"
+#include "sim/faults.h"
 
 namespace mesclun::sim {
 
@@ -12,7 +12,7 @@ namespace {
 constexpr int kGroups = 12;
 constexpr double kCommandsEverySeconds = 120;
 
-api::GroupSpec random_spec(Random& random, int number, size_t nodes) {
+api::GroupSpec random_spec(Random& random, int number, size_t replicas_max) {
   json::object resources;
   resources["cpu"] = 1 + random.below(4);
   resources["memory"] = 1024 * (1 + random.below(6));
@@ -29,7 +29,7 @@ api::GroupSpec random_spec(Random& random, int number, size_t nodes) {
   document["autostart_policy"] = true;
   // Some finish for ever; most run on.
   document["restart_policy"] = random.chance(0.1) ? "on_failure" : "always";
-  document["replicas"] = 1 + random.below(std::max<size_t>(1, std::min<size_t>(60, nodes / 10)));
+  document["replicas"] = 1 + random.below(std::max<size_t>(1, replicas_max));
   json::object container{{"image", "simulated"}, {"command", {"work"}}};
   container["resources"] = std::move(resources);
   container["priority"] = kPriorities[random.below(4)];
@@ -58,22 +58,35 @@ bool is_expected(const Result<>& result) {
 
 }  // namespace
 
-Task<Result<>> Simulation::create_group() {
-  const api::GroupSpec spec = random_spec(random_, ++group_number_, settings_.nodes);
+User::User(Clock& clock, Random& random, Trace& trace, size_t nodes, FindCloud find_cloud)
+    : clock_(clock),
+      random_(random),
+      trace_(trace),
+      nodes_(nodes),
+      find_cloud_(std::move(find_cloud)) {}
+
+Task<Result<>> User::sign_up(cloud::Accounts& accounts) {
+  CO_TRY(const auto organization, co_await accounts.create_organization("simulated", ""));
+  CO_TRY(const auto made, co_await accounts.create_project(organization.id, "default"));
+  project_ = {organization.id, organization.name, made.id, made.name};
+  co_return Result<>();
+}
+
+Task<Result<>> User::create_group(cloud::FleetLoop& fleet_loop) {
+  const api::GroupSpec spec = random_spec(random_, ++group_number_, replicas_max());
   cloud::FleetLoop::Command create = [this, spec](cloud::Fleet& fleet,
                                                   cloud::Moment now) -> Result<> {
     TRY(const std::string id, cloud::create_group(fleet, project_, spec, 100'000, now));
     return {};
   };
-  co_return co_await cloud_->fleet_loop().submit(std::move(create));
+  co_return co_await fleet_loop.submit(std::move(create));
 }
 
-Task<Result<>> Simulation::command() {
+Task<Result<>> User::command(cloud::FleetLoop& fleet_loop) {
   const uint64_t dice = random_.below(100);
   const uint64_t pick_group = random_.next();
   const uint64_t pick_instance = random_.next();
-  const auto replicas = static_cast<int32_t>(
-      random_.below(std::max<size_t>(2, std::min<size_t>(60, settings_.nodes / 10))));
+  const auto replicas = static_cast<int32_t>(random_.below(std::max<size_t>(2, replicas_max())));
   cloud::FleetLoop::Command act = [=, this](cloud::Fleet& fleet, cloud::Moment now) -> Result<> {
     const auto groups = fleet.groups.of_project(project_.project_id);
     if (groups.empty()) return {};
@@ -101,21 +114,22 @@ Task<Result<>> Simulation::command() {
     if (dice < 96) return run_again(fleet, group.id, id, link::RunAction::Restart);
     return set_deletion_cost(fleet, group.id, id, replicas);
   };
-  co_return co_await cloud_->fleet_loop().submit(std::move(act));
+  co_return co_await fleet_loop.submit(std::move(act));
 }
 
-Task<Result<>> Simulation::act_as_user() {
+Task<Result<>> User::act() {
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, kCommandsEverySeconds))));
-    if (!cloud_up_) continue;
-    const bool few = std::ssize(cloud_->fleet().groups.of_project(project_.project_id)) < kGroups;
+    cloud::Cloud* const cloud = find_cloud_();
+    if (cloud == nullptr) continue;
+    const bool few = std::ssize(cloud->fleet().groups.of_project(project_.project_id)) < kGroups;
     Result<> done;
     if (few) {
-      done = co_await create_group();
+      done = co_await create_group(cloud->fleet_loop());
     } else {
-      done = co_await command();
+      done = co_await command(cloud->fleet_loop());
     }
-    ++result_.commands;
+    ++commands_;
     trace_.note(done ? "command" : done.error().message);
     if (!done && done.code() == ErrorCode::Cancelled) {
       // Either we are to end, or the cloud went away under the call.

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "cloud/cloud.h"
+#include "cloud/fleet_groups.h"
+#include "sim/trace.h"
+
+namespace mesclun::sim {
+
+// Somebody with a project in the simulated cloud, who creates groups, changes them, and is never
+// content.
+//
+// Runs on: the simulation's loop.
+class User {
+ public:
+  // The cloud; null while it is down.
+  using FindCloud = std::function<cloud::Cloud*()>;
+
+  User(Clock& clock, Random& random, Trace& trace, size_t nodes, FindCloud find_cloud);
+
+  Task<Result<>> sign_up(cloud::Accounts& accounts);
+  // For ever: one command after the other.
+  Task<Result<>> act();
+
+  uint64_t commands() const { return commands_; }
+  // A command ended as none may.
+  bool failed() const { return failed_; }
+
+ private:
+  Task<Result<>> create_group(cloud::FleetLoop& fleet_loop);
+  Task<Result<>> command(cloud::FleetLoop& fleet_loop);
+  // What a group of this fleet may reasonably have.
+  size_t replicas_max() const { return std::min<size_t>(60, nodes_ / 10); }
+
+  Clock& clock_;
+  Random& random_;
+  Trace& trace_;
+  const size_t nodes_;
+  const FindCloud find_cloud_;
+  cloud::ProjectIdentity project_;
+  int group_number_ = 0;
+  uint64_t commands_ = 0;
+  bool failed_ = false;
+};
+
+}  // namespace mesclun::sim
