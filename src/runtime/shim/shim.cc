@@ -83,33 +83,35 @@ Result<ShimLoop::Setup> set_up(const std::string& folder, const ProcessRef& keep
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   ::prctl(PR_SET_NAME, "mesclun-shim");
   ShimLoop::Setup setup;
-  setup.state.keeper = keeper;
-  TRY(setup.record, read_record<RunRecord>("run.json"));
-  TRY(setup.state.shim, process_ref(::getpid()));
-  TRY(setup.signals, take_signals());
-  TRY(setup.control, listen_control());
-  TRY(setup.exit_file, reserve_exit_file());
-  const Isolation isolation = setup.record.isolation;
-  TRY_DO(enter_isolation(isolation, setup.record.instance_id, setup.record.shm_bytes));
+  auto& [application, server, signals] = setup;
+  application.state.keeper = keeper;
+  TRY(application.record, read_record<RunRecord>("run.json"));
+  TRY(application.state.shim, process_ref(::getpid()));
+  TRY(signals, take_signals());
+  TRY(server.control, listen_control());
+  TRY(application.exit_file, reserve_exit_file());
+  const Isolation isolation = application.record.isolation;
+  TRY_DO(enter_isolation(isolation, application.record.instance_id, application.record.shm_bytes));
   heed_keeper(keeper);
   if (isolation.processes) {
     TRY(Init init, start_init());
-    setup.init = init.pid;
-    setup.state.init = init.process;
-    setup.lifeline = std::move(init.lifeline);
+    application.init = init.pid;
+    application.state.init = init.process;
+    application.lifeline = std::move(init.lifeline);
   }
   if (isolation.network) {
-    TRY(setup.metadata, listen_tcp(kMetadataAddress, kMetadataPort));
-    for (const int32_t port : setup.record.service_ports) {
+    TRY(server.metadata, listen_tcp(kMetadataAddress, kMetadataPort));
+    for (const int32_t port : application.record.service_ports) {
       TRY(Descriptor service, listen_tcp("127.0.0.1", static_cast<uint16_t>(port)));
-      setup.services.push_back(std::move(service));
+      server.services.push_back(std::move(service));
     }
   } else {
-    TRY(setup.metadata, listen_tcp("127.0.0.1", 0));
-    setup.record.environment.try_emplace(
-        "SALAD_METADATA_URI", fmt::format("http://127.0.0.1:{}", local_port(setup.metadata.get())));
+    TRY(server.metadata, listen_tcp("127.0.0.1", 0));
+    application.record.environment.try_emplace(
+        "SALAD_METADATA_URI",
+        fmt::format("http://127.0.0.1:{}", local_port(server.metadata.get())));
   }
-  TRY_DO(write_record("shim.json", setup.state));
+  TRY_DO(write_record("shim.json", application.state));
   return setup;
 }
 
