@@ -8,11 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
+#include "base/integer.h"
 #include "base/log.h"
 
 namespace mesclun {
@@ -20,13 +20,12 @@ namespace mesclun {
 namespace {
 
 Result<int> number(std::string_view key, std::string_view text, int min, int max) {
-  int value = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failure != std::errc() || end != text.data() + text.size() || value < min || value > max) {
+  const auto value = parse_integer<int>(text);
+  if (!value || *value < min || *value > max) {
     return Error::invalid(
         fmt::format("{} must be a whole number between {} and {}, not '{}'", key, min, max, text));
   }
-  return value;
+  return *value;
 }
 
 Result<> set_wish(NodeWish& wish, std::string_view key, std::string_view value) {

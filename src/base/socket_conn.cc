@@ -14,9 +14,9 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <charconv>
 
 #include "base/deadline_wheel.h"
+#include "base/integer.h"
 #include "base/log.h"
 #include "base/race.h"
 
@@ -291,8 +291,9 @@ Result<Endpoint> parse_endpoint(std::string_view text, uint16_t default_port) {
     if (default_port == 0) return bad;
     return endpoint;
   }
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
-  if (error != std::errc() || end != port.data() + port.size()) return bad;
+  const auto number = parse_integer<uint16_t>(port);
+  if (!number) return bad;
+  endpoint.port = *number;
   return endpoint;
 }
 

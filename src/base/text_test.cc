@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/integer.h"
+
 namespace mesclun {
 
 TEST(Text, TrimsBlanksAndLineEnds) {
@@ -51,6 +53,14 @@ TEST(Text, CutsAtACharacter) {
   EXPECT_EQ(valid_utf8("ab\xe2\x82\xac", 5), "ab\xe2\x82\xac");
   EXPECT_EQ(valid_utf8("ab\xe2\x82\xac", 4), "ab");
   EXPECT_EQ(valid_utf8("\xff\xff", 5), "\xef\xbf\xbd");
+}
+
+TEST(Integer, IsTheWholeText) {
+  EXPECT_EQ(parse_integer<int64_t>("-9223372036854775808"), INT64_MIN);
+  EXPECT_EQ(parse_integer<uint16_t>("65535"), 65535);
+  for (const char* text : {"", " 1", "1 ", "+1", "1.0", "0x1", "65536", "-1"}) {
+    EXPECT_FALSE(parse_integer<uint16_t>(text)) << text;
+  }
 }
 
 }  // namespace mesclun

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <span>
 
+#include "base/integer.h"
+
 namespace mesclun {
 
 namespace {
@@ -70,9 +72,7 @@ std::string format_duration(Duration duration) {
 Result<uint64_t> parse_bytes(std::string_view text) {
   const Error bad = Error::invalid(
       fmt::format("'{}' is not a size: write 4096, 64KiB, 10MiB or 1GiB", text.substr(0, 32)));
-  uint64_t plain = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), plain);
-  if (error == std::errc() && end == text.data() + text.size()) return plain;
+  if (const auto plain = parse_integer<uint64_t>(text)) return *plain;
   TRY(const int64_t bytes, parse_with_unit(text, kByteUnits, bad));
   return static_cast<uint64_t>(bytes);
 }

@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "api/problem.h"
+#include "base/integer.h"
 #include "base/units.h"
 #include "http/url.h"
 
@@ -72,11 +71,8 @@ std::string encode_segment(std::string_view text) {
 }
 
 Duration retry_after(const HeaderList& headers) {
-  const std::string_view text = headers.find("Retry-After").value_or("");
-  int64_t seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error != std::errc() || end != text.data() + text.size() || seconds < 1) return 1s;
-  return std::chrono::seconds(std::min<int64_t>(seconds, 86'400));
+  const auto seconds = parse_integer<int64_t>(headers.find("Retry-After").value_or(""));
+  return std::chrono::seconds(std::clamp<int64_t>(seconds.value_or(1), 1, 86'400));
 }
 
 ApiClient::ApiClient(Clock& clock, ApiSettings settings, Note note)

@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
+#include "base/integer.h"
 #include "http/url.h"
 
 namespace mesclun::cloud {
@@ -72,13 +71,12 @@ Result<int64_t> query_number(const HttpRequest& request, std::string_view name, 
                              int64_t min, int64_t max) {
   const auto text = request.query(name);
   if (!text) return fallback;
-  int64_t value = 0;
-  const auto [end, failure] = std::from_chars(text->data(), text->data() + text->size(), value);
-  if (failure != std::errc() || end != text->data() + text->size() || value < min || value > max) {
+  const auto value = parse_integer<int64_t>(*text);
+  if (!value || *value < min || *value > max) {
     return Error::invalid(
         fmt::format("query parameter {} must be a number between {} and {}", name, min, max));
   }
-  return value;
+  return *value;
 }
 
 }  // namespace mesclun::cloud

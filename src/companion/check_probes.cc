@@ -3,11 +3,11 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <sstream>
 
+#include "base/integer.h"
 #include "base/log.h"
 #include "base/race.h"
 #include "http/url.h"
@@ -40,19 +40,12 @@ Task<Result<>> connect_times(Endpoint endpoint, int samples, Clock& clock, Durat
   co_return Result<>();
 }
 
-std::optional<uint64_t> parse_number(std::string_view text) {
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc()) return std::nullopt;
-  return value;
-}
-
 // The number at the start of a small file; nothing if there is none ("max").
 std::optional<uint64_t> number_in(const std::string& path) {
   std::ifstream file(path);
   std::string text;
   if (!(file >> text)) return std::nullopt;
-  return parse_number(text);
+  return parse_integer<uint64_t>(text);
 }
 
 // "MemTotal:       16316412 kB".

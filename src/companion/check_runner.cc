@@ -1,9 +1,9 @@
 #include "companion/check_runner.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 
+#include "base/integer.h"
 #include "base/log.h"
 #include "companion/check_probes.h"
 #include "companion/check_result_file.h"
@@ -49,11 +49,7 @@ std::string ProcessCheckEnvironment::machine_id() const {
 }
 
 std::optional<int> ProcessCheckEnvironment::nodes_left() const {
-  const std::string text = environment_text("MESCLUN_NODES_LEFT");
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  return parse_integer<int>(environment_text("MESCLUN_NODES_LEFT"));
 }
 
 std::optional<std::string> CheckRunner::why_skipped(const std::string& machine_id,

@@ -2,17 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include "base/integer.h"
 
 namespace mesclun::companion {
 
 Result<CallerWish> read_wish(const HeaderList& headers, const FrontConfig& config) {
   CallerWish wish{.timeout = config.timeout};
   if (const auto text = headers.find(config.deadline_header)) {
-    int64_t milliseconds = 0;
-    const auto [end, error] =
-        std::from_chars(text->data(), text->data() + text->size(), milliseconds);
-    if (error != std::errc() || end != text->data() + text->size() || milliseconds < 1) {
+    const int64_t milliseconds = parse_integer<int64_t>(*text).value_or(0);
+    if (milliseconds < 1) {
       return Error::invalid(
           fmt::format("{} must be a number of milliseconds from 1", config.deadline_header));
     }

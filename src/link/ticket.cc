@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "base/crypto.h"
+#include "base/integer.h"
 
 namespace mesclun::link {
 
@@ -31,12 +30,9 @@ Result<std::string> check_tunnel_ticket(std::string_view secret, std::string_vie
   if (!equal_secret(ticket.substr(last + 1), ticket_signature(secret, signed_part))) return bad;
   const size_t middle = signed_part.rfind('|');
   if (middle == std::string_view::npos) return bad;
-  const std::string_view expiry = signed_part.substr(middle + 1);
-  int64_t expires = 0;
-  const auto [end, failure] =
-      std::from_chars(expiry.data(), expiry.data() + expiry.size(), expires);
-  if (failure != std::errc() || end != expiry.data() + expiry.size()) return bad;
-  if (expires <= now_unix_s) {
+  const auto expires = parse_integer<int64_t>(signed_part.substr(middle + 1));
+  if (!expires) return bad;
+  if (*expires <= now_unix_s) {
     return Error{ErrorCode::Unauthenticated, "the tunnel ticket has expired"};
   }
   return std::string(signed_part.substr(0, middle));

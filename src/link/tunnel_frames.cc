@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include "base/integer.h"
 
 namespace mesclun::link {
 
@@ -85,9 +85,8 @@ Result<TunnelTarget> read_open(std::string_view payload) {
   const size_t space = payload.find(' ');
   if (space == 0 || space == std::string_view::npos) return bad;
   TunnelTarget target{.instance_id = std::string(payload.substr(0, space))};
-  const std::string_view port = payload.substr(space + 1);
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), target.port);
-  if (error != std::errc() || end != port.data() + port.size() || target.port == 0) return bad;
+  target.port = parse_integer<uint16_t>(payload.substr(space + 1)).value_or(0);
+  if (target.port == 0) return bad;
   return target;
 }
 
