@@ -4,6 +4,7 @@
 * Time and randomness come from an injected Clock and Random, or the simulator would not be deterministic.
   Only the files in ALLOWED, each with its reason, read the real ones.
 * asio::detached loses errors and lifetimes: spawn through a Scope.
+* CLI11 is seen by one source: its header costs seconds.
 * A thing is written one way: `std::ignore = f();` for an outcome that changes nothing, `while (true)` for a loop
   without an end.
 * No path of somebody's machine stands in any file of the repository.
@@ -32,6 +33,7 @@ BANNED = {
         r"\brandom_device\b|(?<![\w.>])s?rand\s*\(|\bgetrandom\b|\bgetentropy\b|\barc4random\w*"
         r"|\bRAND_(?:priv_)?bytes\b|\brandom_generator\b"),
         "reads real randomness: take a Random&"),
+    "CLI11": (re.compile(r"#\s*include\s*<CLI/"), "costs seconds in each source: include base/command_line.h"),
     "detached": (re.compile(r"\bdetached\b"), "loses errors and lifetimes: spawn through a Scope"),
     "discard": (re.compile(r"\(void\)\s*(?=[\w(*])|\bstatic_cast<void>"), "write std::ignore = ..."),
     "endless": (re.compile(r"\bfor\s*\(\s*;\s*;\s*\)|\bwhile\s*\(\s*1\s*\)"), "write while (true)"),
@@ -39,6 +41,7 @@ BANNED = {
 
 # (pattern of files, kinds, why).
 ALLOWED = [
+    ("src/base/command_line.cc", {"CLI11"}, "is the one source that sees it"),
     ("src/base/real_clock.cc", {"time"}, "is the real clock"),
     ("src/base/real_random.cc", {"random"}, "is the real randomness"),
     ("src/base/deadline_wheel.*", {"time"}, "cuts slow peers off on real sockets only; simulated ones have no wheel"),
