@@ -2,6 +2,7 @@
 
 #include "base/race.h"
 #include "base/socket_conn.h"
+#include "base/test_conn.h"
 #include "base/test_loop.h"
 
 namespace mesclun {
@@ -13,21 +14,11 @@ Task<Result<>> send_all(Conn& conn, std::string text) {
   co_return Result<>();
 }
 
-Task<Result<std::string>> receive_all(Conn& conn) {
-  std::string all;
-  char buffer[1000];
-  while (true) {
-    CO_TRY(const size_t n, co_await conn.read_some(asio::buffer(buffer)));
-    if (n == 0) co_return all;
-    all.append(buffer, n);
-  }
-}
-
 Task<Result<>> exchange(ConnPtr a, ConnPtr b, size_t size) {
   Scope scope(co_await asio::this_coro::executor, "sender");
   const std::string text(size, 'x');
   scope.spawn(send_all(*a, text));
-  CO_TRY(const std::string received, co_await receive_all(*b));
+  CO_TRY(const std::string received, co_await read_to_end(*b));
   EXPECT_EQ(received.size(), size);
   co_await scope.stop();
   co_return Result<>();

@@ -149,14 +149,4 @@ Task<Result<std::string>> read_until(Conn& conn, std::string end) {
   co_return all;
 }
 
-Task<Result<std::string>> read_to_end(Conn& conn) {
-  std::string all;
-  char buffer[4096];
-  while (true) {
-    CO_TRY(const size_t n, co_await conn.read_some(asio::buffer(buffer)));
-    if (n == 0) co_return all;
-    all.append(buffer, n);
-  }
-}
-
 }  // namespace mesclun::gateway

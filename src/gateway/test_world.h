@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/race.h"
+#include "base/test_conn.h"
 #include "base/test_loop.h"
 #include "gateway/gateway.h"
 #include "gateway/refusal.h"
@@ -70,6 +71,5 @@ Task<Result<HttpReply>> call(TestWorld& world, HttpCall call);
 // A GET, for its status and X-Gateway-Error: "503 no_instance"; "200 " from the application.
 Task<Result<std::string>> get_status(TestWorld& world, std::string host, std::string target = "/");
 Task<Result<std::string>> read_until(Conn& conn, std::string end);
-Task<Result<std::string>> read_to_end(Conn& conn);
 
 }  // namespace mesclun::gateway

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/race.h"
+#include "base/test_conn.h"
 #include "base/test_loop.h"
 #include "http/client.h"
 #include "http/parser.h"
@@ -130,13 +131,7 @@ Task<Result<std::string>> raw(Clock& clock, Endpoint endpoint, std::string text)
   CO_TRY(const ConnPtr conn, co_await dial(endpoint, clock, 5s));
   conn->set_deadline(clock.now() + 10s);
   CO_TRY_DO(co_await conn->write(text));
-  std::string all;
-  char buffer[1000];
-  while (true) {
-    CO_TRY(const size_t n, co_await conn->read_some(asio::buffer(buffer)));
-    if (n == 0) co_return all;
-    all.append(buffer, n);
-  }
+  co_return co_await read_to_end(*conn);
 }
 
 Task<Result<>> server_cases(Clock& clock) {

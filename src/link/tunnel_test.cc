@@ -3,6 +3,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/race.h"
+#include "base/test_conn.h"
 #include "base/test_loop.h"
 
 namespace mesclun::link {
@@ -58,16 +59,6 @@ struct Pair {
 Task<Result<TunnelStreamPtr>> open(Tunnel& tunnel, std::string instance) {
   TunnelTarget target{.instance_id = std::move(instance), .port = 80};
   co_return co_await tunnel.open(std::move(target), 5s);
-}
-
-Task<Result<std::string>> read_to_end(Conn& conn) {
-  std::string all;
-  char buffer[4096];
-  while (true) {
-    CO_TRY(const size_t n, co_await conn.read_some(asio::buffer(buffer)));
-    if (n == 0) co_return all;
-    all.append(buffer, n);
-  }
 }
 
 Task<Result<>> write_bytes(Conn& conn, size_t size, bool then_end) {
