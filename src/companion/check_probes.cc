@@ -115,9 +115,8 @@ Task<Result<BucketRates>> measure_bucket(BucketCheckConfig config, std::string o
     BucketRates unknown{.upload = error, .download = error};
     co_return unknown;
   }
-  while (url->target.ends_with('/')) url->target.pop_back();
-  url->target +=
-      '/' + percent_encode(config.bucket) + '/' + percent_encode(config.prefix + object_name, true);
+  url->append_path('/' + percent_encode(config.bucket) + '/' +
+                   percent_encode(config.prefix + object_name, true));
 
   BucketRates rates{.upload = co_await measure_upload(*url, signed_call("PUT", *url, config, clock),
                                                       bytes, clock, limit),

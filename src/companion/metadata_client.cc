@@ -115,8 +115,7 @@ Task<Result<>> MetadataClient::reallocate(std::string reason) {
 
 Task<Result<>> MetadataClient::try_once(std::string path, std::string body) {
   CO_TRY(HttpUrl url, parse_http_url(config_.uri));
-  while (url.target.ends_with('/')) url.target.pop_back();
-  url.target += path;
+  url.append_path(path);
   const std::string where = url.endpoint.to_string();
   Result<> result = co_await within(
       clock_, config_.timeout, post_json(std::move(url), std::move(body), clock_, config_.timeout));

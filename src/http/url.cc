@@ -24,6 +24,11 @@ bool is_plain(std::string_view text) {
 
 }  // namespace
 
+void HttpUrl::append_path(std::string_view path) {
+  while (target.ends_with('/')) target.pop_back();
+  target += path;
+}
+
 Result<HttpUrl> parse_http_url(std::string_view text, UrlScheme scheme) {
   const auto bad = [&](std::string_view why) {
     return Error::invalid(fmt::format("'{}' {}: write http://HOST[:PORT][/PATH] or https://...",

@@ -15,6 +15,9 @@ struct HttpUrl {
   Endpoint endpoint;         // names under .localhost are this machine (RFC 6761 §6.3)
   std::string authority;     // for the Host header: without the scheme's own port
   std::string target = "/";  // path and query, as written; the fragment is dropped
+
+  // Of a service under this address, which may end with a slash: "/v1/x" under "/a/" is "/a/v1/x".
+  void append_path(std::string_view path);
 };
 
 enum class UrlScheme { Required, HttpIfMissing };

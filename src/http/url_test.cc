@@ -17,6 +17,14 @@ TEST(HttpUrl, NamesEndpointAuthorityAndTarget) {
   EXPECT_EQ(parse_http_url("http://[::1]:80?q").value().target, "/?q");
 }
 
+TEST(HttpUrl, TakesAPathUnderIt) {
+  for (const char* text : {"http://h/a", "http://h/a/", "http://h/a//"}) {
+    HttpUrl url = parse_http_url(text).value();
+    url.append_path("/v1/x");
+    EXPECT_EQ(url.target, "/a/v1/x") << text;
+  }
+}
+
 TEST(HttpUrl, NamesUnderLocalhostAreThisMachine) {
   const HttpUrl url = parse_http_url("http://a.localhost:8801/").value();
   EXPECT_EQ(url.endpoint.to_string(), "localhost:8801");
