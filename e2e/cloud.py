@@ -10,7 +10,6 @@ import pathlib
 import queue
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import processes
 from http_call import Api
+from ports import free_address
 from waiting import wait_for
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
@@ -43,12 +43,6 @@ class CommandResult:
 def address_in(url: str) -> str:
     """HOST:PORT of an address as ready lines print it."""
     return url.removeprefix("http://").split("/")[0]
-
-
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 class Cloud:

@@ -13,22 +13,15 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from cloud import REPOSITORY, free_address
+from cloud import REPOSITORY
 from groups import APPS
 from http_call import Connection, Reply
+from ports import free_address, free_port
 from unix_call import UnixConnection
 from waiting import wait_for
 
 BINARY = pathlib.Path(os.environ.get("MESCLUN_APP_BIN", REPOSITORY / "build/dev/bin/mesclun-app")).resolve()
 START_SECONDS_MAX = 30
-
-
-def free_port() -> int:
-    """Free for IPv6 and IPv4."""
-    with socket.socket(socket.AF_INET6) as probe:
-        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        probe.bind(("::", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(extra: dict[str, str] | None = None) -> dict[str, str]:

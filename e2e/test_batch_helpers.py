@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from cloud import free_address
 from groups import APPS
 from http_call import Connection, Reply
+from ports import free_address
 from unix_call import UnixConnection
 from waiting import wait_for
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from cloud import free_address
 from companion import Call, Companion, expect_refusal
 from groups import APPS
 from http_call import Reply
+from ports import free_address
 from waiting import wait_for
 
 Make = Callable[..., Companion]

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cloud import free_address
 from companion import Call, Companion, expect_refusal
 from groups import APPS
 from http_call import Connection, Reply
+from ports import free_address
 from waiting import wait_for
 
 Make = Callable[..., Companion]

@@ -14,8 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 import processes
-from companion import Companion, expect_refusal, free_port
+from companion import Companion, expect_refusal
 from groups import APPS
+from ports import free_port
 from waiting import wait_for
 
 Make = Callable[..., Companion]
