@@ -131,14 +131,10 @@ Task<Result<>> Simulation::watch() {
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(kCheckPeriod));
     if (!cloud_up_) continue;
-    // Asked through the loop, so that it is looked at between two turns.
-    cloud::FleetLoop::Command look = [this](cloud::Fleet& fleet, cloud::Moment) -> Result<> {
-      checkers_.check_fleet(fleet);
-      checkers_.check_copies(fleet, nodes_, network_, cloud_up_);
-      return {};
-    };
-    const Result<> looked = co_await cloud_->fleet_loop().submit(std::move(look));
-    if (!looked && looked.code() == ErrorCode::Cancelled) co_return looked;
+    // Decisions are taken without waiting, rules and all, so what is seen from another task lies
+    // between two turns. (A command would lie before the rules of its own.)
+    checkers_.check_fleet(cloud_->fleet());
+    checkers_.check_copies(cloud_->fleet(), nodes_, network_, cloud_up_);
     if (clock_.now() < next_digest) continue;
     next_digest = clock_.now() + kDigestPeriod;
     digest();
