@@ -45,7 +45,7 @@ Task<Result<>> answer(Session& session, Clock& clock, Task<Result<>> body);
 Task<Result<>> beside(Task<Result<>> main, Task<Result<>> helper);
 
 // What is said next. Silence counts from the call: the time that we took over the message before is
-// not the peer's.
+// not the peer's. Nor is a stall of ours: only time in which we listened counts.
 // Errors: that of a Goodbye; Unavailable, nothing was heard for so long; the session's.
 Task<Result<Message>> hear(Session& session, Duration silence_max);
 

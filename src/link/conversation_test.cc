@@ -148,6 +148,42 @@ TEST(Conversation, SilenceIsTimeInWhichSomebodyListened) {
   EXPECT_NE(world.answerer_ended.error().message, "nothing was heard for 6 s");
 }
 
+// A session on a loop that stood still: waits run out at once, then what had queued up is there.
+class StalledSession final : public Session {
+ public:
+  explicit StalledSession(int stalls) : stalls_(stalls) {}
+  Task<Result<Message>> receive() override { co_return Heartbeat{}; }
+  Task<Result<Message>> receive_within(Duration limit) override {
+    listened += limit;
+    if (stalls_-- > 0) co_return Error::deadline("timed out");
+    co_return Heartbeat{};
+  }
+  Result<> send(const Message&) override { return {}; }
+  Task<Result<>> pump() override { co_return Result<>(); }
+  void close() override {}
+  std::string peer_address() const override { return "stalled"; }
+  Duration listened{};
+
+ private:
+  int stalls_;
+};
+
+Task<Result<>> hear_after(Session& session, Result<Message>& heard) {
+  heard = co_await hear(session, 20s);
+  co_return Result<>();
+}
+
+TEST(Conversation, AStallOfOursIsNotThePeersSilence) {
+  for (int stalls : {0, 1, 2}) {
+    VirtualLoop loop;
+    StalledSession session(stalls);
+    Result<Message> heard = Error::internal("?");
+    loop.run(hear_after(session, heard));
+    EXPECT_EQ(heard.has_value(), stalls < 2) << stalls;
+    EXPECT_LE(session.listened, 20s);
+  }
+}
+
 Task<Result<>> say_goodbye(Session& session, Clock& clock, std::string code) {
   CO_TRY_DO(session.send(Goodbye{.code = std::move(code), .reason = "because"}));
   co_return co_await clock.sleep_for(1s);

@@ -90,6 +90,32 @@ TEST(Session, AFrameOverTheLimitIsRefusedUnread) {
   loop.run(huge_frame(loop));
 }
 
+// A frame in pieces, with a reader that runs out of time, or is cancelled, after each of them.
+Task<Result<>> in_pieces(VirtualLoop& loop) {
+  auto [a_conn, b_conn] = memory_conn_pair(loop.executor(), loop.clock);
+  const SessionPtr b = make_conn_session(std::move(b_conn), loop.executor(), loop.clock);
+  const std::string text = encode(Heartbeat{.time = 5});
+  std::string frame(3, '\0');
+  frame += static_cast<char>(text.size());
+  frame += text;
+  for (int round = 0; round < 2; ++round) {
+    for (size_t i = 0; i + 1 < frame.size(); ++i) {
+      CO_TRY_DO(co_await a_conn->write(frame.substr(i, 1)));
+      const auto early = co_await b->receive_within(1s);
+      EXPECT_EQ(early.code(), ErrorCode::DeadlineExceeded) << i;
+    }
+    CO_TRY_DO(co_await a_conn->write(frame.substr(frame.size() - 1)));
+    CO_TRY(const Message message, co_await b->receive());
+    EXPECT_EQ(std::get<Heartbeat>(message).time, 5);
+  }
+  co_return Result<>();
+}
+
+TEST(Session, AReaderOutOfTimeLosesNothingOfAFrame) {
+  VirtualLoop loop;
+  loop.run(in_pieces(loop));
+}
+
 Task<Result<>> delayed(VirtualLoop& loop) {
   const Fate slow = [] { return std::optional<Duration>(2s); };
   auto [a, b] = memory_session_pair(loop.executor(), loop.clock, slow);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <deque>
 
 #include "base/notify.h"
@@ -26,17 +27,28 @@ class ConnSession final : public Session {
     co_return message;
   }
 
+  // Cancelled at any await, it leaves what came so far to the next call.
   Task<Result<Message>> read() {
-    unsigned char head[4];
-    CO_TRY_DO(co_await read_exactly(*conn_, asio::buffer(head)));
-    const size_t size = (size_t{head[0]} << 24) | (size_t{head[1]} << 16) | (size_t{head[2]} << 8) |
-                        size_t{head[3]};
+    CO_TRY_DO(co_await fill(asio::buffer(head_), head_bytes_));
+    const size_t size = (size_t{head_[0]} << 24) | (size_t{head_[1]} << 16) |
+                        (size_t{head_[2]} << 8) | size_t{head_[3]};
     if (size > kFrameBytesMax) {
       co_return Error::invalid(fmt::format("a frame of {} bytes is over the limit", size));
     }
-    std::string text(size, '\0');
-    CO_TRY_DO(co_await read_exactly(*conn_, asio::buffer(text)));
-    co_return decode(text);
+    text_.resize(size);
+    CO_TRY_DO(co_await fill(asio::buffer(text_), text_bytes_));
+    head_bytes_ = text_bytes_ = 0;
+    co_return decode(std::exchange(text_, {}));
+  }
+
+  // Until `have` of the buffer's bytes are all of them.
+  Task<Result<>> fill(asio::mutable_buffer buffer, size_t& have) {
+    while (have < buffer.size()) {
+      CO_TRY(const size_t more, co_await conn_->read_some(buffer + have));
+      if (more == 0) co_return Error::unavailable("the stream ended");
+      have += more;
+    }
+    co_return Result<>();
   }
 
   Task<Result<Message>> receive_within(Duration limit) override {
@@ -93,6 +105,11 @@ class ConnSession final : public Session {
   Notify changed_;
   std::deque<std::string> queue_;
   bool closed_ = false;
+  // The frame that is arriving.
+  std::array<unsigned char, 4> head_{};
+  size_t head_bytes_ = 0;
+  std::string text_;
+  size_t text_bytes_ = 0;
 };
 
 // One direction of a session in memory: messages with the time of their arrival.

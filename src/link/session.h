@@ -16,7 +16,8 @@ class Session {
  public:
   virtual ~Session() = default;
   virtual Task<Result<Message>> receive() = 0;
-  // DeadlineExceeded when nothing came for so long; the session is of no use then.
+  // DeadlineExceeded when no whole message came for so long. Nothing is lost by that, nor by a
+  // cancelled receive(): the next one goes on where this one was.
   virtual Task<Result<Message>> receive_within(Duration limit) = 0;
   // Queues the message; ResourceExhausted, and the session ends, when 256 are waiting already.
   virtual Result<> send(const Message& message) = 0;
