@@ -26,6 +26,7 @@ class ReadAheadConn final : public Conn {
   size_t write_now(std::span<const asio::const_buffer> buffers) override {
     return conn_->write_now(buffers);
   }
+  bool is_clean() const override { return used_ == head_.size() && conn_->is_clean(); }
   void set_deadline(TimePoint when) override { conn_->set_deadline(when); }
   void shutdown_write() override { conn_->shutdown_write(); }
   void close() override { conn_->close(); }
@@ -94,6 +95,22 @@ class MemoryConn final : public Conn {
     co_return Result<>();
   }
 
+  size_t write_now(std::span<const asio::const_buffer> buffers) override {
+    size_t written = 0;
+    for (const asio::const_buffer& buffer : buffers) {
+      if (closed_ || out_->broken || out_->ended || clock_.now() >= deadline_) break;
+      const size_t n = std::min(buffer.size(), out_->capacity - out_->bytes.size());
+      out_->bytes.append(static_cast<const char*>(buffer.data()), n);
+      written += n;
+      if (n < buffer.size()) break;
+    }
+    if (written > 0) out_->changed.notify_all();
+    return written;
+  }
+
+  bool is_clean() const override {
+    return !closed_ && !in_->broken && !in_->ended && in_->bytes.empty() && !out_->broken;
+  }
   void set_deadline(TimePoint when) override {
     deadline_ = when;
     in_->changed.notify_all();

@@ -35,6 +35,11 @@ class Conn {
     return 0;
   }
 
+  // Whether another message may be exchanged: nothing is unread, and the peer has not ended or
+  // broken the stream, as far as is known without waiting. What a peer wrote while the stream rested
+  // would be taken for its next answer.
+  virtual bool is_clean() const { return true; }
+
   // From then on reads and writes fail, the pending ones too. Precise to 100 ms on real
   // connections.
   virtual void set_deadline(TimePoint when) = 0;

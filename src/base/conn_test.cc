@@ -117,6 +117,60 @@ Task<Result<>> refused(Clock& clock) {
   co_return Result<>();
 }
 
+Task<Result<>> clean_until_something_is_unread(Clock& clock, Pair pair) {
+  EXPECT_TRUE(pair.a->is_clean());
+  CO_TRY_DO(co_await pair.b->write("stray"));
+  char buffer[10];
+  EXPECT_FALSE(pair.a->is_clean());
+  CO_TRY_DO(co_await read_exactly(*pair.a, asio::buffer(buffer, 5)));
+  EXPECT_TRUE(pair.a->is_clean());
+  pair.b->shutdown_write();
+  CO_TRY_DO(co_await clock.sleep_for(1ms));
+  EXPECT_FALSE(pair.a->is_clean());
+  pair.b->close();
+  co_return Result<>();
+}
+
+Task<Result<>> real_clean(Clock& clock, Endpoint endpoint) {
+  CO_TRY(Pair pair, co_await connected_pair(clock, endpoint));
+  co_return co_await clean_until_something_is_unread(clock, std::move(pair));
+}
+
+TEST(Conn, IsCleanUntilSomethingIsUnreadOrItsPeerEnds) {
+  {
+    VirtualLoop loop;
+    auto [a, b] = memory_conn_pair(loop.executor(), loop.clock);
+    loop.run(clean_until_something_is_unread(loop.clock, Pair{std::move(a), std::move(b)}));
+  }
+  RealLoop loop;
+  loop.run(real_clean(loop.clock, Endpoint{.host = "127.0.0.1"}));
+  const std::string path = testing::TempDir() + "conn_test_clean.sock";
+  loop.run(real_clean(loop.clock, Endpoint{.host = path, .is_unix = true}));
+}
+
+TEST(MemoryConn, WritesNowWhatThereIsRoomFor) {
+  VirtualLoop loop;
+  auto [a, b] = memory_conn_pair(loop.executor(), loop.clock, 10);
+  const std::string text(25, 'x');
+  const asio::const_buffer buffer = asio::buffer(text);
+  EXPECT_EQ(a->write_now(std::span(&buffer, 1)), 10u);
+  EXPECT_EQ(a->write_now(std::span(&buffer, 1)), 0u);
+}
+
+Task<Result<>> only_ipv6_listens(Clock& clock) {
+  const Endpoint any{.host = "::1"};
+  CO_TRY(Listener listener, Listener::bind(co_await asio::this_coro::executor, any));
+  const Endpoint by_name{.host = "localhost", .port = listener.endpoint().port};
+  CO_TRY(const ConnPtr conn, co_await dial(by_name, clock, 5s));
+  EXPECT_EQ(conn->peer_address(), "::1");
+  co_return Result<>();
+}
+
+TEST(SocketConn, LocalhostIsWhicheverLoopbackListens) {
+  RealLoop loop;
+  loop.run(only_ipv6_listens(loop.clock));
+}
+
 TEST(SocketConn, BusyPortsAndRefusalsAreNamed) {
   RealLoop loop;
   loop.run(refused(loop.clock));

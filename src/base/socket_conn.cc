@@ -8,17 +8,22 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <vector>
 
 #include "base/deadline_wheel.h"
 #include "base/integer.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/race.h"
+#include "base/scope.h"
+#include "base/text.h"
 
 namespace mesclun {
 
@@ -110,6 +115,13 @@ class SocketConn final : public Conn {
     co_return Result<>();
   }
 
+  bool is_clean() const override {
+    if (closed_ || expired_) return false;
+    char byte = 0;
+    // The socket does not block: nothing to read, and no end, is the error.
+    const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  }
   void set_deadline(TimePoint when) override {
     if (closed_) return;
     expired_ = false;
@@ -164,7 +176,7 @@ class SocketConn final : public Conn {
     socket_.cancel(ignored);
   }
 
-  StreamSocket socket_;
+  mutable StreamSocket socket_;  // asking for its descriptor changes nothing
   std::string peer_;
   DeadlineWheel& wheel_;
   DeadlineWheel::Entry deadline_;
@@ -222,6 +234,13 @@ Task<Result<std::vector<asio::ip::tcp::endpoint>>> resolve(Endpoint endpoint) {
     found.emplace_back(numeric, endpoint.port);
     co_return found;
   }
+  // Both loopbacks, whatever the resolver knows (RFC 6761 §6.3): machines without IPv6 of their own
+  // are not told of ::1.
+  if (iequals(endpoint.host, "localhost")) {
+    found.emplace_back(asio::ip::address_v4::loopback(), endpoint.port);
+    found.emplace_back(asio::ip::address_v6::loopback(), endpoint.port);
+    co_return found;
+  }
   asio::ip::tcp::resolver resolver(co_await asio::this_coro::executor);
   auto [error, results] =
       co_await resolver.async_resolve(endpoint.host, std::to_string(endpoint.port), kAwait);
@@ -234,23 +253,88 @@ Task<Result<std::vector<asio::ip::tcp::endpoint>>> resolve(Endpoint endpoint) {
   co_return found;
 }
 
-Task<Result<ConnPtr>> dial_any(Endpoint endpoint) {
+// How long one address is tried alone before the next one is tried beside it (RFC 8305 §5).
+constexpr Duration kAttemptDelay = 250ms;
+
+// Several addresses of one name, tried one beside the other.
+struct Attempts {
+  Attempts(const asio::any_io_executor& executor) : ended(executor) {}
+  ConnPtr won;
+  Error last = Error::unavailable("no address");
+  size_t pending = 0;
+  Notify ended;
+};
+
+Task<Result<ConnPtr>> connect_address(asio::ip::tcp::endpoint address) {
+  StreamSocket socket(co_await asio::this_coro::executor);
+  co_return co_await connect_socket(std::move(socket), address, address.address().to_string());
+}
+
+Task<Result<>> attempt(Attempts& attempts, asio::ip::tcp::endpoint address) {
+  Result<ConnPtr> conn = co_await connect_address(address);
+  --attempts.pending;
+  if (!conn) {
+    attempts.last = conn.error();
+  } else if (!attempts.won) {
+    attempts.won = std::move(*conn);
+  }
+  attempts.ended.notify_all();
+  co_return Result<>();
+}
+
+// The families take turns, the resolver's first choice first (RFC 8305 §4).
+std::vector<asio::ip::tcp::endpoint> interleaved(
+    const std::vector<asio::ip::tcp::endpoint>& found) {
+  const bool first_is_v6 = found.front().address().is_v6();
+  std::vector<asio::ip::tcp::endpoint> same;
+  std::vector<asio::ip::tcp::endpoint> other;
+  for (const auto& address : found) {
+    (address.address().is_v6() == first_is_v6 ? same : other).push_back(address);
+  }
+  std::vector<asio::ip::tcp::endpoint> out;
+  for (size_t i = 0; i < std::max(same.size(), other.size()); ++i) {
+    if (i < same.size()) out.push_back(same[i]);
+    if (i < other.size()) out.push_back(other[i]);
+  }
+  return out;
+}
+
+Task<Result<>> try_addresses(Attempts& attempts, Scope& scope, Clock& clock,
+                             std::vector<asio::ip::tcp::endpoint> addresses) {
+  for (const auto& address : addresses) {
+    ++attempts.pending;
+    scope.spawn(attempt(attempts, address));
+    const TimePoint next = clock.now() + kAttemptDelay;
+    while (!attempts.won && attempts.pending > 0 && clock.now() < next) {
+      CO_TRY_DO(co_await attempts.ended.wait_until(clock, next));
+    }
+    if (attempts.won) co_return Result<>();
+  }
+  while (!attempts.won && attempts.pending > 0) CO_TRY_DO(co_await attempts.ended.wait());
+  co_return Result<>();
+}
+
+Task<Result<ConnPtr>> dial_any(Endpoint endpoint, Clock& clock) {
   const auto executor = co_await asio::this_coro::executor;
   if (endpoint.is_unix) {
     StreamSocket socket(executor);
     co_return co_await connect_socket(std::move(socket), unix_endpoint(endpoint.host), "unix");
   }
   CO_TRY(const std::vector<asio::ip::tcp::endpoint> found, co_await resolve(endpoint));
-  Error last = Error::unavailable("no address");
-  for (const auto& address : found) {
-    StreamSocket socket(executor);
-    Result<ConnPtr> conn =
-        co_await connect_socket(std::move(socket), address, address.address().to_string());
+  Attempts attempts(executor);
+  if (found.size() == 1) {
+    Result<ConnPtr> conn = co_await connect_address(found.front());
     if (conn || conn.code() == ErrorCode::Cancelled) co_return conn;
-    last = conn.error();
+    attempts.last = conn.error();
+  } else if (!found.empty()) {
+    Scope scope(executor, "dial");
+    const Result<> tried = co_await try_addresses(attempts, scope, clock, interleaved(found));
+    co_await scope.stop();
+    if (attempts.won) co_return std::move(attempts.won);
+    if (!tried) co_return tried.error();
   }
   co_return Error::unavailable(
-      fmt::format("cannot connect to {}: {}", endpoint.to_string(), last.message));
+      fmt::format("cannot connect to {}: {}", endpoint.to_string(), attempts.last.message));
 }
 
 }  // namespace
@@ -321,7 +405,7 @@ Result<ConnPtr> adopt_descriptor(const asio::any_io_executor& executor, int desc
 
 Task<Result<ConnPtr>> dial(Endpoint endpoint, Clock& clock, Duration limit) {
   const std::string name = endpoint.to_string();
-  Result<ConnPtr> conn = co_await within(clock, limit, dial_any(std::move(endpoint)));
+  Result<ConnPtr> conn = co_await within(clock, limit, dial_any(std::move(endpoint), clock));
   if (!conn && conn.code() == ErrorCode::DeadlineExceeded) {
     co_return Error::deadline(
         fmt::format("no answer from {} within {} ms", name, to_millis(limit)));

@@ -27,7 +27,8 @@ ConnPtr make_socket_conn(StreamSocket socket, std::string peer);
 // Takes over a connected descriptor; it is closed on error.
 Result<ConnPtr> adopt_descriptor(const asio::any_io_executor& executor, int descriptor);
 
-// Connects; tries every address of the name within the one limit. Unavailable: refused or
+// Connects; tries every address of the name within the one limit, the next one beside those before
+// when they do not answer at once (RFC 8305). "localhost" is both loopbacks. Unavailable: refused or
 // unreachable.
 Task<Result<ConnPtr>> dial(Endpoint endpoint, Clock& clock, Duration limit);
 // Connects a socket made by the caller, for example in another network namespace; closed on error.

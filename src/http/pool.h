@@ -21,7 +21,7 @@ struct PoolLimits {
 inline constexpr PoolLimits kKeepAlways{.idle_for = Duration::max(),
                                         .idle_for_unrepeatable = Duration::max()};
 
-// `C` is a Conn, or a kind of Conn that tells by is_clean() whether it can still carry a request.
+// `C` is a Conn, or a kind of Conn. One that is not clean any more is closed instead of handed out.
 //
 // Runs on: one loop.
 template <class C>
@@ -33,7 +33,7 @@ class IdlePool {
   Ptr take(const PoolLimits& limits, TimePoint now, bool repeatable = true) {
     while (!idle_.empty()) {
       const Duration rested = now - idle_.back().since;
-      if (is_clean(*idle_.back().conn) && rested < limits.idle_for) {
+      if (idle_.back().conn->is_clean() && rested < limits.idle_for) {
         if (!repeatable && rested >= limits.idle_for_unrepeatable) return nullptr;
         Ptr conn = std::move(idle_.back().conn);
         idle_.pop_back();
@@ -45,13 +45,13 @@ class IdlePool {
   }
   // Its last deadline must not end it while it rests.
   void put(const PoolLimits& limits, TimePoint now, Ptr conn) {
-    if (idle_.size() >= limits.idle_max || !is_clean(*conn)) return;
+    if (idle_.size() >= limits.idle_max || !conn->is_clean()) return;
     conn->set_deadline(TimePoint::max());
     idle_.push_back({std::move(conn), now});
   }
   void drop_stale(const PoolLimits& limits, TimePoint now) {
     std::erase_if(idle_, [&](const Idle& idle) {
-      return !is_clean(*idle.conn) || now - idle.since >= limits.idle_for;
+      return !idle.conn->is_clean() || now - idle.since >= limits.idle_for;
     });
   }
   void clear() { idle_.clear(); }
@@ -62,14 +62,6 @@ class IdlePool {
     Ptr conn;
     TimePoint since;
   };
-
-  static bool is_clean(const C& conn) {
-    if constexpr (requires { conn.is_clean(); }) {
-      return conn.is_clean();
-    } else {
-      return true;
-    }
-  }
 
   std::vector<Idle> idle_;  // the one used last at the back
 };

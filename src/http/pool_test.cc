@@ -14,7 +14,7 @@ class FakeConn final : public Conn {
   void shutdown_write() override {}
   void close() override {}
   std::string peer_address() const override { return "fake"; }
-  bool is_clean() const { return clean; }
+  bool is_clean() const override { return clean; }
 
   int number;
   bool clean = true;

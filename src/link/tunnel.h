@@ -41,7 +41,7 @@ class TunnelStream : public Conn {
   virtual bool read_all_now(std::string& into) = 0;
   virtual bool write_all_now(std::span<const asio::const_buffer> buffers) = 0;
   // True while the stream could carry another request: nothing unread, nothing ended.
-  virtual bool is_clean() const = 0;
+  bool is_clean() const override = 0;
 };
 using TunnelStreamPtr = std::unique_ptr<TunnelStream>;
 
