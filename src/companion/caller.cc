@@ -10,8 +10,6 @@ constexpr size_t kHeadBytesMax = 64 * 1024;
 constexpr Duration kBodyIdle = 30s;
 constexpr Duration kWriteTimeout = 30s;
 constexpr size_t kReadAheadMax = 64 * 1024;
-// For as much time as linger() takes at most. A large upload that is refused may go on that long.
-constexpr LingerLimits kLinger{.bytes_max = 16 * 1024 * 1024};
 
 }  // namespace
 
@@ -116,7 +114,7 @@ Task<Next> Caller::refuse(Refusal refusal, bool body_unread) {
 }
 
 Task<void> Caller::linger() {
-  return mesclun::linger(*conn_, input_, clock_, kLinger);
+  return mesclun::linger(*conn_, input_, clock_);
 }
 
 Task<Next> Caller::send(std::string bytes, int status, Next after) {

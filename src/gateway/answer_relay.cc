@@ -26,9 +26,6 @@ Task<MaybeRefusal> AnswerRelay::read_head(link::TunnelStream& stream) {
     }
     if (!whole) co_return broken(whole.error());
     if (!*whole) co_return broken(Error::unavailable("the stream ended"));
-    if (head().headers.size() > kHeadersMax) {
-      co_return bad_answer(fmt::format("more than {} headers", kHeadersMax));
-    }
     if (is_upgrade() && !request_.plan.websocket) {
       co_return bad_answer("an upgrade that nobody asked for");
     }

@@ -7,9 +7,9 @@ namespace mesclun::gateway {
 namespace {
 
 constexpr Duration kAnswerTimeout = 10s;  // for the client to take an answer that ends it all
-constexpr LingerLimits kLinger{.time = 2s, .bytes_max = 1024 * 1024};
 // At once or not at all: a flood must cost little.
-constexpr LingerLimits kTurnAway{.time = 100ms, .bytes_max = 1024 * 1024};
+constexpr LingerLimits kTurnAway{
+    .silence_max = 100ms, .bytes_per_second_min = 100 * 1024 * 1024, .bytes_max = 1024 * 1024};
 
 }  // namespace
 
@@ -58,7 +58,7 @@ Task<bool> ClientConnection::read_head(HttpReader& reader) {
   if (whole) co_return *whole;
   if (whole.code() == ErrorCode::InvalidArgument) {
     co_await answer_and_end({400, "bad_request", whole.error().message});
-  } else if (whole.code() == ErrorCode::DeadlineExceeded) {
+  } else if (whole.code() == ErrorCode::DeadlineExceeded && reader.began()) {
     co_await answer_and_end({408, "slow_request", "the head of the request came too slowly"});
   }
   co_return false;
@@ -71,14 +71,15 @@ Task<void> ClientConnection::answer_and_end(Refusal refusal) {
 }
 
 Task<void> ClientConnection::end_slowly() {
-  if (!input_.ended()) co_return co_await linger(*conn_, input_, proxy_.clock(), kLinger);
+  input_.bulk = true;
+  if (!input_.ended()) co_return co_await linger(*conn_, input_, proxy_.clock());
   // Nobody reads ahead any more.
   ConnInput direct(*conn_);
-  co_await linger(*conn_, direct, proxy_.clock(), kLinger);
+  co_await linger(*conn_, direct, proxy_.clock());
 }
 
 Task<Result<>> ClientConnection::turn_away(std::shared_ptr<ClientConnection> self) {
-  conn_->set_deadline(proxy_.clock().now() + kTurnAway.time);
+  conn_->set_deadline(proxy_.clock().now() + kTurnAway.silence_max);
   const Refusal refusal{503, "too_many_connections",
                         "the gateway has all the connections it takes"};
   const std::string text = render(refusal, {});

@@ -1,83 +1,95 @@
 #include "gateway/forward_head.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
-#include "http/url.h"
-
 namespace mesclun::gateway {
 
 namespace {
 
+bool starts_like(std::string_view name, std::string_view start) {
+  return iequals(name.substr(0, start.size()), start);
+}
+
+// What says where a request came from, and what our own parts say to applications: from a stranger
+// it is a claim. X-Forwarded-Port and whatever else of that kind too.
 bool is_written_by_us(std::string_view name) {
-  switch (name.size()) {
-    case 9:
+  switch (name.front()) {
+    case 'F':
+    case 'f':
       return iequals(name, "Forwarded");
-    case 13:
-      return iequals(name, "Salad-Api-Key");
-    case 15:
-      return iequals(name, "X-Forwarded-For");
-    case 16:
-      return iequals(name, "X-Forwarded-Host");
-    case 17:
-      return iequals(name, "X-Forwarded-Proto");
+    case 'S':
+    case 's':
+      return starts_like(name, "Salad-");
+    case 'X':
+    case 'x':
+      return starts_like(name, "X-Forwarded-") || iequals(name, "X-Real-IP");
     default:
       return false;
   }
 }
 
-bool is_host(std::string_view host) {
-  if (host.empty() || host.size() > 261) return false;
-  for (const char c : host) {
-    const bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '-' || c == '.' || c == ':' || c == '_' || c == '[' || c == ']';
-    if (!fine) return false;
-  }
-  return true;
+bool is_api_key(std::string_view name) {
+  return name.size() == 13 && iequals(name, "Salad-Api-Key");
 }
 
-std::optional<Refusal> find_host(RequestHead& head, RequestPlan& plan) {
-  size_t count = 0;
-  for (size_t i = 0; i < head.headers.size(); ++i) {
-    const HeaderList::View field = head.headers[i];
-    if (field.name.size() != 4 || !iequals(field.name, "Host")) continue;
-    ++count;
-    plan.host = field.value;
+// Every quote is closed, so that what follows a list is not swallowed (RFC 7239 §4).
+bool is_closed(std::string_view list) {
+  bool quoted = false;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i] == '"') quoted = !quoted;
+    if (quoted && list[i] == '\\') ++i;
   }
-  // An absolute target names the host itself, and overrules the header.
-  if (std::optional<std::string> host = take_authority(head.target)) {
-    plan.host = *std::move(host);
-    count = std::min<size_t>(count, 1);
+  return !quoted;
+}
+
+bool is_plain(std::string_view value) {
+  return value.find_first_of("\"\\,; \t") == std::string_view::npos;
+}
+
+// What a proxy of ours has said; empty without one.
+struct Said {
+  std::string chain;  // each with ", " behind it
+  std::string forwarded;
+  std::string_view scheme;
+  std::string_view host;
+  std::string_view real_ip;
+};
+
+Said said_before(const HeaderList& headers) {
+  Said said;
+  for (size_t i = 0; i < headers.size(); ++i) {
+    const auto [name, value] = headers[i];
+    if (!is_written_by_us(name) || value.empty()) continue;
+    if (iequals(name, "X-Forwarded-For")) said.chain.append(value).append(", ");
+    if (iequals(name, "Forwarded") && is_closed(value)) said.forwarded.append(value).append(", ");
+    if (iequals(name, "X-Forwarded-Proto") && is_plain(value)) said.scheme = value;
+    if (iequals(name, "X-Forwarded-Host") && is_plain(value)) said.host = value;
+    if (iequals(name, "X-Real-IP")) said.real_ip = value;
   }
-  if (count > 1) return Refusal{400, "bad_host", "the request has several Host headers"};
-  if (!is_host(plan.host)) return Refusal{400, "bad_host", "the request names no valid host"};
-  return std::nullopt;
+  return said;
 }
 
 void append_forwarded(const HeaderList& headers, const RequestPlan& plan,
                       const Forwarding& forwarding, std::string& out) {
-  std::string chain;
-  std::string forwarded;
-  std::string_view scheme = forwarding.scheme;
-  std::string_view host = plan.host;
-  for (size_t i = 0; i < headers.size(); ++i) {
-    const auto [name, value] = headers[i];
-    if (!is_written_by_us(name)) continue;
-    if (name.size() == 15) chain.append(value).append(", ");
-    if (name.size() == 9) forwarded.append(value).append(", ");
-    if (!forwarding.trust_client) continue;
-    if (name.size() == 17) scheme = value;
-    if (name.size() == 16) host = value;
-  }
+  const Said said = forwarding.trust_client ? said_before(headers) : Said{};
   const std::string& address = forwarding.client_address;
-  out.append("X-Forwarded-For: ").append(chain).append(address).append("\r\n");
+  const std::string_view scheme = said.scheme.empty() ? forwarding.scheme : said.scheme;
+  const std::string_view host = said.host.empty() ? std::string_view(plan.host) : said.host;
+  out.append("X-Forwarded-For: ").append(said.chain).append(address).append("\r\n");
   append_field("X-Forwarded-Host", host, out);
   append_field("X-Forwarded-Proto", scheme, out);
-  out.append("Forwarded: ").append(forwarded).append("for=");
+  append_field("X-Real-IP", said.real_ip.empty() ? std::string_view(address) : said.real_ip, out);
+  out.append("Forwarded: ").append(said.forwarded).append("for=");
   const bool quoted = address.find(':') != std::string::npos;  // IPv6, RFC 7239 §6
   out.append(quoted ? "\"[" : "").append(address).append(quoted ? "]\"" : "");
   out.append(";host=\"").append(host).append("\";proto=").append(scheme).append("\r\n");
+}
+
+// Goes on as it came, from a proxy of ours.
+bool is_only_claimed(std::string_view name) {
+  return starts_like(name, "Salad-")
+             ? !is_api_key(name)
+             : starts_like(name, "X-Forwarded-") && name.size() > 12 &&
+                   !iequals(name, "X-Forwarded-For") && !iequals(name, "X-Forwarded-Host") &&
+                   !iequals(name, "X-Forwarded-Proto");
 }
 
 }  // namespace
@@ -90,23 +102,18 @@ std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool
   plan.to_head = head.method == "HEAD";
   plan.repeatable = is_idempotent(head.method);
   if (const auto accept = head.headers.find("Accept")) plan.wants_html = prefers_html(*accept);
-  if (head.headers.size() > kHeadersMax) {
-    return Refusal{400, "bad_request", fmt::format("more than {} headers", kHeadersMax)};
-  }
-  if (auto refusal = find_host(head, plan)) return refusal;
+  plan.host = std::move(head.host);
+  if (plan.host.empty()) return Refusal{400, "bad_host", "the request names no host"};
   if (head.method == "CONNECT") {
     return Refusal{501, "method_not_supported", "CONNECT is for proxies of another kind"};
-  }
-  const auto encoding = head.headers.find("Transfer-Encoding");
-  if (encoding && head.http_1_0) {
-    return Refusal{400, "bad_request", "HTTP/1.0 has no transfer encodings"};
-  }
-  if (encoding && !iequals(*encoding, "chunked")) {
-    return Refusal{501, "encoding_not_supported", "the only transfer encoding is chunked"};
   }
   plan.websocket = !head.http_1_0 && head.method == "GET" &&
                    head.headers.has_token("Upgrade", "websocket") &&
                    head.headers.has_token("Connection", "upgrade");
+  // Its bytes would be taken for the new protocol's.
+  if (plan.websocket && framing.kind != BodyFraming::Kind::None) {
+    return Refusal{400, "bad_request", "a request to upgrade has no body"};
+  }
   return std::nullopt;
 }
 
@@ -114,8 +121,10 @@ void append_request_head(const RequestHead& head, const RequestPlan& plan,
                          const Forwarding& forwarding, std::string& out) {
   append_start_line(head, out);
   append_field("Host", plan.host, out);
-  append_end_to_end(head.headers, out, [](std::string_view name) {
-    return is_written_by_us(name) || (name.size() == 4 && iequals(name, "Host"));
+  const bool trust = forwarding.trust_client;
+  append_end_to_end(head.headers, out, [trust](std::string_view name) {
+    if (is_written_by_us(name)) return !trust || !is_only_claimed(name);
+    return name.size() == 4 && iequals(name, "Host");
   });
   append_forwarded(head.headers, plan, forwarding, out);
   append_request_framing(head.headers, plan.framing, out);

@@ -8,10 +8,6 @@
 
 namespace mesclun::gateway {
 
-// Of a head either way: names are looked up one by one, so their number is bounded apart from their
-// size.
-inline constexpr size_t kHeadersMax = 200;
-
 // What is known of a request once its head is here.
 struct RequestPlan {
   std::string host;  // as the client wrote it
@@ -32,7 +28,9 @@ std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool
 struct Forwarding {
   std::string client_address;
   std::string_view scheme = "http";
-  bool trust_client = false;  // a proxy of ours is in front: keep its X-Forwarded-Proto and -Host
+  // A proxy of ours is in front: believe and pass on its Forwarded, X-Forwarded-*, X-Real-IP and
+  // Salad-*. From anybody else these are dropped.
+  bool trust_client = false;
 };
 
 // The request to the instance: without hop-by-hop headers and the API key, with our own.

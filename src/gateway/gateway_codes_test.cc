@@ -197,14 +197,26 @@ TEST(GatewayCodes, 413ForABodyOverOneGigabyteWithAndWithoutALength) {
   EXPECT_TRUE(starts(answer, "HTTP/1.1 413 ")) << answer;
 }
 
-TEST(GatewayCodes, 501ForConnectAndForeignEncodings) {
+TEST(GatewayCodes, 501ForConnect) {
   Echo world;
   EXPECT_TRUE(starts(world.exchange("CONNECT g.example:80 HTTP/1.1\r\nHost: g.example\r\n"
                                     "Connection: close\r\n\r\n"),
                      "HTTP/1.1 501 "));
-  EXPECT_TRUE(starts(world.exchange("POST / HTTP/1.1\r\nHost: g.example\r\nConnection: close\r\n"
-                                    "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
-                     "HTTP/1.1 501 "));
+}
+
+TEST(GatewayCodes, 400AndTheEndForEveryEncodingButChunked) {
+  Echo world;
+  for (const char* encoding :
+       {"identity", "xchunked", "", "\"chunked\"", "chunked, identity", "gzip, chunked"}) {
+    // The body must not be taken for the next request.
+    const std::string answer = world.exchange(
+        fmt::format("POST / HTTP/1.1\r\nHost: g.example\r\nTransfer-Encoding: {}\r\n\r\n"
+                    "GET /smuggled HTTP/1.1\r\nHost: g.example\r\n\r\n",
+                    encoding));
+    EXPECT_TRUE(starts(answer, "HTTP/1.1 400 ")) << encoding << answer;
+    EXPECT_EQ(answer.find("HTTP/1.1", 10), std::string::npos) << answer;
+  }
+  EXPECT_EQ(world.connects, 0u);
 }
 
 TEST(GatewayCodes, 502ForRefusalResetAndNonsense) {
@@ -220,8 +232,16 @@ TEST(GatewayCodes, 502ForRefusalResetAndNonsense) {
   EXPECT_EQ(world.status(), "502 reset") << "in the middle of its head";
   world.set_app("i1", raw_app(world.clock, "HTTP/1.1 200 OK\r\nContent-", false));
   EXPECT_EQ(world.status(), "502 reset") << "an orderly end in the middle of its head";
-  world.set_app("i1", raw_app(world.clock, "SSH-2.0-OpenSSH\r\n", false));
-  EXPECT_EQ(world.status(), "502 bad_response");
+  for (const char* answer :
+       {"SSH-2.0-OpenSSH\r\n", "HTTP/1.1 099 Low\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\nContent-Length: 5\r\n\r\nhello"}) {
+    world.set_app("i1", raw_app(world.clock, answer, false));
+    EXPECT_EQ(world.status(), "502 bad_response") << answer;
+  }
+  world.set_app("i1", raw_app(world.clock, "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", false));
+  EXPECT_EQ(world.status(), "200 ") << "no reason phrase";
 }
 
 TEST(GatewayCodes, 504WhenNoConnectionIsTaken) {

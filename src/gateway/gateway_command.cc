@@ -48,7 +48,8 @@ void add_proxy_settings(CommandLine& line, ProxyLimits& limits) {
               "Idle connections kept per instance");
   add_setting(line, "--pool-idle-for", limits.pool.idle_for, 0ms, 10min, "How long they are kept");
   line.flag("--trust-forwarded", limits.trust_forwarded,
-            "A proxy of yours is in front: keep its X-Forwarded-Proto and X-Forwarded-Host")
+            "A proxy of yours is in front: believe its Forwarded, X-Forwarded-*, X-Real-IP and "
+            "Salad-* headers, which are dropped otherwise")
       .environment("MESCLUN_TRUST_FORWARDED");
 }
 

@@ -1,6 +1,9 @@
 #include "http/forward.h"
 
+#include <algorithm>
 #include <charconv>
+
+#include "http/head_rules.h"
 
 namespace mesclun {
 
@@ -17,6 +20,8 @@ bool is_hop_by_hop(std::string_view name) {
   switch (name.size()) {
     case 2:
       return iequals(name, "TE");
+    case 5:
+      return iequals(name, "Close");  // reserved, so that the option is no name of a header
     case 7:
       return iequals(name, "Upgrade");
     case 10:
@@ -36,13 +41,24 @@ bool is_hop_by_hop(std::string_view name) {
   }
 }
 
-NamedByConnection::NamedByConnection(const HeaderList& headers) : headers_(headers) {
-  if (!headers.has("Connection")) return;
-  for (size_t i = 0; i < headers.size() && !any_; ++i) {
+NamedByConnection::NamedByConnection(const HeaderList& headers) {
+  for (size_t i = 0; i < headers.size(); ++i) {
     const auto [name, value] = headers[i];
-    any_ = name.size() == 10 && iequals(name, "Connection") && !iequals(value, "keep-alive") &&
-           !iequals(value, "close") && !iequals(value, "upgrade");
+    if (name.size() != 10 || !iequals(name, "Connection")) continue;
+    std::string_view rest = value;
+    while (true) {
+      const size_t comma = rest.find(',');
+      const std::string_view option = trim_blanks(rest.substr(0, comma));
+      const bool known = option.empty() || is_hop_by_hop(option) || iequals(option, "Host");
+      if (!known && names_.size() < HeadRules::kConnectionOptionsMax) names_.push_back(option);
+      if (comma == std::string_view::npos) break;
+      rest.remove_prefix(comma + 1);
+    }
   }
+}
+
+bool NamedByConnection::has(std::string_view name) const {
+  return std::ranges::any_of(names_, [name](std::string_view one) { return iequals(one, name); });
 }
 
 void append_start_line(const RequestHead& head, std::string& out) {

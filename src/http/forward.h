@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/message.h"
 
@@ -12,18 +13,16 @@ namespace mesclun {
 // Headers that concern one connection only, and those that frame the body: each hop writes its own.
 bool is_hop_by_hop(std::string_view name);
 
-// A Connection header may name more headers that end here. Most name only known ones.
+// All Connection headers are one list, which may name more headers that end here. Most name only
+// known ones. A view of the headers.
 class NamedByConnection {
  public:
   explicit NamedByConnection(const HeaderList& headers);
   // Never Host: nobody may take away what says where the message goes.
-  bool has(std::string_view name) const {
-    return any_ && !iequals(name, "Host") && headers_.has_token("Connection", name);
-  }
+  bool has(std::string_view name) const;
 
  private:
-  const HeaderList& headers_;
-  bool any_ = false;
+  std::vector<std::string_view> names_;  // apart from those that never go on, or never stay
 };
 
 // ---- the parts of a head ----

@@ -42,6 +42,15 @@ TEST(Forward, ConnectionNamesMoreButNeverTheHost) {
   EXPECT_EQ(out, "Host: a\r\n");
 }
 
+TEST(Forward, ALongConnectionHeaderIsReadOnce) {
+  HeaderList list;
+  list.add("Connection", std::string(20'000, ',') + "x-a");
+  list.add("X-A", "1");
+  for (int i = 0; i < 190; ++i) list.add("Connection", "x-b, x-c");
+  EXPECT_TRUE(NamedByConnection(list).has("X-A"));
+  EXPECT_FALSE(NamedByConnection(list).has("X-D"));
+}
+
 TEST(Forward, OnlyIdempotentRequestsMayBeRepeated) {
   for (const char* method : {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"}) {
     EXPECT_TRUE(is_idempotent(method)) << method;

@@ -54,20 +54,116 @@ TEST(HttpParser, PiecesOfAnySizeGiveTheSameMessage) {
 
 TEST(HttpParser, RefusesWhatSmugglersSend) {
   for (const char* text : {
-           "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-           "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
-           "POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
-           "POST / HTTP/1.1\r\nContent-Length: +3\r\n\r\n",
-           "POST / HTTP/1.1\r\nContent Length: 3\r\n\r\n",
-           "GET / HTTP/1.1\r\nA : b\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nContent Length: 3\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+           "chunked\r\n\r\n",
+           "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+           "GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n",
            "GET /\r\n\r\n",
            "GET / HTTP/3.7\r\n\r\n",
            "G\x01T / HTTP/1.1\r\n\r\n",
        }) {
     EXPECT_TRUE(parse_request(text, 1000).starts_with("malformed HTTP")) << text;
   }
-  const std::string long_head = "GET / HTTP/1.1\r\nA: " + std::string(20'000, 'x') + "\r\n\r\n";
+  const std::string long_head =
+      "GET / HTTP/1.1\r\nHost: a\r\nA: " + std::string(20'000, 'x') + "\r\n\r\n";
   EXPECT_TRUE(parse_request(long_head, 1000).starts_with("malformed HTTP"));
+}
+
+TEST(HttpParser, PassesOverAFewEmptyLinesBeforeARequest) {
+  for (size_t step = 1; step < 30; ++step) {
+    EXPECT_EQ(parse_request("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", step),
+              "GET / body= rest= trailers=0 done");
+    EXPECT_TRUE(parse_request("\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", step)
+                    .starts_with("malformed HTTP"));
+  }
+  HttpParser parser = HttpParser::request(4096);
+  EXPECT_EQ(parser.parse_head("\r\n").value().consumed, 2u);
+  EXPECT_FALSE(parser.began());
+  EXPECT_EQ(parser.parse_head("G").value().consumed, 0u);
+  EXPECT_TRUE(parser.began());
+}
+
+// The body of a message, in pieces of `step` bytes: its end, or what is wrong with it.
+std::string parse_body_of(std::string_view body, size_t step) {
+  HttpParser parser = HttpParser::request(4096);
+  const std::string_view head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  EXPECT_TRUE(parser.parse_head(head).value().done);
+  std::string pending;
+  std::vector<std::string_view> pieces;
+  for (size_t at = 0; at < body.size(); at += step) {
+    pending += body.substr(at, step);
+    const auto parsed = parser.parse_body(pending, pieces);
+    if (!parsed) return parsed.error().message;
+    pending.erase(0, parsed->consumed);
+    if (parser.body_done()) return "done";
+  }
+  return "open";
+}
+
+TEST(HttpParser, BoundsWhatFramesABody) {
+  const size_t max = HttpParser::kFrameBytesMax;
+  const std::string long_trailer = "0\r\nA: " + std::string(100 * 1024, 'x') + "\r\n\r\n";
+  const std::string long_line = "1;a=" + std::string(100 * 1024, 'x') + "\r\nb\r\n0\r\n\r\n";
+  std::string many_trailers = "0\r\n";
+  for (int i = 0; i < 300; ++i) many_trailers += "A: b\r\n";
+  many_trailers += "\r\n";
+  std::string extended;  // a byte with a kilobyte beside it, again and again
+  for (int i = 0; i < 30; ++i) extended += "1;a=" + std::string(1024, 'x') + "\r\nb\r\n";
+  for (const std::string& body : {long_trailer, long_line, many_trailers, extended}) {
+    for (const size_t step : {size_t{1000}, body.size()}) {
+      EXPECT_TRUE(parse_body_of(body, step).starts_with("malformed HTTP")) << body.substr(0, 20);
+    }
+  }
+  // At once: not more is kept than the bound and what came last.
+  EXPECT_TRUE(parse_body_of(long_trailer.substr(0, max + 1000), 500).starts_with("malformed"));
+  EXPECT_EQ(parse_body_of("0\r\nA: " + std::string(max / 2, 'x') + "\r\n\r\n", 100), "done");
+  EXPECT_TRUE(parse_body_of("1;a=\"\n\"\r\nb\r\n0\r\n\r\n", 100).starts_with("malformed"));
+}
+
+TEST(HttpParser, TakesAStatusLineWithoutAReason) {
+  const auto status = [](std::string_view text, size_t step) {
+    HttpParser parser = HttpParser::response(4096, false);
+    std::string pending;
+    for (size_t at = 0; at < text.size(); at += step) {
+      pending += text.substr(at, step);
+      const auto parsed = parser.parse_head(pending);
+      if (!parsed) return parsed.error().message;
+      EXPECT_TRUE(parser.began());
+      pending.erase(0, parsed->consumed);
+      if (parsed->done) {
+        return fmt::format("{} '{}' {}", parser.response_head().status,
+                           parser.response_head().reason, parser.response_head().headers.size());
+      }
+    }
+    return std::string("incomplete");
+  };
+  for (size_t step = 1; step < 50; ++step) {
+    EXPECT_EQ(status("HTTP/1.1 200\r\nA: b\r\n\r\n", step), "200 '' 1");
+    EXPECT_EQ(status("HTTP/1.1 200\r\n\r\n", step), "200 '' 0");
+    EXPECT_EQ(status("HTTP/1.1 200 \r\nA: b\r\n\r\n", step), "200 '' 1");
+    EXPECT_EQ(status("HTTP/1.0 404 Not Found\r\n\r\n", step), "404 'Not Found' 0");
+    for (const char* bad :
+         {"HTTP/1.1 20\r\n\r\n", "HTTP/1.1 099 x\r\n\r\n", "HTTP/1.1 2000\r\n\r\n", "nonsense\r\n",
+          "HTTP/2.0 200\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\nContent-Length: 5\r\n\r\n",
+          "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"}) {
+      EXPECT_TRUE(status(bad, step).starts_with("malformed HTTP")) << bad << step;
+    }
+  }
 }
 
 TEST(HttpParser, ResponsesKnowWhereTheyEnd) {
@@ -157,21 +253,25 @@ Task<Result<>> server_cases(Clock& clock) {
 
   CO_TRY(const std::string slow, co_await raw(clock, endpoint, "GET / HT"));
   EXPECT_TRUE(slow.starts_with("HTTP/1.1 408")) << slow;
-  CO_TRY(const std::string stalled,
-         co_await raw(clock, endpoint, "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"));
+  CO_TRY(
+      const std::string stalled,
+      co_await raw(clock, endpoint, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"));
   EXPECT_TRUE(stalled.starts_with("HTTP/1.1 408")) << stalled;
-  CO_TRY(const std::string large,
-         co_await raw(clock, endpoint, "POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n"));
+  CO_TRY(
+      const std::string large,
+      co_await raw(clock, endpoint, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n"));
   EXPECT_TRUE(large.starts_with("HTTP/1.1 413")) << large;
-  const std::string chunks = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n80\r\n" +
-                             std::string(128, 'x') + "\r\n0\r\n\r\n";
+  const std::string chunks =
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n80\r\n" +
+      std::string(128, 'x') + "\r\n0\r\n\r\n";
   CO_TRY(const std::string chunked, co_await raw(clock, endpoint, chunks));
   EXPECT_TRUE(chunked.starts_with("HTTP/1.1 413")) << chunked;
   CO_TRY(const std::string nonsense, co_await raw(clock, endpoint, "\r\n\r\nnonsense\r\n\r\n"));
   EXPECT_TRUE(nonsense.starts_with("HTTP/1.1 400")) << nonsense;
   CO_TRY(const std::string two,
          co_await raw(clock, endpoint,
-                      "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\nConnection: close\r\n\r\n"));
+                      "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n"
+                      "GET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
   EXPECT_NE(two.find("GET /1 "), std::string::npos);
   EXPECT_NE(two.find("GET /2 "), std::string::npos);
   co_await server.stop();

@@ -5,9 +5,12 @@
 
 namespace mesclun {
 
+// Reading on costs a connection and little else, so it lasts as long as an honest upload would: a
+// client that reads no answer before it has sent everything gets it all the same.
 struct LingerLimits {
-  Duration time = 1s;
-  size_t bytes_max = 1024 * 1024;
+  Duration silence_max = 5s;           // without a byte
+  size_t bytes_per_second_min = 1024;  // on average, after the first silence_max
+  uint64_t bytes_max = uint64_t{1} << 30;
 };
 
 // Says that nothing more will come, and drops what still comes, until the peer ends or a limit is

@@ -73,6 +73,7 @@ void RequestHead::clear() {
   target.clear();
   http_1_0 = false;
   headers.clear();
+  host.clear();
 }
 
 void ResponseHead::clear() {

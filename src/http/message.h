@@ -51,9 +51,10 @@ class HeaderList {
 
 struct RequestHead {
   std::string method;
-  std::string target;
+  std::string target;  // once read: a path with its query, or * or, for CONNECT, host and port
   bool http_1_0 = false;
   HeaderList headers;
+  std::string host;  // once read: whom it is for, by the target or the Host header; may be empty
 
   void clear();
 };

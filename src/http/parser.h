@@ -17,10 +17,16 @@ namespace mesclun {
 //   body:  parse_body(bytes, out) until body_done(); `out` gets pieces of `bytes`, without the
 //          chunk framing.
 //
-// Refused, as smuggling or nonsense: both Content-Length and Transfer-Encoding, several lengths,
-// bare CR, bad names.
+// Requests are taken strictly, where two readers could differ about what a message is or whom it is
+// for (http/head_rules.h); answers liberally, but for how their bodies are framed. Before a request
+// a few empty lines are passed over (RFC 9112 §2.2), and a status line may lack its reason phrase
+// and the blank before it. Absolute targets become paths.
 class HttpParser {
  public:
+  // Trailers, a line of a chunk, and how far the extensions of chunks may exceed their data.
+  static constexpr size_t kFrameBytesMax = 16 * 1024;
+  static constexpr size_t kEmptyLinesMax = 4;
+
   struct Step {
     size_t consumed = 0;
     bool done = false;
@@ -34,11 +40,14 @@ class HttpParser {
   HttpParser& operator=(HttpParser&&) noexcept;
   ~HttpParser();
 
+  // InvalidArgument says what is wrong with the message.
   Result<Step> parse_head(std::string_view bytes);
   Result<Step> parse_body(std::string_view bytes, std::vector<std::string_view>& out);
   // The stream ended: completes a body that lasts until the end, fails one that was cut.
   Result<> end_of_stream();
   bool body_done() const;
+  // Anything of a message has come: empty lines before a request are nothing.
+  bool began() const;
 
   // Valid once the head is done, until the parser goes away.
   RequestHead& request_head();

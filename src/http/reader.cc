@@ -43,7 +43,6 @@ HttpReader HttpReader::response(HttpInput& input, size_t head_bytes_max, bool to
 Result<bool> HttpReader::take_head() {
   TRY(const Step step, parse_head(input_->bytes()));
   input_->use(step.consumed);
-  if (step.consumed > 0) began_ = true;
   return step.done;
 }
 
@@ -55,7 +54,6 @@ Task<Result<bool>> HttpReader::read_head() {
       CO_TRY(const bool more, co_await input_->fill());
       if (!more) co_return false;
     }
-    began_ = true;
   }
 }
 
@@ -74,6 +72,7 @@ bool HttpReader::is_interim() {
 }
 
 void HttpReader::next_answer() {
+  began_ = true;
   HttpParser::operator=(HttpParser::response(head_bytes_max_, to_head_request_));
 }
 

@@ -73,8 +73,9 @@ class HttpReader : private HttpParser {
   // The head is one of an interim answer; next_answer() begins the one that follows it.
   bool is_interim();
   void next_answer();
-  // Anything of a message has come: a request that was sent has reached somebody.
-  bool began() const { return began_; }
+  // Anything of a message has come: a request that was sent has reached somebody. Empty lines
+  // before a request are nothing.
+  bool began() const { return began_ || HttpParser::began(); }
 
   using HttpParser::body_done;
   using HttpParser::framing;
@@ -108,7 +109,7 @@ class HttpReader : private HttpParser {
   HttpInput* input_;
   size_t head_bytes_max_;
   bool to_head_request_;
-  bool began_ = false;
+  bool began_ = false;  // an interim answer came before
 };
 
 }  // namespace mesclun

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/race.h"
 #include "base/test_loop.h"
 #include "http/linger.h"
 
@@ -66,7 +67,8 @@ TEST(HttpReader, PiecesOfAnySizeGiveTheSameMessage) {
 
 Task<Result<>> message_after_message() {
   TextInput input(
-      "POST /1 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\n\r\nPUT /3 HTTP/1.1\r\n",
+      "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+      "GET /2 HTTP/1.1\r\nHost: a\r\n\r\nPUT /3 HTTP/1.1\r\n",
       7);
   for (const char* target : {"/1", "/2"}) {
     HttpReader reader = HttpReader::request(input, kHeadMax);
@@ -159,31 +161,49 @@ TEST(ConnInput, ReadsMoreWhileThereIsMore) {
   loop.run(conn_input(loop.clock));
 }
 
+// How long it lingers with a client that sends `bytes` every second for at most `seconds`.
+Task<Result<Duration>> linger_with(Clock& clock, size_t bytes, int seconds, LingerLimits limits) {
+  auto [here, there] = memory_conn_pair(co_await asio::this_coro::executor, clock);
+  ConnInput input(*here);
+  const TimePoint start = clock.now();
+  TimePoint end = start;
+  const auto client = [](Clock& time, Conn& conn, std::string piece, int times) -> Task<void> {
+    for (int i = 0; i < times && (co_await conn.write(piece)); ++i) {
+      std::ignore = co_await time.sleep_for(1s);
+    }
+    conn.shutdown_write();
+  };
+  const auto server = [](Clock& time, ConnPtr conn, HttpInput& in, LingerLimits bounds,
+                         TimePoint& ended) -> Task<void> {
+    co_await linger(*conn, in, time, bounds);
+    ended = time.now();
+    conn->close();
+  };
+  co_await join(client(clock, *there, std::string(bytes, 'x'), seconds),
+                server(clock, std::move(here), input, limits, end));
+  co_return end - start;
+}
+
 Task<Result<>> lingering(Clock& clock) {
-  const auto executor = co_await asio::this_coro::executor;
+  const LingerLimits limits{.silence_max = 2s, .bytes_per_second_min = 1000, .bytes_max = 100'000};
   {
     // A client that says nothing more and does not leave.
-    auto [here, there] = memory_conn_pair(executor, clock);
+    auto [here, there] = memory_conn_pair(co_await asio::this_coro::executor, clock);
     ConnInput input(*here);
     const TimePoint start = clock.now();
-    co_await linger(*here, input, clock, {.time = 2s});
+    co_await linger(*here, input, clock, limits);
     EXPECT_EQ(clock.now() - start, 2s);
     char byte = 0;
     CO_TRY(const size_t n, co_await there->read_some(asio::buffer(&byte, 1)));
     EXPECT_EQ(n, 0u) << "it is told that nothing more will come";
   }
-  {
-    // One that has sent more than is read of it, and one that leaves.
-    auto [here, there] = memory_conn_pair(executor, clock);
-    CO_TRY_DO(co_await there->write(std::string(40'000, 'x')));
-    ConnInput input(*here);
-    const TimePoint start = clock.now();
-    co_await linger(*here, input, clock, {.time = 2s, .bytes_max = 20'000});
-    EXPECT_EQ(clock.now(), start);
-    there->shutdown_write();
-    co_await linger(*here, input, clock, {.time = 2s});
-    EXPECT_EQ(clock.now(), start);
-  }
+  CO_TRY(const Duration steady, co_await linger_with(clock, 1500, 30, limits));
+  EXPECT_EQ(steady, 30s) << "to the end of what it sends";
+  CO_TRY(const Duration dripping, co_await linger_with(clock, 100, 30, limits));
+  EXPECT_GE(dripping, 2s);
+  EXPECT_LE(dripping, 4s) << "below the rate";
+  CO_TRY(const Duration endless, co_await linger_with(clock, 10'000, 1000, limits));
+  EXPECT_LE(endless, 11s) << "beyond the bytes";
   co_return Result<>();
 }
 

@@ -6,8 +6,6 @@ namespace mesclun {
 
 namespace {
 
-constexpr LingerLimits kLinger{.time = 1s, .bytes_max = 256 * 1024};
-
 void append_response(const HttpResponse& response, bool keep_alive, bool to_head,
                      std::string& out) {
   ResponseHead head;
@@ -35,7 +33,7 @@ Task<Result<>> refuse(Conn& conn, HttpInput& input, Clock& clock, const HttpLimi
   std::string text;
   append_response(response, false, false, text);
   CO_TRY_DO(co_await send(conn, clock, limits, std::move(text)));
-  co_await linger(conn, input, clock, kLinger);
+  co_await linger(conn, input, clock);
   co_return Result<>();
 }
 
@@ -61,7 +59,7 @@ Task<Result<>> serve_http(ConnPtr conn, Clock& clock, HttpLimits limits,
     if (!whole && whole.code() == ErrorCode::InvalidArgument) {
       co_return co_await refused(whole.error());
     }
-    if (!whole && whole.code() == ErrorCode::DeadlineExceeded) {
+    if (!whole && whole.code() == ErrorCode::DeadlineExceeded && reader.began()) {
       co_return co_await refused(Error::deadline("the request head came too slowly"), 408);
     }
     if (!whole || !*whole) co_return Result<>();
