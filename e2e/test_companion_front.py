@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from companion import Call, Companion, expect_refusal
-from groups import APPS
 from http_call import Connection, Reply
-from ports import free_address
 from waiting import wait_for
 
 Make = Callable[..., Companion]
@@ -275,26 +272,6 @@ def test_it_listens_on_ipv6_and_ipv4(calm: Companion) -> None:
     for host in ("127.0.0.1", "::1"):
         reply = calm.call("POST", "/predict", {"data": 3}, address=f"{host}:{calm.port}")
         assert reply.json["result"] == 9, host
-
-
-def test_a_websocket_passes_through(companion: Make) -> None:
-    """Behind a queue that is full: it takes no place there."""
-    address = free_address()
-    one = companion(app=address, config={"front": {"queue_max": 1}},
-                    command=["env", f"PORT={address.rsplit(':', 1)[1]}", sys.executable, str(APPS / "echo.py")])
-    held = one.start_call("POST", "/hang?gate=open")
-    one.wait_for_accepted(1)
-    with socket.create_connection(("127.0.0.1", one.port), 20) as connection:
-        connection.sendall(b"GET /websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
-        stream = connection.makefile("rb")
-        assert stream.readline().startswith(b"HTTP/1.1 101")
-        while stream.readline().strip():
-            pass
-        connection.sendall(b"\x81\x83\x00\x00\x00\x00abc")  # a text frame, masked by zeros
-        assert stream.read(5) == b"\x81\x03abc"
-    one.ask_app("POST", "/go?gate=open")
-    assert held.reply().status == 200
 
 
 # ---- streaming ----

@@ -1,5 +1,7 @@
 #include "companion/application_link.h"
 
+#include "http/forward.h"
+
 namespace mesclun::companion {
 
 namespace {
@@ -53,11 +55,12 @@ Task<Result<HttpReply>> ApplicationLink::call_once(HttpCall call, TimePoint dead
 Task<Result<HttpReply>> ApplicationLink::call(HttpCall call, TimePoint deadline,
                                               size_t body_bytes_max) {
   bool reused = false;
+  const bool repeatable = is_idempotent(call.method);
   HttpCall again;
-  if (idle_.size() > 0) again = call;
+  if (repeatable && idle_.size() > 0) again = call;
   Result<HttpReply> reply =
       co_await call_once(std::move(call), deadline, body_bytes_max, false, reused);
-  if (!reply && reused && reply.code() == ErrorCode::Unavailable) {
+  if (!reply && reused && repeatable && reply.code() == ErrorCode::Unavailable) {
     co_return co_await call_once(std::move(again), deadline, body_bytes_max, true, reused);
   }
   co_return reply;

@@ -9,8 +9,9 @@
 
 namespace mesclun::companion {
 
-// Runs on: one loop. A kept connection may turn out to be closed, so a request that got no answer
-// there is made again.
+// Runs on: one loop. A kept connection on which the application has written or ended something is
+// closed. One that ends in the very moment of its use costs a request of which nobody knows whether
+// it was worked on: it is made again if that does no harm.
 class ApplicationLink {
  public:
   // A new connection within the limit; Unavailable: nobody listens.
@@ -31,7 +32,8 @@ class ApplicationLink {
   // Gives back a connection that can carry another request.
   void give_back(ConnPtr conn);
 
-  // A whole call. Tried once more on a fresh connection if a kept one broke before any answer.
+  // A whole call. An idempotent one is tried once more, on a fresh connection, if a kept one broke
+  // before any answer.
   // DeadlineExceeded, Unavailable, InvalidArgument (an answer that is no HTTP), OutOfRange.
   Task<Result<HttpReply>> call(HttpCall call, TimePoint deadline, size_t body_bytes_max);
 

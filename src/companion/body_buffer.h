@@ -1,4 +1,4 @@
-// The bodies of callers that are in memory, bounded together.
+// The bodies that are in memory, of callers' requests and of answers to them, bounded together.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@ class BodyBuffer {
   explicit BodyBuffer(uint64_t bytes_max) : bytes_max_(bytes_max) {}
 
   bool has_room(uint64_t bytes) const { return bytes_ + bytes <= bytes_max_; }
+  // Callers that read slowly must not take the room of those that come.
+  bool answers_have_room() const { return bytes_ <= bytes_max_ / 2; }
 
   // What one request has of it; given back at its end.
   class Share {
@@ -27,6 +29,17 @@ class BodyBuffer {
       bytes_ += bytes;
       return true;
     }
+
+    // For who asked answers_have_room() before it read.
+    void take(uint64_t bytes) {
+      buffer_.bytes_ += bytes;
+      bytes_ += bytes;
+    }
+    void give_back(uint64_t bytes) {
+      buffer_.bytes_ -= bytes;
+      bytes_ -= bytes;
+    }
+    bool answers_have_room() const { return buffer_.answers_have_room(); }
 
    private:
     BodyBuffer& buffer_;

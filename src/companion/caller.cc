@@ -9,6 +9,9 @@ namespace {
 constexpr size_t kHeadBytesMax = 64 * 1024;
 constexpr Duration kBodyIdle = 30s;
 constexpr Duration kWriteTimeout = 30s;
+// From a byte that we write to the reset that tells us that nobody reads it: from the same machine,
+// and in a second try, with ten times as much, from afar.
+constexpr Duration kResetWithin = 100ms;
 constexpr size_t kReadAheadMax = 64 * 1024;
 
 }  // namespace
@@ -41,6 +44,7 @@ Task<Result<bool>> Caller::is_http2() {
 
 Task<Result<bool>> Caller::read_head() {
   request_ = CallerRequest{};
+  answering_ = false;
   reader_ = HttpReader::request(input_, kHeadBytesMax);
   CO_TRY(bool whole, reader_.take_head());
   // Most heads have come at once, and a task costs as much as parsing one.
@@ -98,10 +102,27 @@ Task<void> Caller::watch(bool& gone) {
   while (input_.bytes().size() < kReadAheadMax) {
     const Result<bool> more = co_await input_.fill();
     if (more && *more) continue;  // its next request, ahead of time
-    if (more || more.code() != ErrorCode::Cancelled) gone = true;
-    co_return;
+    if (!more && more.code() == ErrorCode::Cancelled) co_return;
+    gone = !more || !co_await still_listens();
+    if (gone) co_return;
+    break;
   }
   co_await until_cancelled();
+}
+
+// After the end of what the caller sends. A program that has closed its connection and one that
+// only sends no more look alike, until something is written to them: the kernel answers for the
+// first one, with a reset. An interim answer may always be written, and every client of HTTP/1.1
+// passes over it (RFC 9110 §15.2).
+Task<bool> Caller::still_listens() {
+  constexpr std::string_view kInterim = "HTTP/1.1 100 Continue\r\n\r\n";
+  const asio::const_buffer buffer(kInterim.data(), kInterim.size());
+  for (const Duration pause : {kResetWithin, 10 * kResetWithin, Duration{}}) {
+    if (answering_ || request_.head.http_1_0) co_return true;
+    if (conn_->write_now(std::span(&buffer, 1)) != kInterim.size()) co_return false;
+    if (pause > 0s && !co_await clock_.sleep_for(pause)) co_return true;
+  }
+  co_return true;
 }
 
 Task<Next> Caller::refuse(Refusal refusal, bool body_unread) {
@@ -117,8 +138,13 @@ Task<void> Caller::linger() {
   return mesclun::linger(*conn_, input_, clock_);
 }
 
-Task<Next> Caller::send(std::string bytes, int status, Next after) {
+void Caller::answer_begins(int status) {
+  answering_ = true;
   ++front_.stats().answers[status];
+}
+
+Task<Next> Caller::send(std::string bytes, int status, Next after) {
+  answer_begins(status);
   conn_->set_deadline(clock_.now() + kWriteTimeout);
   if (!co_await conn_->write(bytes)) co_return Next::Gone;
   co_return after;

@@ -13,8 +13,10 @@ namespace mesclun::companion {
 enum class Next {
   KeepAlive,
   Close,
-  Linger,  // close, although part of the input is unread
-  Gone,    // the caller left, or its answer broke off
+  Linger,    // close, although part of the input is unread
+  Upgraded,  // it speaks another protocol now
+  Broken,    // the answer broke off: a reset tells even callers who know no length
+  Gone,      // the caller left
 };
 
 struct CallerRequest {
@@ -29,6 +31,7 @@ struct CallerRequest {
   bool to_head() const { return head.method == "HEAD"; }
   // Its framing says one, perhaps of 0 bytes.
   bool has_body() const { return framing.kind != BodyFraming::Kind::None; }
+  bool is_websocket() const { return is_websocket_request(head); }
   // Of the body when all of it is there.
   BodyFraming framing_as_whole() const;
 };
@@ -47,30 +50,38 @@ class Caller {
   Task<Result<bool>> read_head();
   // Nothing: the body is there.
   Task<std::optional<Refusal>> read_body(BodyBuffer::Share& share);
-  // Reads ahead until the caller closes the connection, or its own side of it; then `gone`.
+  // Reads ahead until the caller has left; then `gone`. One that only ends its own side of the
+  // connection still gets its answer.
   Task<void> watch(bool& gone);
 
   // A refusal; the rest of an unread body makes the connection useless.
   Task<Next> refuse(Refusal refusal, bool body_unread);
-  // A whole answer, counted by its status.
+  // From here on nothing but the answer may be written; counts it.
+  void answer_begins(int status);
+  // A whole answer.
   Task<Next> send(std::string bytes, int status, Next after);
 
   // Ends a connection whose input is not read to its end.
   Task<void> linger();
 
   CallerRequest& request() { return request_; }
+  // Nothing of the request is still to come.
+  bool body_done() const { return reader_.body_done(); }
   Conn& conn() { return *conn_; }
   ConnInput& input() { return input_; }
   // With what was read ahead. Nothing else may be called after it.
   ConnPtr take_conn() { return with_read_ahead(std::move(conn_), input_.take_rest()); }
 
  private:
+  Task<bool> still_listens();
+
   ConnPtr conn_;
   Front& front_;
   Clock& clock_;
   ConnInput input_;
   HttpReader reader_;  // of the request
   CallerRequest request_;
+  bool answering_ = false;
 };
 
 }  // namespace mesclun::companion

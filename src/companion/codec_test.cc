@@ -207,9 +207,25 @@ TEST(Forward, ACallerCannotTakeTheHostAway) {
   append_forward_head(head, {}, {}, 1s, forward);
   EXPECT_THAT(forward, HasSubstr("\r\nHost: example.com\r\n"));
   EXPECT_THAT(forward, Not(HasSubstr("Connection")));
-  std::string upgrade;
-  append_upgrade_head(head, upgrade);
-  EXPECT_THAT(upgrade, HasSubstr("\r\nHost: example.com\r\n"));
+}
+
+TEST(Forward, OnlyAWebsocketIsAnUpgrade) {
+  const auto forwarded = [](std::string method, std::string_view protocol, bool http_1_0) {
+    RequestHead head{.method = std::move(method), .target = "/", .http_1_0 = http_1_0};
+    head.headers.add("Connection", "keep-alive");
+    head.headers.add("Connection", "Upgrade, HTTP2-Settings");
+    head.headers.add("Upgrade", protocol);
+    head.headers.add("HTTP2-Settings", "AAMAAABk");
+    std::string out;
+    append_forward_head(head, {}, {}, 1s, out);
+    EXPECT_EQ(out.find("HTTP2-Settings"), std::string::npos);
+    return out;
+  };
+  EXPECT_THAT(forwarded("GET", "h2c, WebSocket", false),
+              HasSubstr("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"));
+  EXPECT_THAT(forwarded("GET", "h2c", false), Not(HasSubstr("Upgrade")));
+  EXPECT_THAT(forwarded("POST", "websocket", false), Not(HasSubstr("Upgrade")));
+  EXPECT_THAT(forwarded("GET", "websocket", true), Not(HasSubstr("Upgrade")));
 }
 
 TEST(Forward, CredentialsForAProxyAreNotTheApplications) {
@@ -220,9 +236,6 @@ TEST(Forward, CredentialsForAProxyAreNotTheApplications) {
   append_forward_head(head, {}, {}, 1s, forward);
   EXPECT_THAT(forward, HasSubstr("\r\nAuthorization: Bearer its-own\r\n"));
   EXPECT_THAT(forward, Not(HasSubstr("Proxy-Authorization")));
-  std::string upgrade;
-  append_upgrade_head(head, upgrade);
-  EXPECT_THAT(upgrade, Not(HasSubstr("Proxy-Authorization")));
 }
 
 TEST(Forward, TheDeadlineIsTheFrontsOwn) {

@@ -120,7 +120,7 @@ Task<Result<>> Companion::wait_for_application() {
 
 Task<void> Companion::wait_for_answers(Duration limit) {
   const TimePoint end = clock_.now() + limit;
-  while (front_ && front_->queue().accepted() > 0 && clock_.now() < end && !endings_.hurry()) {
+  while (front_ && front_->has_unfinished() && clock_.now() < end && !endings_.hurry()) {
     if (!co_await clock_.sleep_for(10ms)) co_return;
   }
 }

@@ -53,6 +53,8 @@ struct FrontConfig {
   uint64_t body_max = 64ull << 20;
   uint64_t buffer_max = 512ull << 20;
   Duration idle_timeout = 2min;
+  uint64_t answer_buffer_max = 64ull << 20;
+  uint64_t rate_min = 1000;  // bytes a second
   int connections_max = 1000;
   int refused_status = 429;
   int timeout_status = 504;

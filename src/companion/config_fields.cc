@@ -56,6 +56,10 @@ void visit(FrontConfig& c, FieldVisitor& v) {
   v.bytes("buffer_max", c.buffer_max, 1, 256 * kGiB, "all bodies in memory together");
   v.duration("idle_timeout", c.idle_timeout, 100ms, 24h,
              "silence inside a streaming answer, and between requests of a connection");
+  v.bytes("answer_buffer_max", c.answer_buffer_max, 0, 16 * kGiB,
+          "of one answer that its caller reads more slowly than the application writes");
+  v.bytes("rate_min", c.rate_min, 0, kGiB,
+          "a second: a caller who reads more slowly than this over idle_timeout is cut");
   v.integer("connections_max", c.connections_max, 1, 100'000, "from callers");
   v.integer("refused_status", c.refused_status, 400, 599, "of a refusal because of load");
   v.integer("timeout_status", c.timeout_status, 400, 599, "of a request that missed its deadline");

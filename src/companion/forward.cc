@@ -37,6 +37,12 @@ Result<CallerWish> read_wish(const HeaderList& headers, const FrontConfig& confi
   return wish;
 }
 
+bool is_websocket_request(const RequestHead& head) {
+  return head.method == "GET" && !head.http_1_0 &&
+         head.headers.has_token("Connection", "upgrade") &&
+         head.headers.has_token("Upgrade", "websocket");
+}
+
 void append_forward_head(const RequestHead& head, const FrontConfig& config, BodyFraming framing,
                          Duration timeout_left, std::string& out) {
   append_start_line(head, out);
@@ -46,15 +52,9 @@ void append_forward_head(const RequestHead& head, const FrontConfig& config, Bod
            iequals(name, config.deadline_header);
   });
   append_request_framing(head.headers, framing, out);
+  if (is_websocket_request(head)) append_upgrade("websocket", out);
   append_field(config.deadline_header,
                std::to_string(std::max<int64_t>(1, to_millis(timeout_left))), out);
-  out += "\r\n";
-}
-
-void append_upgrade_head(const RequestHead& head, std::string& out) {
-  append_start_line(head, out);
-  append_end_to_end(head.headers, out, drop_none);
-  append_upgrade(head.headers.find("Upgrade").value_or(""), out);
   out += "\r\n";
 }
 

@@ -16,11 +16,13 @@ struct CallerWish {
 };
 Result<CallerWish> read_wish(const HeaderList& headers, const FrontConfig& config);
 
+// A request for the one protocol to which the front lets an application upgrade. Whatever else an
+// Upgrade header offers (h2c, TLS) is ignored, as RFC 9110 §7.8 permits.
+bool is_websocket_request(const RequestHead& head);
+
 // The head of a request whose body, of `framing` Length, is there as a whole. `timeout_left`: told
-// to the application.
+// to the application. A websocket's upgrade stays.
 void append_forward_head(const RequestHead& head, const FrontConfig& config, BodyFraming framing,
                          Duration timeout_left, std::string& out);
-// "Connection: Upgrade" stays.
-void append_upgrade_head(const RequestHead& head, std::string& out);
 
 }  // namespace mesclun::companion

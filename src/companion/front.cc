@@ -105,7 +105,7 @@ void Front::leave(Ticket& ticket) {
   queue_.remove(ticket.queued.id);
   tickets_.erase(ticket.queued.id);
   if (ticket.holds_slot) {
-    exchange_ended(ticket, {.began = clock_.now()});
+    exchange_ended(ticket, {});
   } else {
     pump();
   }
@@ -115,9 +115,9 @@ void Front::exchange_ended(Ticket& ticket, const ExchangeEnd& end) {
   ticket.holds_slot = false;
   const TimePoint now = clock_.now();
   queue_.finished(ticket.dispatch, now, end.counts);
-  if (end.counts) stats_.service.observe(now - end.began);
+  if (end.counts) stats_.service.observe(now - ticket.began);
   if (end.counts || end.error) judge_.answered(now, end.error);
-  if (end.work && !end.error) observe(end.began, now, *end.work);
+  if (end.work && !end.error) observe(ticket.began, now, *end.work);
   pump();
 }
 
@@ -157,6 +157,7 @@ void Front::begin(const Dispatch& dispatch, TimePoint now) {
     stats_.wait.observe(now - ticket->queued.arrived);
     ticket->dispatched = true;
     ticket->dispatch = dispatch.number;
+    ticket->began = now;
     tickets.push_back(std::move(ticket));
   }
   if (tickets.front()->queued.batched) {

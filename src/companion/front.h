@@ -41,12 +41,26 @@ class Front {
   void leave(Ticket& ticket);
   // A granted request is done with the application.
   struct ExchangeEnd {
-    TimePoint began;
-    bool error = false;   // 5xx or no answer
-    bool counts = false;  // its time says something about the next: not of a cancelled one
+    bool answered = false;  // at least the head of an answer came
+    bool error = false;     // 5xx or no answer
+    bool counts = false;    // its time says something about the next: not of a cancelled one
     std::optional<double> work;
   };
   void exchange_ended(Ticket& ticket, const ExchangeEnd& end);
+
+  // An answer that its caller has not read to its end, although the application is done with it.
+  class AnswerUnderWay {
+   public:
+    explicit AnswerUnderWay(Front& front) : front_(front) { ++front_.answers_under_way_; }
+    AnswerUnderWay(const AnswerUnderWay&) = delete;
+    AnswerUnderWay& operator=(const AnswerUnderWay&) = delete;
+    ~AnswerUnderWay() { --front_.answers_under_way_; }
+
+   private:
+    Front& front_;
+  };
+  // Accepted, or not yet read by its caller.
+  bool has_unfinished() const { return queue_.accepted() > 0 || answers_under_way_ > 0; }
 
   HealthVerdict health() const;
   WorkFacts work_facts() const;
@@ -85,6 +99,7 @@ class Front {
   BatchCaller batches_;
   std::unordered_map<RequestId, TicketPtr> tickets_;  // accepted, and not left
   RequestId last_id_ = 0;
+  size_t answers_under_way_ = 0;
   TimePoint look_again_ = TimePoint::max();
   Notify look_again_changed_;
   Scope tasks_;

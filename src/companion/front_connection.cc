@@ -54,6 +54,10 @@ Task<Result<>> FrontConnection::run() {
       case Next::Linger:
         co_await caller_.linger();
         co_return Result<>();
+      case Next::Broken:
+        caller_.conn().abort();
+        co_return Result<>();
+      case Next::Upgraded:
       case Next::Gone:
         co_return Result<>();
     }
@@ -72,7 +76,10 @@ Task<Next> FrontConnection::serve_request() {
   }
   request.wish = *wish;
   request.deadline = front_.clock().now() + wish->timeout;
-  if (request.head.headers.has_token("Connection", "upgrade")) co_return co_await upgrade();
+  const bool unread = !caller_.body_done();
+  if (unread && request.is_websocket()) {
+    co_return co_await caller_.refuse({400, "bad_request", "an upgrade has no body", {}}, true);
+  }
   if (is_direct()) co_return co_await serve_direct();
   QueuedExchange queued(caller_, front_);
   co_return co_await queued.run();
@@ -111,23 +118,11 @@ Task<Next> FrontConnection::serve_direct() {
   caller_.conn().set_deadline(TimePoint::max());
   bool gone = false;
   Next next = Next::Gone;
-  Front::ExchangeEnd end;
-  Relay relay(caller_, front_);
-  co_await race(relay.run(next, end), caller_.watch(gone));
-  co_return gone ? Next::Gone : next;
-}
-
-// Nor does this, for as long as it lasts.
-Task<Next> FrontConnection::upgrade() {
-  const bool has_body = caller_.request().has_body();
-  if (std::optional<Refusal> refusal = front_.not_ready()) {
-    co_return co_await caller_.refuse(std::move(*refusal), has_body);
-  }
-  if (has_body) {
-    co_return co_await caller_.refuse({400, "bad_request", "an upgrade has no body", {}}, true);
-  }
-  Relay relay(caller_, front_);
-  co_return co_await relay.upgrade();
+  Relay relay(caller_, front_, [](const Front::ExchangeEnd&) {});
+  co_await race(relay.run(next), caller_.watch(gone));
+  if (gone) co_return Next::Gone;
+  if (next == Next::Upgraded) co_await relay.splice();
+  co_return next;
 }
 
 }  // namespace mesclun::companion

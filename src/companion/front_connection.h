@@ -19,7 +19,6 @@ class FrontConnection {
   Task<Next> serve_request();
   Task<Next> serve_page(StatusPage page);
   Task<Next> serve_direct();
-  Task<Next> upgrade();
   bool is_direct();
 
   Caller caller_;

@@ -4,7 +4,6 @@
 
 #include "base/race.h"
 #include "companion/config_fields.h"
-#include "companion/relay.h"
 
 namespace mesclun::companion {
 
@@ -65,6 +64,7 @@ Task<Next> QueuedExchange::run() {
     if (next == Next::Gone) ++front_.stats().cancelled;
     co_return Next::Gone;
   }
+  if (next == Next::Upgraded) co_await relay_->splice();
   co_return next;
 }
 
@@ -125,18 +125,18 @@ Task<void> QueuedExchange::wait_and_serve(Next& next) {
     case Ticket::State::Answered:
       next = co_await send_item();
       co_return;
-    case Ticket::State::Granted: {
-      struct Slot {
-        Front& front;
-        Ticket& ticket;
-        Front::ExchangeEnd end;
-        ~Slot() { front.exchange_ended(ticket, end); }
-      } slot{front_, *ticket_, {.began = front_.clock().now()}};
-      Relay relay(caller_, front_);
-      co_await relay.run(next, slot.end);
+    case Ticket::State::Granted:
+      relay_.emplace(caller_, front_,
+                     [this](const Front::ExchangeEnd& end) { application_is_done(end); });
+      co_await relay_->run(next);
       co_return;
-    }
   }
+}
+
+void QueuedExchange::application_is_done(const Front::ExchangeEnd& end) {
+  front_.exchange_ended(*ticket_, end);
+  front_.leave(*ticket_);
+  accepted_ = false;
 }
 
 Task<Next> QueuedExchange::send_item() {

@@ -2,29 +2,49 @@
 
 #include <array>
 #include <span>
+#include <vector>
 
 #include "base/race.h"
-#include "companion/work_meter.h"
+#include "base/service.h"
 
 namespace mesclun::companion {
 
 namespace {
 
-// One write to the caller: what stands before the pieces of a body, they themselves where they lie,
-// and what stands after them. More pieces than these are small, and cheaper to copy.
+// More pieces of a body than these are small, and cheaper to copy.
 constexpr size_t kPiecesMax = 4;
-struct Output {
+
+Task<void> copy_quietly(Conn& from, Conn& to, Clock& clock, Duration idle) {
+  const Result<uint64_t> copied = co_await copy_stream(from, to, clock, idle);
+  // After an error in one direction the other has nothing to say either.
+  if (!copied) {
+    from.close();
+    to.close();
+  }
+}
+
+Task<void> write_out(AnswerBuffer& buffer, bool& whole) {
+  whole = co_await buffer.write_out();
+}
+
+}  // namespace
+
+// One write to the caller: what stands before the pieces of a body, they themselves where they lie,
+// and what stands after them.
+struct Relay::Output {
   std::string before;
+  std::vector<std::string_view> pieces;
   std::string after;
   std::array<asio::const_buffer, kPiecesMax + 2> buffers;
 
-  std::span<const asio::const_buffer> gather(std::span<const std::string_view> pieces);
+  std::span<const asio::const_buffer> gather();
+  void clear();
 };
 
-std::span<const asio::const_buffer> Output::gather(std::span<const std::string_view> pieces) {
+std::span<const asio::const_buffer> Relay::Output::gather() {
   if (pieces.size() > kPiecesMax) {
     for (const std::string_view piece : pieces) before += piece;
-    pieces = {};
+    pieces.clear();
   }
   size_t n = 0;
   const auto add = [&](std::string_view text) {
@@ -36,110 +56,154 @@ std::span<const asio::const_buffer> Output::gather(std::span<const std::string_v
   return std::span(buffers).first(n);
 }
 
-Task<void> copy_quietly(Conn& from, Conn& to, Clock& clock, Duration idle) {
-  const Result<uint64_t> copied = co_await copy_stream(from, to, clock, idle);
-  // After an error in one direction the other has nothing to say either.
-  if (!copied) {
-    from.close();
-    to.close();
-  }
+void Relay::Output::clear() {
+  before.clear();
+  pieces.clear();
+  after.clear();
 }
 
-}  // namespace
-
-Task<void> Relay::run(Next& next, Front::ExchangeEnd& end) {
+Task<void> Relay::run(Next& next) {
   const CallerRequest& request = caller_.request();
   const FrontConfig& config = front_.config().front;
-  std::string head;
+  AppRequest asked{
+      .method = request.head.method, .body = request.body, .deadline = request.deadline};
   append_forward_head(request.head, config, request.framing_as_whole(),
-                      request.deadline - front_.clock().now(), head);
-  const Result<> opened =
-      co_await exchange_.open(std::move(head), request.body, request.to_head(), request.deadline);
-  if (!opened) {
-    if (opened.code() == ErrorCode::Cancelled) co_return;
-    const bool late = opened.code() == ErrorCode::DeadlineExceeded;
-    end.counts = late;
-    // A caller in a hurry is no sign of a broken application.
-    end.error = !late || request.wish.timeout >= config.timeout;
-    next = co_await caller_.refuse(application_refusal(opened.error(), config), false);
-    co_return;
-  }
-  end.error = exchange_.answer().response_head().status >= 500;
-  next = co_await pass_on(end.work);
-  end.counts = next == Next::KeepAlive || next == Next::Close;
+                      request.deadline - front_.clock().now(), asked.head);
+  const Result<> ran = co_await exchange_.run(asked, [this, &next] { return answered(next); });
+  if (ran || ran.code() == ErrorCode::Cancelled) co_return;
+  const bool late = ran.code() == ErrorCode::DeadlineExceeded;
+  end_.counts = late;
+  // A caller in a hurry is no sign of a broken application.
+  end_.error = !late || request.wish.timeout >= config.timeout;
+  done_(end_);
+  next = co_await caller_.refuse(application_refusal(ran.error(), config), false);
 }
 
-Task<Next> Relay::pass_on(std::optional<double>& work) {
-  const CallerRequest& request = caller_.request();
-  Conn& conn = caller_.conn();
-  HttpReader& answer = exchange_.answer();
-  const ResponseHead& head = answer.response_head();
-  const Duration idle = front_.config().front.idle_timeout;
-  const AnswerPlan plan =
-      plan_answer(answer.framing(), !answer.body_done(), request.head.http_1_0, request.keep_alive);
-  const bool in_chunks = plan.framing == BodyFraming::Kind::Chunked;
-  Output out;
-  append_answer_head(head, plan, out.before, drop_none);
-  ++front_.stats().answers[head.status];
-  WorkMeter meter(front_.config().monitor.work);
-  meter.begin(head.headers);
-  std::vector<std::string_view> pieces;
-  while (true) {
-    pieces.clear();
-    const Result<bool> ended = answer.take_body(pieces);
-    // Broken off in the middle: the caller must see that, so its connection breaks too.
-    if (!ended) co_return Next::Gone;
-    size_t bytes = 0;
-    for (const std::string_view piece : pieces) {
-      meter.feed(piece);
-      bytes += piece.size();
-    }
-    if (in_chunks && bytes > 0) {
-      append_chunk_start(bytes, out.before);
-      out.after = kChunkEnd;
-    }
-    if (in_chunks && *ended) append_last_chunk(answer.trailers(), out.after, drop_none);
-    if (const auto buffers = out.gather(pieces); !buffers.empty()) {
-      conn.set_deadline(front_.clock().now() + idle);
-      if (!co_await conn.write(buffers)) co_return Next::Gone;
-      conn.set_deadline(TimePoint::max());
-      out.before.clear();
-      out.after.clear();
-    }
-    if (*ended) break;
-    exchange_.conn().set_deadline(front_.clock().now() + idle);
-    if (!co_await answer.fill_body()) co_return Next::Gone;
+Task<void> Relay::answered(Next& next) {
+  const ResponseHead& head = exchange_.answer().response_head();
+  end_.answered = true;
+  end_.error = head.status >= 500;
+  if (head.status == 101) {
+    next = co_await upgrade();
+  } else {
+    next = co_await pass_on();
   }
-  if (head.status < 400) work = meter.finish();
-  exchange_.finish();
-  co_return plan.keep_alive ? Next::KeepAlive : Next::Close;
 }
 
 Task<Next> Relay::upgrade() {
-  const CallerRequest& request = caller_.request();
-  std::string head;
-  append_upgrade_head(request.head, head);
-  const Result<> opened = co_await exchange_.open(std::move(head), "", false, request.deadline);
-  if (!opened) {
-    co_return co_await caller_.refuse(application_refusal(opened.error(), front_.config().front),
-                                      false);
+  if (!caller_.request().is_websocket()) {
+    end_.error = true;
+    done_(end_);
+    const Error why = Error::invalid("it answered 101, which nobody had asked for");
+    co_return co_await caller_.refuse(application_refusal(why, front_.config().front), false);
   }
-  if (exchange_.answer().response_head().status != 101) {
-    std::optional<double> work;
-    co_return co_await pass_on(work);
-  }
+  done_(end_);
   std::string out;
   append_answer_head(exchange_.answer().response_head(), {.keep_alive = true}, out, drop_none);
-  if (co_await caller_.send(std::move(out), 101, Next::KeepAlive) == Next::Gone) {
-    co_return Next::Gone;
-  }
+  co_return co_await caller_.send(std::move(out), 101, Next::Upgraded);
+}
+
+Task<void> Relay::splice() {
   const ConnPtr caller = caller_.take_conn();
   const ConnPtr application = exchange_.take_conn();
   Clock& clock = front_.clock();
   const Duration idle = front_.config().front.idle_timeout;
   co_await join(copy_quietly(*caller, *application, clock, idle),
                 copy_quietly(*application, *caller, clock, idle));
-  co_return Next::Gone;
+}
+
+Task<Next> Relay::pass_on() {
+  const CallerRequest& request = caller_.request();
+  HttpReader& answer = exchange_.answer();
+  const ResponseHead& head = answer.response_head();
+  const FrontConfig& config = front_.config().front;
+  Clock& clock = front_.clock();
+  const AnswerPlan plan =
+      plan_answer(answer.framing(), !answer.body_done(), request.head.http_1_0, request.keep_alive);
+  in_chunks_ = plan.framing == BodyFraming::Kind::Chunked;
+  Output out;
+  append_answer_head(head, plan, out.before, drop_none);
+  caller_.answer_begins(head.status);
+  meter_.begin(head.headers);
+  AnswerBuffer buffer(co_await asio::this_coro::executor, caller_.conn(), clock, config,
+                      front_.bodies());
+  bool ended = false;
+  while (true) {
+    const Result<bool> taken = take(out);
+    // Broken off in the middle: the caller must see that, so its connection breaks too.
+    if (!taken) co_return Next::Broken;
+    ended = *taken;
+    buffer.put(out.gather());
+    out.clear();
+    if (ended || buffer.is_behind()) break;
+    exchange_.conn().set_deadline(clock.now() + config.idle_timeout);
+    if (!co_await answer.fill_body()) {
+      application_is_done(false);
+      co_return Next::Broken;
+    }
+  }
+  if (buffer.is_behind()) {
+    const Front::AnswerUnderWay under_way(front_);
+    bool whole = false;
+    if (ended) {
+      buffer.end(true);
+      whole = co_await buffer.write_out();
+    } else {
+      co_await race(read_ahead(buffer), write_out(buffer, whole));
+    }
+    if (!whole) co_return Next::Broken;
+  }
+  co_return plan.keep_alive ? Next::KeepAlive : Next::Close;
+}
+
+Result<bool> Relay::take(Output& out) {
+  HttpReader& answer = exchange_.answer();
+  const Result<bool> ended = answer.take_body(out.pieces);
+  if (!ended) {
+    application_is_done(false);
+    return ended;
+  }
+  size_t bytes = 0;
+  for (const std::string_view piece : out.pieces) {
+    meter_.feed(piece);
+    bytes += piece.size();
+  }
+  if (in_chunks_ && bytes > 0) {
+    append_chunk_start(bytes, out.before);
+    out.after = kChunkEnd;
+  }
+  if (in_chunks_ && *ended) append_last_chunk(answer.trailers(), out.after, drop_none);
+  if (*ended) application_is_done(true);
+  return ended;
+}
+
+Task<void> Relay::read_ahead(AnswerBuffer& buffer) {
+  Clock& clock = front_.clock();
+  Output out;
+  while (true) {
+    if (!co_await buffer.wait_for_room()) co_return;
+    exchange_.conn().set_deadline(clock.now() + front_.config().front.idle_timeout);
+    const Result<> filled = co_await exchange_.answer().fill_body();
+    if (!filled && filled.code() == ErrorCode::Cancelled) co_return;
+    if (!filled) application_is_done(false);
+    const Result<bool> ended = filled ? take(out) : Result<bool>(filled.error());
+    if (ended) buffer.put(out.gather());
+    out.clear();
+    if (!ended || *ended) {
+      buffer.end(ended.has_value());
+      break;
+    }
+  }
+  co_await until_cancelled();
+}
+
+void Relay::application_is_done(bool whole) {
+  end_.counts = whole;
+  if (whole && exchange_.answer().response_head().status < 400) end_.work = meter_.finish();
+  if (!whole) end_.error = true;
+  // The pieces taken last lie in its input, which outlives its connection.
+  if (whole) exchange_.finish();
+  done_(end_);
 }
 
 }  // namespace mesclun::companion

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
+
+#include "base/service.h"
 #include "base/test_loop.h"
 #include "companion/front_server.h"
 
@@ -13,6 +16,7 @@ namespace {
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 class RelayTest : public ::testing::Test, public FrontObserver {
  protected:
@@ -26,6 +30,7 @@ class RelayTest : public ::testing::Test, public FrontObserver {
     co_await front.stop();
     co_await server->stop();
     co_await applications.stop();
+    co_await callers.stop();
     co_return Result<>();
   }
 
@@ -35,25 +40,66 @@ class RelayTest : public ::testing::Test, public FrontObserver {
     ConnPtr conn = std::move(ours);
     co_return conn;
   }
-  // Reads one head, and writes the answer at once.
+  // Reads heads, nothing of bodies, and writes the answer to each at once.
   Task<Result<>> application(ConnPtr conn) {
-    char chunk[4096];
-    while (!asked.ends_with("\r\n\r\n")) {
-      CO_TRY(const size_t n, co_await conn->read_some(asio::buffer(chunk)));
-      if (n == 0) co_return Result<>();
-      asked.append(chunk, n);
+    ++dials;
+    for (int served = 0; served < answers_a_connection; ++served) {
+      std::string head;
+      char byte = 0;
+      while (!head.ends_with("\r\n\r\n")) {
+        CO_TRY(const size_t n, co_await conn->read_some(asio::buffer(&byte, 1)));
+        if (n == 0) co_return Result<>();
+        head += byte;
+      }
+      asked += head;
+      ++requests;
+      if (served == dies_of) co_return Result<>();
+      CO_TRY_DO(co_await loop.clock.sleep_for(thinks));
+      CO_TRY_DO(co_await conn->write(answer));
+      CO_TRY_DO(co_await loop.clock.sleep_for(1ms));
+      CO_TRY_DO(co_await conn->write(stray));
     }
-    co_return co_await conn->write(answer);
+    if (lingers) co_await until_cancelled();
+    co_return Result<>();
+  }
+
+  ConnPtr connect() {
+    auto [ours, its] = memory_conn_pair(loop.executor(), loop.clock);
+    server->serve(std::move(its));
+    return std::move(ours);
+  }
+
+  struct SlowReader {
+    ConnPtr conn;
+    size_t got = 0;
+    bool ended = false;
+  };
+  Task<Result<>> read_slowly(SlowReader& reader, size_t bytes) {
+    CO_TRY_DO(co_await reader.conn->write("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    std::string chunk(bytes, ' ');
+    while (true) {
+      CO_TRY_DO(co_await loop.clock.sleep_for(1s));
+      const Result<> read = co_await read_exactly(*reader.conn, asio::buffer(chunk));
+      reader.ended = !read;
+      if (!read) co_return Result<>();
+      reader.got += bytes;
+    }
+  }
+  // Asks, and reads so many bytes of the answer each second.
+  SlowReader& start_slow_reader(size_t bytes) {
+    SlowReader& reader = slow_readers.emplace_back(connect());
+    callers.spawn(read_slowly(reader, bytes));
+    return reader;
   }
 
   Task<Result<>> exchange(std::string request, std::string& told) {
-    auto [ours, its] = memory_conn_pair(loop.executor(), loop.clock);
-    server->serve(std::move(its));
-    const ConnPtr conn = std::move(ours);
+    const ConnPtr conn = connect();
     CO_TRY_DO(co_await conn->write(request));
+    if (half_closes) conn->shutdown_write();
     char chunk[4096];
     while (true) {
       const Result<size_t> n = co_await conn->read_some(asio::buffer(chunk));
+      was_reset = !n;
       if (!n || *n == 0) co_return Result<>();
       told.append(chunk, *n);
     }
@@ -63,6 +109,13 @@ class RelayTest : public ::testing::Test, public FrontObserver {
     std::string told;
     loop.run(exchange(std::move(request), told));
     return told;
+  }
+
+  Task<Result<>> call_application(HttpCall call) {
+    const Result<HttpReply> reply =
+        co_await link.call(std::move(call), loop.clock.now() + 10s, 1000);
+    last_call = reply ? std::nullopt : std::optional(reply.code());
+    co_return Result<>();
   }
 
   void finished(TimePoint, TimePoint, double) override {}
@@ -76,8 +129,22 @@ class RelayTest : public ::testing::Test, public FrontObserver {
   std::optional<StatusPages> pages;
   std::optional<FrontServer> server;
   Scope applications{loop.executor(), "applications"};
-  std::string asked;
+  std::deque<SlowReader> slow_readers;
+  Scope callers{loop.executor(), "callers"};
+
   std::string answer;
+  std::string stray;  // written a little after each answer
+  int answers_a_connection = 1;
+  int dies_of = -1;  // the request of a connection that it does not answer
+  bool lingers = false;
+  Duration thinks{};
+  bool half_closes = false;
+
+  std::string asked;
+  int requests = 0;
+  int dials = 0;
+  bool was_reset = false;
+  std::optional<ErrorCode> last_call;
 };
 
 TEST_F(RelayTest, ManySmallChunksArriveWholeAndSoDoTrailers) {
@@ -110,6 +177,177 @@ TEST_F(RelayTest, AnAnswerThatBreaksOffBreaksTheCallersConnection) {
   answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nnonsense\r\n";
   const std::string told = tell("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(told, Not(EndsWith("0\r\n\r\n")));
+}
+
+TEST_F(RelayTest, AnAnswerThatBreaksOffIsAResetForThoseWhoKnowNoLength) {
+  answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nnonsense\r\n";
+  tell("GET / HTTP/1.0\r\n\r\n");
+  EXPECT_TRUE(was_reset);
+}
+
+TEST_F(RelayTest, AnAnswerToHeadKeepsItsLength) {
+  answer = "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n";
+  const std::string told = tell("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(told, HasSubstr("\r\nContent-Length: 1234\r\n"));
+}
+
+constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+constexpr std::string_view kPost =
+    "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+TEST_F(RelayTest, WhatIsNotIdempotentIsSentOnce) {
+  answer = kOk;
+  answers_a_connection = 2;
+  dies_of = 1;
+  EXPECT_THAT(tell(std::string(kGet)), EndsWith("ok"));
+  EXPECT_THAT(tell(std::string(kPost)), HasSubstr("application_unreachable"));
+  EXPECT_EQ(requests, 2);
+  EXPECT_EQ(dials, 1);
+  EXPECT_THAT(tell(std::string(kGet)), EndsWith("ok"));
+  EXPECT_THAT(tell(std::string(kGet)), EndsWith("ok")) << "an idempotent one is made again";
+  EXPECT_EQ(requests, 5);
+}
+
+TEST_F(RelayTest, NorIsACallOfOurOwn) {
+  answer = kOk;
+  answers_a_connection = 2;
+  dies_of = 1;
+  const auto call = [this](std::string method) {
+    HttpCall http{.method = std::move(method)};
+    loop.run(call_application(std::move(http)));
+  };
+  call("GET");
+  call("POST");
+  EXPECT_EQ(last_call, ErrorCode::Unavailable);
+  EXPECT_EQ(requests, 2);
+  call("GET");
+  call("GET");
+  EXPECT_EQ(last_call, std::nullopt);
+  EXPECT_EQ(requests, 5);
+}
+
+TEST_F(RelayTest, WhatTheApplicationWroteOnARestingConnectionIsNobodysAnswer) {
+  answer = kOk;
+  stray = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nstale";
+  answers_a_connection = 9;
+  EXPECT_THAT(tell(std::string(kPost)), EndsWith("ok"));
+  loop.clock.run_for(5ms);
+  EXPECT_THAT(tell(std::string(kPost)), EndsWith("ok"));
+  EXPECT_EQ(dials, 2);
+}
+
+TEST_F(RelayTest, AnEarlyAnswerReachesTheCallerOfALargeRequest) {
+  answer = "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig";
+  lingers = true;  // and reads no more
+  const std::string told =
+      tell("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n" +
+           std::string(1'000'000, 'x'));
+  EXPECT_THAT(told, EndsWith("\r\n\r\nbig"));
+  EXPECT_EQ(requests, 1);
+  EXPECT_THAT(tell(std::string(kGet)), EndsWith("big"));
+  EXPECT_EQ(dials, 2) << "half a request is still on its way in the first one";
+}
+
+TEST_F(RelayTest, AnUpgradeNobodyAskedForIsNoAnswer) {
+  answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n";
+  const std::string told =
+      tell("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n");
+  EXPECT_THAT(asked, Not(HasSubstr("h2c")));
+  EXPECT_THAT(told, HasSubstr("HTTP/1.1 502 "));
+  EXPECT_THAT(told, HasSubstr("application_bad_answer"));
+}
+
+TEST_F(RelayTest, AnUpgradeWithABodyIsRefused) {
+  const std::string told = tell(
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+      "Content-Length: 5\r\n\r\n");
+  EXPECT_THAT(told, HasSubstr("HTTP/1.1 400 "));
+  EXPECT_EQ(requests, 0);
+}
+
+TEST_F(RelayTest, AnUpgradeQueuesUntilTheApplicationAgrees) {
+  thinks = 1s;
+  answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+  lingers = true;
+  const std::string ask =
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+  std::array<std::string, 3> told;
+  for (std::string& one : told) callers.spawn(exchange(ask, one));
+  const auto upgraded = [&] {
+    return std::ranges::count_if(told, [](const auto& t) { return t.starts_with("HTTP/1.1 101"); });
+  };
+  for (int second = 0; second < 3; ++second) {
+    loop.clock.run_for(500ms);
+    EXPECT_EQ(front.queue().dispatches(), 1u);
+    EXPECT_EQ(requests, second + 1);
+    EXPECT_EQ(upgraded(), second);
+    loop.clock.run_for(500ms);
+  }
+  EXPECT_EQ(upgraded(), 3);
+  EXPECT_EQ(front.queue().accepted(), 0u) << "what is upgraded counts no more";
+}
+
+TEST_F(RelayTest, ACallerThatOnlySendsNoMoreGetsItsAnswer) {
+  answer = kOk;
+  thinks = 5s;
+  half_closes = true;
+  const std::string told = tell(std::string(kGet));
+  EXPECT_THAT(told, EndsWith("ok"));
+  EXPECT_THAT(told, HasSubstr("HTTP/1.1 100 Continue\r\n\r\n")) << "how it was found to listen";
+  EXPECT_THAT(tell("GET / HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(front.stats().cancelled, 0u);
+}
+
+std::string large_answer(size_t bytes) {
+  return fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", bytes,
+                     std::string(bytes, 'x'));
+}
+
+TEST_F(RelayTest, TheSlotIsFreeWhenTheApplicationIsDone) {
+  answer = large_answer(4'000'000);
+  answers_a_connection = 2;
+  const SlowReader& slow = start_slow_reader(40'000);
+  loop.clock.run_for(100ms);
+  EXPECT_EQ(front.queue().accepted(), 0u);
+  EXPECT_TRUE(front.has_unfinished());
+  EXPECT_THAT(tell(std::string(kGet)), EndsWith("xxx")) << "another one meanwhile";
+  EXPECT_LT(slow.got, 1'000'000u);
+  loop.clock.run_for(2min);
+  EXPECT_GE(slow.got, 4'000'000u - 40'000u);
+  EXPECT_FALSE(front.has_unfinished());
+}
+
+TEST_F(RelayTest, MoreThanTheBoundTheApplicationMustWait) {
+  config.front.answer_buffer_max = 100'000;
+  answer = large_answer(4'000'000);
+  start_slow_reader(40'000);
+  loop.clock.run_for(60s);
+  EXPECT_EQ(front.queue().accepted(), 1u);
+  EXPECT_FALSE(front.bodies().has_room(config.front.buffer_max));
+  EXPECT_TRUE(front.bodies().has_room(config.front.buffer_max - 300'000));
+  loop.clock.run_for(60s);
+  EXPECT_EQ(front.queue().accepted(), 0u);
+  EXPECT_TRUE(front.bodies().has_room(config.front.buffer_max));
+}
+
+TEST_F(RelayTest, ACallerWhoReadsTooSlowlyIsCutAndASlowOneIsNot) {
+  config.front.rate_min = 1000;
+  config.front.idle_timeout = 60s;
+  answer = large_answer(400'000);
+  for (const size_t rate : {500, 3000}) {
+    const SlowReader& slow = start_slow_reader(rate);
+    loop.clock.run_for(10min);
+    if (rate < 1000) {
+      EXPECT_TRUE(slow.ended);
+      EXPECT_LT(slow.got, 200'000u);
+    } else {
+      EXPECT_GE(slow.got, 400'000u - rate);
+    }
+    EXPECT_FALSE(front.has_unfinished());
+    slow.conn->close();
+    loop.clock.run_for(1s);
+  }
 }
 
 }  // namespace

@@ -44,6 +44,7 @@ struct Ticket {
   State state = State::Waiting;
   bool dispatched = false;
   uint64_t dispatch = 0;
+  TimePoint began{};        // with the application
   bool holds_slot = false;  // granted, and not yet done with the application
   bool left = false;        // its caller has its answer or went away
   ItemAnswer answer;

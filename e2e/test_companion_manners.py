@@ -1,0 +1,114 @@
+"""mesclun-app between callers and an application that keep to the letter of HTTP, or not even to that."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from companion import Companion
+from groups import APPS
+from ports import free_address
+from waiting import wait_for
+
+Make = Callable[..., Companion]
+
+
+@pytest.fixture(scope="module")
+def blunt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Companion]:
+    address = free_address()
+    one = Companion(tmp_path_factory.mktemp("blunt"), {"front": {"timeout": "20s"}}, [], {},
+                    [sys.executable, str(APPS / "blunt.py"), address], address)
+    one.start()
+    try:
+        one.wait_for_state("ready")
+        yield one
+    finally:
+        one.kill()
+
+
+def raw(one: Companion, request: bytes, *, half_close: bool = False) -> bytes:
+    """All that comes until the end of the connection."""
+    with socket.create_connection(("127.0.0.1", one.port), 20) as connection:
+        connection.sendall(request)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        told = b""
+        while piece := connection.recv(65536):
+            told += piece
+        return told
+
+
+def test_an_upgrade_that_no_application_can_take_is_ignored(blunt: Companion) -> None:
+    """Every stock Java client offers h2c, with a body too."""
+    h2c = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+    assert blunt.call("GET", "/", headers=h2c).body == b"ok"
+    assert blunt.call("POST", "/", b"a body", h2c).body == b"ok"
+
+
+def test_an_early_answer_reaches_who_still_uploads(blunt: Companion) -> None:
+    """And costs neither the deadline nor the connection: the application never reads the body."""
+    began = time.monotonic()
+    reply = blunt.call("POST", "/early", b"x" * 20_000_000)
+    assert reply.status == 413 and reply.body == b"too large for me"
+    assert "x-mesclun-app" not in reply.headers
+    assert time.monotonic() - began < 20, "not by the deadline"
+
+
+def test_an_answer_to_head_has_the_applications_length(blunt: Companion) -> None:
+    assert blunt.call("HEAD", "/").headers["content-length"] == "1234"
+
+
+def test_what_may_have_been_done_is_not_done_again(blunt: Companion) -> None:
+    def died() -> int:
+        return int(blunt.call("GET", "/count").body)
+
+    assert blunt.call("POST", "/", b"").status == 200  # leaves a kept connection behind
+    before = died()
+    assert blunt.call("POST", "/dies", b"once").status == 502
+    assert died() == before + 1
+    assert blunt.call("GET", "/dies").status == 200, "what does no harm is asked again"
+    assert died() == before + 3
+
+
+def test_a_slow_reader_holds_no_slot(blunt: Companion) -> None:
+    """One slot, and a caller who reads nothing of a large answer."""
+    with socket.create_connection(("127.0.0.1", blunt.port), 20) as slow:
+        slow.sendall(b"GET /large?bytes=30000000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        wait_for(lambda: blunt.call("GET", "/").body == b"ok", "another caller's answer", 15)
+        blunt.wait_for_accepted(0)
+        told = b""
+        while piece := slow.recv(1 << 20):
+            told += piece
+        assert told.endswith(b"\r\n\r\n" + b"x" * 30_000_000)
+
+
+def test_a_caller_that_sends_no_more_still_gets_its_answer(blunt: Companion) -> None:
+    told = raw(blunt, b"GET /slow?seconds=0.5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", half_close=True)
+    interim, _, final = told.rpartition(b"HTTP/1.1 200 OK")
+    assert final.endswith(b"\r\n\r\nok")
+    assert interim.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"") == b""
+
+
+def test_a_websocket_waits_for_its_turn_and_then_counts_no_more(companion: Make) -> None:
+    address = free_address()
+    one = companion(app=address,
+                    command=["env", f"PORT={address.rsplit(':', 1)[1]}", sys.executable, str(APPS / "echo.py")])
+    held = one.start_call("POST", "/hang?gate=open")
+    one.wait_for_accepted(1)
+    with socket.create_connection(("127.0.0.1", one.port), 20) as connection:
+        connection.sendall(b"GET /websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        one.wait_for_accepted(2)
+        one.ask_app("POST", "/go?gate=open")
+        assert held.reply().status == 200
+        stream = connection.makefile("rb")
+        assert stream.readline().startswith(b"HTTP/1.1 101")
+        while stream.readline().strip():
+            pass
+        assert one.accepted() == 0
+        connection.sendall(b"\x81\x83\x00\x00\x00\x00abc")  # a text frame, masked by zeros
+        assert stream.read(5) == b"\x81\x03abc"
