@@ -34,6 +34,8 @@ constexpr Subcommand kSubcommands[] = {
     {"load", mesclun::client::run_load_command,
      "Send requests to a service, as many as it can take"},
     {"node", mesclun::client::run_node_command, "Machines, what they have, what runs there"},
+    {"gpu-class", mesclun::client::run_gpu_class_command,
+     "GPU classes: list, add, remove (operator)"},
     {"org", mesclun::client::run_org_command, "Organizations and their quotas (operator)"},
     {"project", mesclun::client::run_project_command, "Projects (operator)"},
     {"key", mesclun::client::run_key_command, "API keys (operator)"},

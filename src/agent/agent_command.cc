@@ -179,9 +179,9 @@ void add_verbs(CommandLine& line, CommandSettings& s) {
 
 link::GpuFacts pretended_gpu(const std::string& text) {
   link::GpuFacts gpu{.pretended = true};
-  if (const api::GpuClass* known = api::find_gpu_class(api::known_gpu_classes(), text)) {
-    gpu.class_id = is_uuid(text) ? known->id : "";
-    gpu.name = known->name;
+  if (const auto known = api::find_gpu_class(api::known_gpu_classes(), text)) {
+    gpu.class_id = is_uuid(text) ? (*known)->id : "";
+    gpu.name = (*known)->name;
   } else if (is_uuid(text)) {
     gpu.class_id = lower_case(text);
     gpu.name = gpu.class_id;

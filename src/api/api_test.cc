@@ -5,6 +5,8 @@
 #include "api/instance.h"
 #include "api/names.h"
 #include "api/problem.h"
+#include "base/ids.h"
+#include "base/text.h"
 
 namespace mesclun::api {
 namespace {
@@ -59,19 +61,78 @@ TEST(GroupSpec, ProblemsNameTheField) {
 
 TEST(GroupSpec, TakesWhatTheExamplesSend) {
   const auto spec = read_with(R"({
-    "autostart_policy": null, "restart_policy": null, "country_codes": ["US", "no"],
+    "autostart_policy": null, "restart_policy": null, "country_codes": ["US", "no", "us"],
     "container": {"resources": {"gpu_classes": [" rtx 4090 (24 gb) "]}, "command": null},
     "readiness_probe": {"http": {"path": "/health", "port": 8080, "scheme": "http", "headers": []}},
     "unknown": 1})");
   ASSERT_TRUE(spec) << spec.error().message;
   EXPECT_FALSE(spec->autostart_policy);
-  EXPECT_EQ(spec->country_codes, (std::vector<std::string>{"no", "us"}));
+  EXPECT_EQ(spec->country_codes, (std::vector<std::string>{"us", "no"}));
   EXPECT_EQ(spec->container.resources.gpu_classes,
             std::vector<std::string>{"ed563892-aacd-40f5-80b7-90c9be6c759b"});
   ASSERT_TRUE(spec->readiness_probe);
   EXPECT_EQ(spec->readiness_probe->period_seconds, 1);
   EXPECT_EQ(spec->readiness_probe->failure_threshold, 3);
   ASSERT_EQ(spec->readiness_probe->http->headers.size(), 1u) << "never an empty list in an answer";
+}
+
+TEST(GroupSpec, NumbersAndBooleansOfAnEnvironmentBecomeText) {
+  const auto spec = read_with(R"({"container": {"environment_variables": {
+      "PORT": 8080, "BIG": 18446744073709551615, "RATE": 0.5, "DEBUG": true, "NAME": "x"}}})");
+  ASSERT_TRUE(spec) << spec.error().message;
+  const std::map<std::string, std::string> expected = {{"PORT", "8080"},
+                                                       {"BIG", "18446744073709551615"},
+                                                       {"RATE", "0.5"},
+                                                       {"DEBUG", "true"},
+                                                       {"NAME", "x"}};
+  EXPECT_EQ(spec->container.environment_variables, expected);
+  EXPECT_NE(problem_of(R"({"container": {"environment_variables": {"LIST": [1]}}})")
+                .find("/container/environment_variables/LIST"),
+            std::string::npos);
+}
+
+TEST(GroupSpec, RulesBoundProbesAndCommands) {
+  const json::value wanted =
+      merge_patch(document(kSmallest),
+                  document(R"({"startup_probe": {"tcp": {"port": 80}, "failure_threshold": 200},
+                                        "container": {"command": ["sh", "-c", ")" +
+                           std::string(4000, 'x') + R"("]}})"));
+  EXPECT_TRUE(read_group_spec(wanted, known_gpu_classes()));
+  SpecRules strict(known_gpu_classes());
+  strict.probe_failures_max = 20;
+  strict.command_item_max = 1000;
+  const auto refused = read_group_spec(wanted, strict);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("/startup_probe/failure_threshold"), std::string::npos);
+  EXPECT_NE(refused.error().message.find("/container/command/2"), std::string::npos);
+}
+
+TEST(GpuClasses, AreFoundAsPeopleWriteThem) {
+  const auto name_of = [](std::string_view text) {
+    const auto found = find_gpu_class(known_gpu_classes(), text);
+    return found ? (*found)->name : found.error().message;
+  };
+  EXPECT_EQ(name_of("rtx4090"), "RTX 4090 (24 GB)");
+  EXPECT_EQ(name_of("RTX-3080-Ti"), "RTX 3080 Ti (12 GB)");
+  EXPECT_EQ(name_of("rtx 3060 (12gb)"), "RTX 3060 (12 GB)");
+  EXPECT_EQ(name_of("GTX 1080"), "GTX 1070, 1080, 1080Ti (8 GB)");
+  EXPECT_EQ(name_of("gtx 1080 ti (8 GB)"), "GTX 1070, 1080, 1080Ti (8 GB)");
+  EXPECT_EQ(name_of("851399FB-7329-4195-A042-D6514B28CF33"), "RTX 5090 (32 GB)");
+  EXPECT_NE(name_of("rtx 3060").find("'RTX 3060 (12 GB)' or 'RTX 3060 (8 GB)'"), std::string::npos)
+      << "two classes have that name";
+  EXPECT_NE(name_of("rtx").find("is no GPU class"), std::string::npos);
+  EXPECT_NE(name_of("()").find("is no GPU class"), std::string::npos);
+}
+
+TEST(GpuClasses, HaveDistinctIdsAndFourPrices) {
+  std::set<std::string> ids;
+  std::set<std::string> names;
+  for (const GpuClass& gpu : known_gpu_classes()) {
+    EXPECT_TRUE(is_uuid(gpu.id)) << gpu.id;
+    EXPECT_TRUE(ids.insert(gpu.id).second) << gpu.id;
+    EXPECT_TRUE(names.insert(lower_case(gpu.name)).second) << gpu.name;
+    EXPECT_EQ(gpu.prices.size(), 4u) << gpu.name;
+  }
 }
 
 TEST(GroupSpec, SurvivesBeingStored) {

@@ -11,11 +11,10 @@ namespace mesclun::api {
 namespace {
 
 constexpr size_t kEnvironmentValueBytesMax = 32'768;  // api.md, open point 6
-constexpr size_t kCommandItemMax = 1000;
 constexpr std::string_view kProbeActions[] = {"exec", "http", "tcp", "grpc"};
 constexpr std::string_view kProbes[] = {"liveness_probe", "readiness_probe", "startup_probe"};
 
-void check_resources(Resources& resources, std::span<const GpuClass> classes, const JsonPath& path,
+void check_resources(Resources& resources, const SpecRules& rules, const JsonPath& path,
                      JsonProblems& problems) {
   check_range(resources.cpu, 1, 1024, path / "cpu", problems);
   check_range(resources.memory, 1024, 1'073'741'824, path / "memory", problems);
@@ -29,14 +28,13 @@ void check_resources(Resources& resources, std::span<const GpuClass> classes, co
   const JsonPath list = path / "gpu_classes";
   check_count(resources.gpu_classes.size(), 0, 100, list, problems);
   for (size_t i = 0; i < resources.gpu_classes.size(); ++i) {
-    const GpuClass* gpu = find_gpu_class(classes, resources.gpu_classes[i]);
-    if (gpu != nullptr) {
-      resources.gpu_classes[i] = gpu->id;
+    const auto gpu = find_gpu_class(rules.gpu_classes, resources.gpu_classes[i]);
+    if (gpu) {
+      resources.gpu_classes[i] = (*gpu)->id;
       continue;
     }
     const JsonPath item{.parent = &list, .index = static_cast<int64_t>(i)};
-    problems.add(item, fmt::format("'{}' is no GPU class; see /gpu-classes",
-                                   resources.gpu_classes[i].substr(0, 64)));
+    problems.add(item, gpu.error().message);
   }
 }
 
@@ -54,7 +52,7 @@ void check_environment(const std::map<std::string, std::string>& variables, cons
   }
 }
 
-void check_container(Container& container, std::span<const GpuClass> classes, const JsonPath& path,
+void check_container(Container& container, const SpecRules& rules, const JsonPath& path,
                      JsonProblems& problems) {
   std::string& image = container.image;
   for (std::string_view scheme : {"https://", "http://"}) {
@@ -68,12 +66,12 @@ void check_container(Container& container, std::span<const GpuClass> classes, co
   check_count(container.command.size(), 0, 100, command, problems);
   for (size_t i = 0; i < container.command.size(); ++i) {
     const JsonPath item{.parent = &command, .index = static_cast<int64_t>(i)};
-    check_length(container.command[i], 1, kCommandItemMax, item, problems);
+    check_length(container.command[i], 1, rules.command_item_max, item, problems);
     if (container.command[i].find('\0') != std::string::npos) {
       problems.add(item, "must not contain a zero byte");
     }
   }
-  check_resources(container.resources, classes, path / "resources", problems);
+  check_resources(container.resources, rules, path / "resources", problems);
   check_environment(container.environment_variables, path / "environment_variables", problems);
 }
 
@@ -87,9 +85,8 @@ void check_countries(std::vector<std::string>& codes, const JsonPath& path,
     problems.add(item,
                  fmt::format("'{}' is no ISO 3166-1 alpha-2 country code", codes[i].substr(0, 16)));
   }
-  std::ranges::sort(codes);
-  const auto twice = std::ranges::unique(codes);
-  codes.erase(twice.begin(), twice.end());
+  std::set<std::string> seen;
+  std::erase_if(codes, [&](const std::string& code) { return !seen.insert(code).second; });
 }
 
 void check_networking(const Networking& networking, const JsonPath& path, JsonProblems& problems) {
@@ -161,25 +158,28 @@ void check_scaling_actions(const std::vector<ScalingAction>& actions, const Json
   }
 }
 
-void complete_spec(GroupSpec& spec, std::span<const GpuClass> classes, JsonProblems& problems) {
+void complete_spec(GroupSpec& spec, const SpecRules& rules, JsonProblems& problems) {
   const JsonPath root;
   if (!is_name(spec.name)) problems.add(root / "name", std::string(kNameRule));
   if (spec.display_name.empty()) spec.display_name = spec.name;
   if (!is_display_name(spec.display_name)) {
     problems.add(root / "display_name", std::string(kDisplayNameRule));
   }
-  check_container(spec.container, classes, root / "container", problems);
+  check_container(spec.container, rules, root / "container", problems);
   check_range(spec.replicas, 0, 500, root / "replicas", problems);
   check_countries(spec.country_codes, root / "country_codes", problems);
   if (spec.networking) check_networking(*spec.networking, root / "networking", problems);
   if (spec.liveness_probe) {
-    complete_probe(*spec.liveness_probe, ProbeKind::Liveness, root / "liveness_probe", problems);
+    complete_probe(*spec.liveness_probe, ProbeKind::Liveness, rules.probe_failures_max,
+                   root / "liveness_probe", problems);
   }
   if (spec.readiness_probe) {
-    complete_probe(*spec.readiness_probe, ProbeKind::Readiness, root / "readiness_probe", problems);
+    complete_probe(*spec.readiness_probe, ProbeKind::Readiness, rules.probe_failures_max,
+                   root / "readiness_probe", problems);
   }
   if (spec.startup_probe) {
-    complete_probe(*spec.startup_probe, ProbeKind::Startup, root / "startup_probe", problems);
+    complete_probe(*spec.startup_probe, ProbeKind::Startup, rules.probe_failures_max,
+                   root / "startup_probe", problems);
   }
   check_queue(spec, root, problems);
   check_scaling_actions(spec.scaling_actions, root / "scaling-actions", problems);
@@ -190,6 +190,23 @@ void complete_spec(GroupSpec& spec, std::span<const GpuClass> classes, JsonProbl
 json::object* object_member(json::object& object, std::string_view name) {
   json::value* found = object.if_contains(name);
   return found != nullptr && found->is_object() ? &found->get_object() : nullptr;
+}
+
+// What YAML, and people, write for an environment: {"PORT": 80, "DEBUG": true}.
+json::value with_text_environment(json::value document) {
+  json::object* spec = document.if_object();
+  json::object* container = spec == nullptr ? nullptr : object_member(*spec, "container");
+  json::object* variables =
+      container == nullptr ? nullptr : object_member(*container, "environment_variables");
+  if (variables == nullptr) return document;
+  for (auto& [name, value] : *variables) {
+    if (value.is_double()) {
+      value = json::string(fmt::to_string(value.get_double()));
+    } else if (value.is_bool() || value.is_int64() || value.is_uint64()) {
+      value = json::string(json::serialize(value));
+    }
+  }
+  return document;
 }
 
 void drop_nulls(json::object& object, std::initializer_list<std::string_view> names) {
@@ -284,12 +301,14 @@ Priority effective_priority(const GroupSpec& spec) {
   return spec.container.priority.value_or(Priority::High);
 }
 
-Result<GroupSpec> read_group_spec(const json::value& document, std::span<const GpuClass> classes) {
+SpecRules::SpecRules(const std::vector<GpuClass>& classes) : gpu_classes(classes) {}
+
+Result<GroupSpec> read_group_spec(const json::value& document, const SpecRules& rules) {
   GroupSpec spec;
   JsonProblems problems;
-  read_json(document, spec, JsonPath{}, problems);
+  read_json(with_text_environment(document), spec, JsonPath{}, problems);
   // Ranges of members that have the wrong type already would only add noise.
-  if (problems.empty()) complete_spec(spec, classes, problems);
+  if (problems.empty()) complete_spec(spec, rules, problems);
   // Write-only, and of no use to a runtime that pulls nothing.
   spec.container.registry_authentication.reset();
   if (!problems.empty()) return problems.to_error();
@@ -297,13 +316,13 @@ Result<GroupSpec> read_group_spec(const json::value& document, std::span<const G
 }
 
 Result<GroupChange> patch_group_spec(const GroupSpec& old, const json::value& patch,
-                                     std::span<const GpuClass> classes) {
+                                     const SpecRules& rules) {
   if (!patch.is_object()) return Error::invalid("the document must be an object");
   json::object change = patch.get_object();
   drop_nulls_that_change_nothing(change);
   json::value document = write_json(old);
   replace_probe_actions(document.get_object(), change);
-  TRY(GroupSpec now, read_group_spec(merge_patch(std::move(document), change), classes));
+  TRY(GroupSpec now, read_group_spec(merge_patch(std::move(document), change), rules));
   JsonProblems problems;
   check_immutable(old, now, problems);
   if (!problems.empty()) return problems.to_error();

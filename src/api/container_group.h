@@ -120,8 +120,20 @@ constexpr bool json_has_default(const GroupSpec*, std::string_view member) {
 
 struct GpuClass;
 
-// Checks a create call and fills in every default. `classes` resolves GPU class names to ids.
-Result<GroupSpec> read_group_spec(const json::value& document, std::span<const GpuClass> classes);
+// What a cloud takes: its GPU classes, and bounds that are its operator's choice. The defaults take
+// what is published for users of the portal; the contract's own bounds are 20 and 1,000, and some
+// generated clients refuse an answer that goes beyond them.
+struct SpecRules {
+  SpecRules(const std::vector<GpuClass>& classes);  // which outlive it
+
+  std::span<const GpuClass> gpu_classes;
+  int32_t probe_failures_max = 1000;
+  size_t command_item_max = 32'768;  // characters
+};
+
+// Checks a create call and fills in every default. Names of GPU classes become ids; numbers and
+// booleans among the environment's values become text.
+Result<GroupSpec> read_group_spec(const json::value& document, const SpecRules& rules);
 
 // What an accepted patch does to what runs (api.md §6).
 struct GroupChange {
@@ -137,7 +149,7 @@ struct GroupChange {
 // Applies a merge patch to a spec. Null means what §6 says for the field; an immutable member that
 // differs is refused.
 Result<GroupChange> patch_group_spec(const GroupSpec& old, const json::value& patch,
-                                     std::span<const GpuClass> classes);
+                                     const SpecRules& rules);
 
 // The effective priority: without a GPU a group always runs at the lowest level (lifecycle.md §7).
 Priority effective_priority(const GroupSpec& spec);

@@ -28,4 +28,10 @@ inline constexpr std::string_view kNotReady = "Instance Not Ready (Readiness Pro
 inline constexpr std::string_view kLivenessFailed = "Instance Interrupted (Liveness Probe Failure)";
 inline constexpr std::string_view kStartupFailed = "Instance Interrupted (Startup Probe Failure)";
 
+// Whether the name tells of a run that failed, or was taken away.
+constexpr bool is_failure(std::string_view name) {
+  return name.starts_with("Instance Interrupted") ||
+         (name.starts_with("Instance Exited:") && !name.starts_with("Instance Exited:0 "));
+}
+
 }  // namespace mesclun::api::event

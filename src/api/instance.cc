@@ -32,6 +32,20 @@ Result<std::optional<int32_t>> read_instance_patch(const json::value& document) 
   return std::optional<int32_t>(patch.deletion_cost.is_null() ? 0 : patch.deletion_cost.value);
 }
 
+// Copied first: a new member moves the others.
+void add_older_instance_members(json::object& instance) {
+  json::value id = instance.at("id");
+  instance["instance_id"] = std::move(id);
+}
+
+void add_older_quota_members(json::object& quotas) {
+  json::object& groups = quotas.at("container_groups_quotas").as_object();
+  // One number bounds both: a group has at least one replica, or costs nothing.
+  const int64_t replicas = groups.at("container_replicas_quota").to_number<int64_t>();
+  groups["max_created_container_groups"] = replicas;
+  groups["container_instance_quota"] = replicas;
+}
+
 void set_system_log_resources(SystemLog& log, const Resources& resources) {
   set_if_within(log.resource_cpu, resources.cpu, 1, 16);
   set_if_within(log.resource_memory, resources.memory, 1024, 61'440);

@@ -47,6 +47,24 @@ struct Quotas {
 };
 BOOST_DESCRIBE_STRUCT(Quotas, (), (container_groups_quotas, create_time, update_time))
 
+// Members that SDKs of October 2024 require, under their names of then (api.md §13).
+void add_older_instance_members(json::object& instance);
+void add_older_quota_members(json::object& quotas);
+
+// How a run failed, for the same SDKs.
+struct WorkloadError {
+  std::string detail;
+  std::string failed_at;
+  std::string instance_id;
+  std::string machine_id;
+  std::string allocated_at;
+  Nullable<std::string> started_at;
+  int32_t version = 1;
+};
+BOOST_DESCRIBE_STRUCT(WorkloadError, (),
+                      (detail, failed_at, instance_id, machine_id, allocated_at, started_at,
+                       version))
+
 struct SystemLog {
   std::string event_name;
   std::string event_time;

@@ -58,14 +58,16 @@ void check_http(ProbeHttp& http, const JsonPath& path, JsonProblems& problems) {
 
 }  // namespace
 
-void complete_probe(Probe& probe, ProbeKind kind, const JsonPath& path, JsonProblems& problems) {
+void complete_probe(Probe& probe, ProbeKind kind, int32_t failures_max, const JsonPath& path,
+                    JsonProblems& problems) {
   const ProbeDefaults d = defaults_of(kind);
   complete(probe.initial_delay_seconds, d.initial_delay, 0, 1200, path / "initial_delay_seconds",
            problems);
   complete(probe.period_seconds, d.period, 1, 120, path / "period_seconds", problems);
   complete(probe.timeout_seconds, d.timeout, 1, 60, path / "timeout_seconds", problems);
   complete(probe.success_threshold, d.success, 1, 10, path / "success_threshold", problems);
-  complete(probe.failure_threshold, d.failure, 1, 20, path / "failure_threshold", problems);
+  complete(probe.failure_threshold, d.failure, 1, failures_max, path / "failure_threshold",
+           problems);
   const int actions = probe.exec.has_value() + probe.http.has_value() + probe.tcp.has_value() +
                       probe.grpc.has_value();
   if (actions != 1) problems.add(path, "must have exactly one of exec, http, tcp and grpc");

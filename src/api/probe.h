@@ -63,7 +63,8 @@ BOOST_DESCRIBE_STRUCT(Probe, (),
 
 // Checks ranges and fills the defaults of the kind; an http probe gets one harmless header if it
 // has none, because published clients refuse an empty list in our answers.
-void complete_probe(Probe& probe, ProbeKind kind, const JsonPath& path, JsonProblems& problems);
+void complete_probe(Probe& probe, ProbeKind kind, int32_t failures_max, const JsonPath& path,
+                    JsonProblems& problems);
 
 }  // namespace mesclun::api
 

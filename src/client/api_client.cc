@@ -216,6 +216,26 @@ Task<Result<Answer<NodeListView>>> ApiClient::list_nodes() {
   return call_for<NodeListView>({.path = operator_path("nodes"), .key = KeyKind::Operator});
 }
 
+Task<Result<Answer<GpuClassListView>>> ApiClient::list_gpu_classes() {
+  return call_for<GpuClassListView>(
+      {.path = operator_path("gpu-classes"), .key = KeyKind::Operator});
+}
+
+Task<Result<Answer<GpuClassView>>> ApiClient::add_gpu_class(json::value body) {
+  return call_for<GpuClassView>({.method = "POST",
+                                 .path = operator_path("gpu-classes"),
+                                 .body = std::move(body),
+                                 .key = KeyKind::Operator});
+}
+
+Task<Result<>> ApiClient::remove_gpu_class(std::string name) {
+  ApiCall request{.method = "DELETE",
+                  .path = operator_path("gpu-classes/" + encode_segment(name)),
+                  .key = KeyKind::Operator};
+  CO_TRY_DO(co_await call(std::move(request)));
+  co_return Result<>();
+}
+
 Task<Result<Answer<NamedListView>>> ApiClient::list_organizations() {
   return call_for<NamedListView>(
       {.path = operator_path("organizations"), .key = KeyKind::Operator});

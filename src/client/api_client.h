@@ -83,6 +83,9 @@ class ApiClient {
 
   // Operators.
   Task<Result<Answer<NodeListView>>> list_nodes();
+  Task<Result<Answer<GpuClassListView>>> list_gpu_classes();
+  Task<Result<Answer<GpuClassView>>> add_gpu_class(json::value body);
+  Task<Result<>> remove_gpu_class(std::string name);
   Task<Result<Answer<NamedListView>>> list_organizations();
   Task<Result<Answer<NamedView>>> get_organization(std::string name);
   Task<Result<Answer<NamedView>>> create_organization(json::value body);

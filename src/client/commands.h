@@ -12,6 +12,7 @@ int run_instance_command(int argc, char** argv);
 int run_logs_command(int argc, char** argv);
 int run_events_command(int argc, char** argv);
 int run_node_command(int argc, char** argv);
+int run_gpu_class_command(int argc, char** argv);
 int run_org_command(int argc, char** argv);
 int run_project_command(int argc, char** argv);
 int run_key_command(int argc, char** argv);
@@ -23,6 +24,8 @@ int instance_command(int argc, char** argv, const Console& console, const Enviro
 int logs_command(int argc, char** argv, const Console& console, const Environment& environment);
 int events_command(int argc, char** argv, const Console& console, const Environment& environment);
 int node_command(int argc, char** argv, const Console& console, const Environment& environment);
+int gpu_class_command(int argc, char** argv, const Console& console,
+                      const Environment& environment);
 int org_command(int argc, char** argv, const Console& console, const Environment& environment);
 int project_command(int argc, char** argv, const Console& console, const Environment& environment);
 int key_command(int argc, char** argv, const Console& console, const Environment& environment);

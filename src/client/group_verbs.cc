@@ -30,8 +30,8 @@ std::string resources_text(const ResourcesView& resources) {
   std::string text = fmt::format("{} vCPU, {} MB", resources.cpu, resources.memory);
   std::vector<std::string> classes;
   for (const std::string& id : resources.gpu_classes) {
-    const api::GpuClass* known = api::find_gpu_class(api::known_gpu_classes(), id);
-    classes.push_back(known == nullptr ? id : known->name);
+    const auto known = api::find_gpu_class(api::known_gpu_classes(), id);
+    classes.push_back(known ? (*known)->name : id);
   }
   if (!classes.empty()) text += ", " + join(classes, " or ");
   return text;

@@ -1,4 +1,4 @@
-// node, org, project and key: the operator's commands, small enough for one source.
+// node, gpu-class, org, project and key: the operator's commands, small enough for one source.
 #include "client/commands.h"
 #include "client/flags.h"
 #include "client/operator_verbs.h"
@@ -10,6 +10,15 @@ namespace {
 constexpr const char* kNodeExamples = R"(Examples:
   mesclun node list                       CPU and memory are used/all
   mesclun node list -o json | jq '.items[] | {hostname, state}')";
+
+constexpr const char* kGpuClassExamples =
+    R"(A group names the classes that it can use, by id or name (rtx4090 will do); a node finds out
+its own.
+
+Examples:
+  mesclun gpu-class list
+  mesclun gpu-class add 'RTX 6000 Ada (48 GB)' --price 0.90
+  mesclun gpu-class remove 'RTX 6000 Ada (48 GB)')";
 
 constexpr const char* kOrgExamples = R"(Examples:
   mesclun org create acme --display-name "Acme, Inc."
@@ -32,6 +41,7 @@ struct Options {
   CommonOptions common;
   std::string name;
   std::string display_name;
+  std::string price = "0";
   QuotaChange quota;
   std::vector<std::string> organizations;
   Verb verb;
@@ -67,6 +77,30 @@ int node_command(int argc, char** argv, const Console& console, const Environmen
   add_operator_flags(line, options.common);
   CommandLine& list = line.verb("list", "All machines");
   list.when_named([&o = options] { o.verb = [](Session& s) { return list_nodes(s); }; });
+  return parse_and_run(line, argc, argv, console, environment, options, Needs::Operator);
+}
+
+int gpu_class_command(int argc, char** argv, const Console& console,
+                      const Environment& environment) {
+  Options options;
+  CommandLine line("Classes of GPUs that groups may ask for (for operators).", argv[0]);
+  line.footer(kGpuClassExamples);
+  add_operator_flags(line, options.common);
+  CommandLine& list = line.verb("list", "All classes, and the price of an hour at each priority");
+  list.when_named([&o = options] { o.verb = [](Session& s) { return list_gpu_classes(s); }; });
+  CommandLine& add =
+      line.verb("add", "Add a class; nodes that have such a GPU are offered at once");
+  add.option("NAME", options.name,
+             "As nodes tell it, with the memory: see the warning of `node list`")
+      .required();
+  add.option("--price", options.price, "Of an hour, for people to see");
+  add.when_named(
+      [&o = options] { o.verb = [&o](Session& s) { return add_gpu_class(s, o.name, o.price); }; });
+  CommandLine& remove =
+      line.verb("remove", "Remove a class that was added and that no group names");
+  remove.option("NAME", options.name, "Its name or id").required();
+  remove.when_named(
+      [&o = options] { o.verb = [&o](Session& s) { return remove_gpu_class(s, o.name); }; });
   return parse_and_run(line, argc, argv, console, environment, options, Needs::Operator);
 }
 
@@ -131,6 +165,9 @@ int key_command(int argc, char** argv, const Console& console, const Environment
 
 int run_node_command(int argc, char** argv) {
   return node_command(argc, argv, Console::standard(), process_environment());
+}
+int run_gpu_class_command(int argc, char** argv) {
+  return gpu_class_command(argc, argv, Console::standard(), process_environment());
 }
 int run_org_command(int argc, char** argv) {
   return org_command(argc, argv, Console::standard(), process_environment());

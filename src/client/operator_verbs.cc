@@ -137,6 +137,44 @@ Task<Result<>> list_nodes(Session& session) {
   co_return Result<>();
 }
 
+Task<Result<>> list_gpu_classes(Session& session) {
+  CO_TRY(const Answer<GpuClassListView> list, co_await session.api.list_gpu_classes());
+  if (session.json()) {
+    session.print(list.document);
+    co_return Result<>();
+  }
+  Table table({"NAME", "ID", "HIGH", "MEDIUM", "LOW", "BATCH"});
+  for (const GpuClassView& gpu : list.value.items) {
+    std::vector<std::string> row{gpu.name, gpu.id};
+    for (const GpuPriceView& price : gpu.prices) row.push_back(price.price);
+    row.resize(6);
+    table.add(std::move(row));
+  }
+  session.console.print(table.render());
+  co_return Result<>();
+}
+
+Task<Result<>> add_gpu_class(Session& session, std::string name, std::string price) {
+  json::value body = json::object{{"name", name}, {"price", price}};
+  CO_TRY(const Answer<GpuClassView> made, co_await session.api.add_gpu_class(std::move(body)));
+  if (session.json()) {
+    session.print(made.document);
+  } else {
+    session.console.print(render_fields({{"NAME", made.value.name}, {"ID", made.value.id}}));
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> remove_gpu_class(Session& session, std::string name) {
+  CO_TRY_DO(co_await session.api.remove_gpu_class(name));
+  if (session.json()) {
+    session.print(json::object{{"accepted", "remove"}, {"gpu_class", name}});
+  } else {
+    session.console.print(name + ": removed\n");
+  }
+  co_return Result<>();
+}
+
 Task<Result<>> create_organization(Session& session, std::string name, std::string display_name) {
   json::object body{{"name", name}};
   if (!display_name.empty()) body["display_name"] = display_name;

@@ -7,6 +7,10 @@ namespace mesclun::client {
 
 Task<Result<>> list_nodes(Session& session);
 
+Task<Result<>> list_gpu_classes(Session& session);
+Task<Result<>> add_gpu_class(Session& session, std::string name, std::string price);
+Task<Result<>> remove_gpu_class(Session& session, std::string name);
+
 struct QuotaChange {
   std::optional<int64_t> replicas;
   // A minute, through the API.

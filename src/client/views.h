@@ -165,6 +165,23 @@ struct NamedView {
 };
 BOOST_DESCRIBE_STRUCT(NamedView, (), (id, name, display_name, create_time))
 
+struct GpuPriceView {
+  std::string price;
+};
+BOOST_DESCRIBE_STRUCT(GpuPriceView, (), (price))
+
+struct GpuClassView {
+  std::string id;
+  std::string name;
+  std::vector<GpuPriceView> prices;  // high, medium, low, batch
+};
+BOOST_DESCRIBE_STRUCT(GpuClassView, (), (id, name, prices))
+
+struct GpuClassListView {
+  std::vector<GpuClassView> items;
+};
+BOOST_DESCRIBE_STRUCT(GpuClassListView, (), (items))
+
 struct NamedListView {
   std::vector<NamedView> items;
 };

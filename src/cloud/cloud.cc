@@ -26,17 +26,21 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
     : executor_(executor),
       clock_(clock),
       accounts_(clock, random, database),
+      gpu_classes_(random, database),
       fleet_(settings.fleet, random),
       fleet_loop_(executor, clock, database, fleet_, *this),
       logs_(executor, clock, log_database, settings.logs),
       tokens_(clock, random, database, settings.token_issuer),
-      node_hub_(executor, clock, settings.nodes, fleet_, fleet_loop_, tokens_, logs_),
+      node_hub_(executor, clock, settings.nodes, fleet_, fleet_loop_, gpu_classes_, tokens_, logs_),
       route_hub_(executor, clock, settings.gateways, fleet_, accounts_, database,
                  [this](std::vector<std::string> endpoints) {
                    node_hub_.set_gateways(std::move(endpoints));
                  }),
-      public_api_(executor, clock, database, accounts_, fleet_loop_, logs_, settings.api),
-      operator_api_(accounts_, fleet_loop_, [this] { route_hub_.publish_keys(); }),
+      public_api_(executor, clock, database, accounts_, fleet_loop_, gpu_classes_, logs_,
+                  settings.api),
+      gpu_class_endpoint_(gpu_classes_, fleet_loop_, [this] { node_hub_.gpu_classes_changed(); }),
+      operator_api_(accounts_, fleet_loop_, gpu_class_endpoint_,
+                    [this] { route_hub_.publish_keys(); }),
       api_server_(
           executor, clock, "api", settings.http,
           [this](HttpRequest request) { return handle_api(std::move(request)); }, refuse),
@@ -47,6 +51,7 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
 
 Task<Result<>> Cloud::start() {
   CO_TRY_DO(co_await accounts_.load());
+  CO_TRY_DO(co_await gpu_classes_.load());
   CO_TRY_DO(co_await tokens_.load());
   CO_TRY_DO(co_await fleet_loop_.load());
   CO_TRY_DO(co_await route_hub_.load());

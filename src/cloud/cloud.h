@@ -1,6 +1,7 @@
 // The control plane: every part of it, wired on one loop.
 #pragma once
 
+#include "cloud/gpu_class_endpoint.h"
 #include "cloud/node_hub.h"
 #include "cloud/operator_api.h"
 #include "cloud/public_api.h"
@@ -60,6 +61,7 @@ class Cloud : private FleetListener {
   asio::any_io_executor executor_;
   Clock& clock_;
   Accounts accounts_;
+  GpuClasses gpu_classes_;
   Fleet fleet_;
   FleetLoop fleet_loop_;
   LogTable logs_;
@@ -67,6 +69,7 @@ class Cloud : private FleetListener {
   NodeHub node_hub_;
   RouteHub route_hub_;
   PublicApi public_api_;
+  GpuClassEndpoint gpu_class_endpoint_;
   OperatorApi operator_api_;
   TunnelHandler tunnel_handler_;
   HttpServer api_server_;

@@ -23,6 +23,11 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
               "Groups are reached below this domain; 'localhost' gives them short names");
   add_setting(line, "--rate-limit", settings.cloud.api.requests_per_minute, 1, 1'000'000,
               "API requests a minute for one key; more are answered with 429");
+  add_setting(line, "--probe-failures-max", settings.cloud.api.specs.probe_failures_max, 20, 10'000,
+              "The largest failure_threshold of a probe; generated clients of the contract refuse "
+              "answers above 20");
+  add_setting(line, "--command-length-max", settings.cloud.api.specs.command_item_max, size_t{1000},
+              size_t{131'071}, "The longest item of a command, in characters");
   add_setting(line, "--token-issuer", settings.cloud.token_issuer,
               "The `iss` claim of workload identity tokens");
   add_bytes_setting(line, "--body-max", settings.cloud.http.body_bytes_max, 1024, 64 << 20,

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "api/gpu_class.h"
+#include "api/event_names.h"
 #include "cloud/fleet_store.h"
 #include "cloud/fleet_views.h"
 
@@ -11,6 +11,8 @@ namespace mesclun::cloud {
 namespace {
 
 constexpr std::string_view kMergePatch = "application/merge-patch+json";
+constexpr int64_t kListed = 50;  // of system logs and of errors (api.md §3 and §13)
+constexpr int64_t kSearchedForErrors = 1000;
 
 // What this version cannot do is refused with a reason, rather than accepted and forgotten.
 Result<> check_supported(const api::GroupSpec& spec) {
@@ -40,8 +42,30 @@ json::object group_document(const Fleet& fleet, const Group& group, std::string_
   return document;
 }
 
-std::string user_agent_of(const HttpRequest& request) {
-  return std::string(request.head.headers.find("User-Agent").value_or(""));
+// What failed, oldest first. The times of a run are those of the events before its end.
+std::vector<api::WorkloadError> workload_errors(std::span<const Event> events) {
+  struct Run {
+    int64_t allocated = 0;
+    int64_t started = 0;
+  };
+  std::map<std::string, Run> runs;  // by machine: one allocation of a group has one
+  std::vector<api::WorkloadError> out;
+  for (const Event& event : events) {
+    Run& run = runs[event.machine_id];
+    if (event.event_name == api::event::kAllocated) run = {.allocated = event.time};
+    if (event.event_name == api::event::kStarting) run.started = event.time;
+    if (!api::event::is_failure(event.event_name)) continue;
+    const auto text = [](int64_t time) { return format_rfc3339(from_unix_nanos(time)); };
+    api::WorkloadError& error = out.emplace_back();
+    error.detail = event.event_name + (event.detail.empty() ? "" : ": " + event.detail);
+    error.failed_at = text(event.time);
+    error.instance_id = event.instance_id;
+    error.machine_id = event.machine_id;
+    error.allocated_at = text(run.allocated == 0 ? event.time : run.allocated);
+    if (run.started != 0) error.started_at = text(run.started);
+    error.version = event.version;
+  }
+  return out;
 }
 
 }  // namespace
@@ -69,7 +93,18 @@ Answer ContainerGroupEndpoint::handle(HttpRequest request, ApiTarget target) {
     if (method != "GET") co_return method_not_allowed("GET");
     co_return co_await system_logs(project, path[1]);
   }
+  if (path.size() == 3 && path[2] == "errors") {
+    if (method != "GET") co_return method_not_allowed("GET");
+    co_return co_await errors(project, path[1]);
+  }
   co_return no_such_path();
+}
+
+api::SpecRules ContainerGroupEndpoint::rules() const {
+  api::SpecRules rules(gpu_classes_.all());
+  rules.probe_failures_max = limits_.probe_failures_max;
+  rules.command_item_max = limits_.command_item_max;
+  return rules;
 }
 
 Task<Result<json::object>> ContainerGroupEndpoint::document(ProjectIdentity project,
@@ -101,7 +136,7 @@ Answer ContainerGroupEndpoint::list(ProjectIdentity project, std::string user_ag
 
 Answer ContainerGroupEndpoint::create(HttpRequest request, ProjectIdentity project) {
   CO_TRY(const json::value body, read_document(request));
-  CO_TRY(const api::GroupSpec spec, api::read_group_spec(body, api::known_gpu_classes()));
+  CO_TRY(const api::GroupSpec spec, api::read_group_spec(body, rules()));
   CO_TRY_DO(check_supported(spec));
   const int32_t quota = quota_of(project);
   // Created in this turn, shown in the next: by then it is stored.
@@ -140,11 +175,10 @@ Answer ContainerGroupEndpoint::patch(HttpRequest request, ProjectIdentity projec
                                      std::string name) {
   CO_TRY(const json::value body, read_document(request));
   const int32_t quota = quota_of(project);
-  FleetLoop::Command command = [=](Fleet& fleet, Moment now) -> Result<> {
+  FleetLoop::Command command = [=, this](Fleet& fleet, Moment now) -> Result<> {
     TRY(const Group* group, group_named(fleet, project.project_id, name));
     if (group->delete_time != 0) return no_such_group(name);
-    TRY(const api::GroupChange change,
-        api::patch_group_spec(group->spec, body, api::known_gpu_classes()));
+    TRY(const api::GroupChange change, api::patch_group_spec(group->spec, body, rules()));
     TRY_DO(check_supported(change.spec));
     return patch_group(fleet, group->id, change, quota, now);
   };
@@ -173,29 +207,45 @@ Answer ContainerGroupEndpoint::act(HttpRequest request, ProjectIdentity project,
   co_return empty_answer(202);
 }
 
-Answer ContainerGroupEndpoint::system_logs(ProjectIdentity project, std::string name) {
-  CO_TRY(const Group group,
-         co_await loop_.ask<Group>([=](const Fleet& fleet, Moment) -> Result<Group> {
-           TRY(const Group* found, group_named(fleet, project.project_id, name));
-           return *found;
-         }));
+Task<Result<ContainerGroupEndpoint::History>> ContainerGroupEndpoint::history(
+    ProjectIdentity project, std::string name, int64_t events_max) {
+  CO_TRY(Group group, co_await loop_.ask<Group>([=](const Fleet& fleet, Moment) -> Result<Group> {
+    TRY(const Group* found, group_named(fleet, project.project_id, name));
+    return *found;
+  }));
   auto loaded = std::make_shared<std::vector<Event>>();
   const std::string id = group.id;
-  store::Body body = [loaded, id](store::Transaction& tx) -> Result<> {
-    TRY(*loaded, load_events(tx, id, std::nullopt, 50));
+  store::Body body = [loaded, id, events_max](store::Transaction& tx) -> Result<> {
+    TRY(*loaded, load_events(tx, id, std::nullopt, events_max));
     return {};
   };
   CO_TRY_DO(co_await database_.read(std::move(body)));
+  co_return History{std::move(group), std::move(*loaded)};
+}
+
+Answer ContainerGroupEndpoint::system_logs(ProjectIdentity project, std::string name) {
+  CO_TRY(const History history, co_await this->history(project, name, kListed));
   json::array items;
-  for (auto event = loaded->rbegin(); event != loaded->rend(); ++event) {
+  for (auto event = history.events.rbegin(); event != history.events.rend(); ++event) {
     api::SystemLog log{.event_name = event->event_name};
     log.event_time = format_rfc3339(from_unix_nanos(event->time));
     log.version = std::to_string(event->version);
-    api::set_system_log_resources(log, group.spec.container.resources);
+    api::set_system_log_resources(log, history.group.spec.container.resources);
     if (!event->instance_id.empty()) log.instance_id = event->instance_id;
     if (!event->machine_id.empty()) log.machine_id = event->machine_id;
     items.push_back(write_json(log));
   }
+  json::object out;
+  out["items"] = std::move(items);
+  co_return json_answer(200, std::move(out));
+}
+
+Answer ContainerGroupEndpoint::errors(ProjectIdentity project, std::string name) {
+  CO_TRY(const History history, co_await this->history(project, name, kSearchedForErrors));
+  const std::vector<api::WorkloadError> errors = workload_errors(history.events);
+  json::array items;
+  const size_t count = std::min(errors.size(), static_cast<size_t>(kListed));
+  for (size_t i = 0; i < count; ++i) items.push_back(write_json(errors[errors.size() - 1 - i]));
   json::object out;
   out["items"] = std::move(items);
   co_return json_answer(200, std::move(out));

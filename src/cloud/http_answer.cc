@@ -67,6 +67,10 @@ Result<> read_no_document(const HttpRequest& request) {
   return Error::invalid("the body must be empty or an object");
 }
 
+std::string user_agent_of(const HttpRequest& request) {
+  return std::string(request.head.headers.find("User-Agent").value_or(""));
+}
+
 Result<int64_t> query_number(const HttpRequest& request, std::string_view name, int64_t fallback,
                              int64_t min, int64_t max) {
   const auto text = request.query(name);

@@ -20,8 +20,22 @@ Error no_such_path();
 
 // The request's document; an empty body is null. InvalidArgument, with the byte at which it broke.
 Result<json::value> read_document(const HttpRequest& request);
+// The same as a struct; unknown members are refused.
+template <class T>
+Result<T> read_body(const HttpRequest& request) {
+  TRY(const json::value document, parse_json(request.body));
+  T out{};
+  JsonProblems problems;
+  problems.refuse_unknown_members = true;
+  read_json(document, out, JsonPath{}, problems);
+  if (!problems.empty()) return problems.to_error();
+  return out;
+}
 // An action's body: nothing, or an object that is not looked at.
 Result<> read_no_document(const HttpRequest& request);
+
+// Empty if the client does not name itself.
+std::string user_agent_of(const HttpRequest& request);
 
 // A query parameter that is a whole number within bounds; `fallback` if it is absent.
 Result<int64_t> query_number(const HttpRequest& request, std::string_view name, int64_t fallback,

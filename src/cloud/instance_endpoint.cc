@@ -15,6 +15,12 @@ std::optional<link::RunAction> run_action_of(const std::string& action) {
   return std::nullopt;
 }
 
+json::value instance_document(const Allocation& allocation, bool strict_go) {
+  json::value document = write_json(instance_view(allocation));
+  if (!strict_go) api::add_older_instance_members(document.get_object());
+  return document;
+}
+
 int32_t per_minute_of(const api::GroupQuotas& quotas, const std::string& action) {
   if (action == "reallocate") return quotas.max_container_group_reallocations_per_minute;
   if (action == "recreate") return quotas.max_container_group_recreates_per_minute;
@@ -26,7 +32,9 @@ int32_t per_minute_of(const api::GroupQuotas& quotas, const std::string& action)
 Answer InstanceEndpoint::handle(HttpRequest request, ApiTarget target) {
   const std::string method = request.head.method;
   const std::vector<std::string>& path = target.rest;
-  Place place{.project = *target.project, .group = path[1]};
+  Place place{.project = *target.project,
+              .group = path[1],
+              .strict_go = api::is_strict_go_client(user_agent_of(request))};
   if (path.size() == 3) {
     if (method != "GET") co_return method_not_allowed("GET");
     co_return co_await list(std::move(place));
@@ -51,7 +59,7 @@ Answer InstanceEndpoint::list(Place place) {
         TRY(const Group* group, group_named(fleet, place.project.project_id, place.group));
         json::array items;
         for (const Allocation* allocation : instances_of(fleet, group->id)) {
-          items.push_back(write_json(instance_view(*allocation)));
+          items.push_back(instance_document(*allocation, place.strict_go));
         }
         json::object out;
         out["instances"] = std::move(items);
@@ -65,7 +73,7 @@ Answer InstanceEndpoint::get(Place place) {
                                                                    Moment) -> Result<json::value> {
     TRY(const Group* group, group_named(fleet, place.project.project_id, place.group));
     TRY(const Allocation* found, instance_named(fleet, group->id, place.instance));
-    return write_json(instance_view(*found));
+    return instance_document(*found, place.strict_go);
   }));
   co_return json_answer(200, view);
 }

@@ -25,6 +25,7 @@ class InstanceEndpoint {
     ProjectIdentity project;
     std::string group;
     std::string instance;
+    bool strict_go = false;  // who asks refuses members that it does not know
   };
 
   Answer list(Place place);

@@ -1,6 +1,5 @@
 #include "cloud/node_hub.h"
 
-#include "api/gpu_class.h"
 #include "api/names.h"
 #include "base/crypto.h"
 #include "base/ids.h"
@@ -13,31 +12,14 @@
 
 namespace mesclun::cloud {
 
-namespace {
-
-// A node that names its GPU without knowing our ids.
-void resolve_gpus(link::NodeFacts& facts) {
-  for (link::GpuFacts& gpu : facts.gpus) {
-    if (!gpu.class_id.empty()) {
-      if (const auto* known = api::find_gpu_class(api::known_gpu_classes(), gpu.class_id);
-          known != nullptr && gpu.name.empty()) {
-        gpu.name = known->name;
-      }
-      continue;
-    }
-    const api::GpuClass* known = api::find_gpu_class(api::known_gpu_classes(), gpu.name);
-    if (known != nullptr) gpu.class_id = known->id;
-  }
-}
-
-}  // namespace
-
 NodeHub::NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSettings settings,
-                 Fleet& fleet, FleetLoop& loop, WorkloadTokens& tokens, LogTable& logs)
+                 Fleet& fleet, FleetLoop& loop, const GpuClasses& gpu_classes,
+                 WorkloadTokens& tokens, LogTable& logs)
     : clock_(clock),
       settings_(std::move(settings)),
       fleet_(fleet),
       loop_(loop),
+      gpu_classes_(gpu_classes),
       tokens_(tokens),
       logs_(logs),
       scope_(executor, "agent sessions") {}
@@ -70,7 +52,7 @@ Task<Result<>> NodeHub::talk(link::Session& session, Joined& node) {
                                 session, Error::invalid("a session begins with hello")));
   hello.machine_id = lower_case(hello.machine_id);
   CO_TRY_DO(check(hello));
-  resolve_gpus(hello.facts);
+  CO_TRY_DO(resolve_gpus(hello.facts));
   FleetLoop::Command join = [hello, number = node.number](Fleet& fleet, Moment now) {
     return node_joined(fleet, hello, number, now);
   };
@@ -105,6 +87,29 @@ Result<> NodeHub::check(const link::Hello& hello) const {
     return Error{ErrorCode::Unauthenticated,
                  "the join token is not this cloud's; the operator finds it in the cloud's data "
                  "folder"};
+  }
+  return {};
+}
+
+// A node names its GPUs as their makers do, without knowing our ids.
+Result<> NodeHub::resolve_gpus(link::NodeFacts& facts) const {
+  for (link::GpuFacts& gpu : facts.gpus) {
+    const std::string said = gpu.class_id.empty() ? gpu.name : gpu.class_id;
+    const auto found = api::find_gpu_class(gpu_classes_.all(), said);
+    if (found) {
+      gpu.class_id = (*found)->id;
+      if (gpu.name.empty()) gpu.name = (*found)->name;
+      continue;
+    }
+    if (gpu.pretended) {
+      return Error::invalid("--gpu-class: " + found.error().message +
+                            ", or let the operator add it: mesclun gpu-class add NAME");
+    }
+    gpu.class_id.clear();
+    facts.warnings.push_back(
+        fmt::format("GPU '{}' is of no class of this cloud and gets no work; the operator adds "
+                    "it: mesclun gpu-class add '{}'",
+                    gpu.name, gpu.name));
   }
   return {};
 }
@@ -179,6 +184,15 @@ void NodeHub::set_gateways(std::vector<std::string> endpoints) {
   for (const auto& [node_id, live] : live_) {
     const link::Message message = make_welcome(node_id);
     std::ignore = live.session->send(message);
+  }
+}
+
+void NodeHub::gpu_classes_changed() {
+  for (const auto& [node_id, live] : live_) {
+    const Node* node = fleet_.nodes.find(node_id);
+    if (node == nullptr) continue;
+    const auto of_no_class = [](const link::GpuFacts& gpu) { return gpu.class_id.empty(); };
+    if (std::ranges::any_of(node->facts.gpus, of_no_class)) live.session->close();
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/scope.h"
 #include "cloud/fleet_loop.h"
+#include "cloud/gpu_classes.h"
 #include "cloud/log_table.h"
 #include "cloud/workload_tokens.h"
 #include "link/session.h"
@@ -23,12 +24,15 @@ struct NodeHubSettings {
 class NodeHub {
  public:
   NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSettings settings,
-          Fleet& fleet, FleetLoop& loop, WorkloadTokens& tokens, LogTable& logs);
+          Fleet& fleet, FleetLoop& loop, const GpuClasses& gpu_classes, WorkloadTokens& tokens,
+          LogTable& logs);
 
   // One agent's session, from its Hello to its end. Bounded in number; more are refused.
   void serve(link::SessionPtr session);
   // Where agents dial tunnels; told to all of them.
   void set_gateways(std::vector<std::string> endpoints);
+  // Nodes with a GPU of no class say hello again: there may be one for it now.
+  void gpu_classes_changed();
   Task<void> stop() { return scope_.stop(); }
 
   void send_desired(const std::string& node_id, int64_t session, const link::Desired& desired);
@@ -50,6 +54,7 @@ class NodeHub {
   Task<Result<>> listen(link::Session& session, const Joined& node);
   Task<Result<>> handle(link::Session& session, const Joined& node, link::Message message);
   Result<> check(const link::Hello& hello) const;
+  Result<> resolve_gpus(link::NodeFacts& facts) const;
   link::Welcome make_welcome(const std::string& node_id) const;
   void answer_token(link::Session& session, const std::string& node_id,
                     const link::TokenRequest& request);
@@ -58,6 +63,7 @@ class NodeHub {
   NodeHubSettings settings_;
   Fleet& fleet_;
   FleetLoop& loop_;
+  const GpuClasses& gpu_classes_;
   WorkloadTokens& tokens_;
   LogTable& logs_;
   std::map<std::string, Live> live_;  // by node

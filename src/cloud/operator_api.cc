@@ -38,17 +38,6 @@ BOOST_DESCRIBE_STRUCT(QuotaPatch, (),
                        max_container_group_recreates_per_minute,
                        max_container_group_restarts_per_minute))
 
-template <class T>
-Result<T> read_body(const HttpRequest& request) {
-  TRY(const json::value document, parse_json(request.body));
-  T out{};
-  JsonProblems problems;
-  problems.refuse_unknown_members = true;
-  read_json(document, out, JsonPath{}, problems);
-  if (!problems.empty()) return problems.to_error();
-  return out;
-}
-
 json::object list_of(json::array items) {
   json::object out;
   out["items"] = std::move(items);
@@ -140,6 +129,9 @@ OperatorApi::Answer OperatorApi::route(HttpRequest request, std::vector<std::str
   }
   if (!path.empty() && path[0] == "keys") {
     co_return co_await keys(std::move(request), std::move(path));
+  }
+  if (!path.empty() && path[0] == "gpu-classes") {
+    co_return co_await gpu_classes_.handle(std::move(request), std::move(path));
   }
   if (path.size() == 1 && path[0] == "nodes") {
     if (request.head.method != "GET") co_return method_not_allowed("GET");

@@ -6,6 +6,7 @@
 
 #include "cloud/accounts.h"
 #include "cloud/fleet_loop.h"
+#include "cloud/gpu_class_endpoint.h"
 #include "cloud/http_answer.h"
 
 namespace mesclun::cloud {
@@ -13,8 +14,12 @@ namespace mesclun::cloud {
 // Runs on: the cloud's loop.
 class OperatorApi {
  public:
-  OperatorApi(Accounts& accounts, FleetLoop& loop, std::function<void()> keys_changed)
-      : accounts_(accounts), loop_(loop), keys_changed_(std::move(keys_changed)) {}
+  OperatorApi(Accounts& accounts, FleetLoop& loop, GpuClassEndpoint& gpu_classes,
+              std::function<void()> keys_changed)
+      : accounts_(accounts),
+        loop_(loop),
+        gpu_classes_(gpu_classes),
+        keys_changed_(std::move(keys_changed)) {}
 
   Task<HttpResponse> handle(HttpRequest request, std::string rest);
 
@@ -32,6 +37,7 @@ class OperatorApi {
 
   Accounts& accounts_;
   FleetLoop& loop_;
+  GpuClassEndpoint& gpu_classes_;
   std::function<void()> keys_changed_;
 };
 

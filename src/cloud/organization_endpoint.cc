@@ -1,6 +1,6 @@
 #include "cloud/organization_endpoint.h"
 
-#include "api/gpu_class.h"
+#include "cloud/http_answer.h"
 
 namespace mesclun::cloud {
 
@@ -9,13 +9,19 @@ Answer OrganizationEndpoint::handle(HttpRequest request, ApiTarget target) {
   const bool classes_asked = target.rest.size() == 1 && target.rest[0] == "gpu-classes";
   if (!quotas_asked && !classes_asked) co_return no_such_path();
   if (request.head.method != "GET") co_return method_not_allowed("GET");
-  if (quotas_asked) co_return co_await quotas(target.organization_id);
+  const bool strict_go = api::is_strict_go_client(user_agent_of(request));
+  if (quotas_asked) co_return co_await quotas(target.organization_id, strict_go);
+  json::array items;
+  for (const api::GpuClass& gpu : gpu_classes_.all()) {
+    json::object& item = items.emplace_back(write_json(gpu)).get_object();
+    if (strict_go) api::drop_gpu_class_members_unknown_to_go(item);
+  }
   json::object out;
-  out["items"] = write_json(api::known_gpu_classes());
+  out["items"] = std::move(items);
   co_return json_answer(200, std::move(out));
 }
 
-Answer OrganizationEndpoint::quotas(std::string organization_id) {
+Answer OrganizationEndpoint::quotas(std::string organization_id, bool strict_go) {
   const Organization organization = *accounts_.organization(organization_id);
   CO_TRY(const int32_t used,
          co_await loop_.ask<int32_t>([organization_id](const Fleet& fleet, Moment) {
@@ -25,7 +31,9 @@ Answer OrganizationEndpoint::quotas(std::string organization_id) {
   quotas.container_groups_quotas.container_replicas_used = used;
   quotas.create_time = format_rfc3339(from_unix_nanos(organization.create_time));
   quotas.update_time = format_rfc3339(from_unix_nanos(organization.update_time));
-  co_return json_answer(200, write_json(quotas));
+  json::value document = write_json(quotas);
+  if (!strict_go) api::add_older_quota_members(document.get_object());
+  co_return json_answer(200, std::move(document));
 }
 
 }  // namespace mesclun::cloud

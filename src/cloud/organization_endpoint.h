@@ -4,6 +4,7 @@
 #include "cloud/accounts.h"
 #include "cloud/api_target.h"
 #include "cloud/fleet_loop.h"
+#include "cloud/gpu_classes.h"
 
 namespace mesclun::cloud {
 
@@ -11,17 +12,18 @@ namespace mesclun::cloud {
 // Lifetime: all that the constructor gets outlives it.
 class OrganizationEndpoint {
  public:
-  OrganizationEndpoint(const Accounts& accounts, FleetLoop& loop)
-      : accounts_(accounts), loop_(loop) {}
+  OrganizationEndpoint(const Accounts& accounts, FleetLoop& loop, const GpuClasses& gpu_classes)
+      : accounts_(accounts), loop_(loop), gpu_classes_(gpu_classes) {}
 
   // `target.rest` is quotas or gpu-classes.
   Answer handle(HttpRequest request, ApiTarget target);
 
  private:
-  Answer quotas(std::string organization_id);
+  Answer quotas(std::string organization_id, bool strict_go);
 
   const Accounts& accounts_;
   FleetLoop& loop_;
+  const GpuClasses& gpu_classes_;
 };
 
 }  // namespace mesclun::cloud

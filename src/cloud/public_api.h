@@ -10,6 +10,7 @@ namespace mesclun::cloud {
 
 struct PublicApiSettings {
   int32_t requests_per_minute = 240;  // of one key (api.md §1)
+  SpecLimits specs;
 };
 
 // Who may call what, and how often. What is called is an endpoint's, one a resource.
@@ -19,12 +20,13 @@ struct PublicApiSettings {
 class PublicApi {
  public:
   PublicApi(const asio::any_io_executor& executor, Clock& clock, store::Database& database,
-            const Accounts& accounts, FleetLoop& loop, LogTable& logs, PublicApiSettings settings)
+            const Accounts& accounts, FleetLoop& loop, const GpuClasses& gpu_classes,
+            LogTable& logs, PublicApiSettings settings)
       : clock_(clock),
         accounts_(accounts),
-        groups_(database, accounts, loop),
+        groups_(database, accounts, loop, gpu_classes, settings.specs),
         instances_(clock, accounts, loop),
-        organizations_(accounts, loop),
+        organizations_(accounts, loop, gpu_classes),
         activity_(executor, clock, database, loop, logs),
         requests_(settings.requests_per_minute) {}
 

@@ -11,6 +11,7 @@ CREATE TABLE organization (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, docum
 CREATE TABLE project (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL REFERENCES organization (id),
                       name TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (organization_id, name));
 CREATE TABLE api_key (id TEXT PRIMARY KEY, key_sha256 TEXT NOT NULL UNIQUE, document TEXT NOT NULL);
+CREATE TABLE gpu_class (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE workload_key (kid TEXT PRIMARY KEY, created BIGINT NOT NULL, private_pem TEXT NOT NULL);
 CREATE TABLE container_group (id TEXT PRIMARY KEY, project_id TEXT NOT NULL, name TEXT NOT NULL,
                               document TEXT NOT NULL, UNIQUE (project_id, name));
