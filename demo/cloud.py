@@ -60,7 +60,8 @@ class Cloud:
         self._specs = specs
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(parents=True)
-        command = [str(self.mesclun), "up", "--nodes", str(len(specs)), "--data", str(self.data)]
+        command = [str(self.mesclun), "up", "--nodes", str(len(specs)), "--data", str(self.data),
+                   "--no-agent-restarts"]  # a killed machine stays away
         for flag, port in (("--api", 8800), ("--gateway", 8801), ("--nodes-listen", 8802)):
             command += [flag, f"127.0.0.1:{port if _is_free(port) else 0}"]
         for spec in specs:

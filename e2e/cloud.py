@@ -67,7 +67,8 @@ class Cloud:
     def command(self) -> list[str]:
         return [str(BINARY), "up", "--nodes", str(self.node_count), "--data", str(self.data),
                 "--api", self.api_address, "--gateway", self.gateway_address,
-                "--nodes-listen", self.nodes_address, *self.arguments]
+                # A killed node is a machine that vanished, unless a test wants the agents back.
+                "--nodes-listen", self.nodes_address, "--no-agent-restarts", *self.arguments]
 
     def environment(self) -> dict[str, str]:
         # Nothing of the surroundings may leak in: a context of its own, no MESCLUN_* settings.

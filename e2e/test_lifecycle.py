@@ -155,11 +155,23 @@ def test_a_killed_gateway_comes_back_with_its_routes(roles: RolesCloud) -> None:
 
 def test_a_killed_up_loses_nothing_that_it_answered(up: Cloud) -> None:
     app = make_app(up)
+    before = runs(app, 1)
     writer = Writer(up.api())
     up.kill_up()
     up.start()
     assert not writer.lost(), "answered with 201, and lost"
-    app.wait_until_serving(90)
+    wait_for(lambda: runs(app, 1) == before, "the same process behind the new gateway", 30)
+
+
+def test_an_agent_of_up_that_died_is_started_again(new_cloud: Callable[..., Cloud]) -> None:
+    cloud = new_cloud(nodes=1, arguments=["--agent-restarts"])
+    cloud.start()
+    app = make_app(cloud)
+    before, killed = runs(app, 1), cloud.agent_pid(1)
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: cloud.agent_pid(1) != killed, "another agent", 20)
+    wait_for(lambda: runs(app, 1) == before, "the same process", 30)
+    assert cloud.stop() == 0
 
 
 def test_stopping_ends_everything_and_starting_brings_it_back(up: Cloud) -> None:

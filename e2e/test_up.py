@@ -57,11 +57,11 @@ def test_folders_that_cannot_be_written(new_cloud: Callable[..., Cloud], tmp_pat
 
 
 @pytest.mark.parametrize("arguments", [["--nodes", "many"], ["--nodes", "-1"], ["--api", "nonsense"], ["--nonsense"],
-                                       ["--runtime", "magic"]], ids=str)
+                                       ["--runtime", "magic"], ["--node", "country=xx"]], ids=str)
 def test_wrong_usage_ends_with_2(tmp_path: pathlib.Path, arguments: list[str]) -> None:
     done = subprocess.run([str(BINARY), "up", "--data", str(tmp_path / "data"), *arguments], capture_output=True,
                           text=True, timeout=60, stdin=subprocess.DEVNULL)
-    assert done.returncode == 2 and "--help" in done.stderr
+    assert done.returncode == 2 and "--help" in done.stderr and arguments[-1].split("=")[-1] in done.stderr
     assert not (tmp_path / "data").exists()
 
 
@@ -75,3 +75,4 @@ def test_ready_line_and_context_agree(new_cloud: Callable[..., Cloud]) -> None:
     cloud.wait_for_nodes()
     assert len(cloud.nodes()) == 2
     assert cloud.stop() == 0
+

@@ -12,12 +12,19 @@
 #include <filesystem>
 #include <fstream>
 
+#include "api/names.h"
+#include "base/back_off.h"
+#include "base/command_line.h"
 #include "base/integer.h"
-#include "base/log.h"
 
 namespace mesclun {
 
 namespace {
+
+constexpr Duration kRestartMin = 1s;
+constexpr Duration kRestartMax = 30s;
+constexpr Duration kLongLife = 1min;  // an agent that lived so long starts again soon
+constexpr int kUsageStatus = 2;
 
 Result<int> number(std::string_view key, std::string_view text, int min, int max) {
   const auto value = parse_integer<int>(text);
@@ -32,6 +39,10 @@ Result<> set_wish(NodeWish& wish, std::string_view key, std::string_view value) 
   if (key == "name") {
     wish.name = value;
   } else if (key == "country") {
+    if (!api::is_country_code(value)) {
+      return Error::invalid(
+          fmt::format("country must be a lower-case ISO 3166-1 code such as de, not '{}'", value));
+    }
     wish.country = value;
   } else if (key == "cpu") {
     TRY(wish.cpu, number(key, value, 1, 1024));
@@ -90,23 +101,33 @@ std::vector<std::string> agent_arguments(const AgentCommand& command) {
     out.insert(out.end(), {"--gpu-class", gpu});
   }
   if (!command.log_warnings) out.emplace_back("--no-warnings");
+  if (!command.egress) out.emplace_back("--no-egress");
+  for (const std::string& service : command.services) {
+    out.insert(out.end(), {"--service", service});
+  }
+  std::ranges::move(log_arguments(command.log), std::back_inserter(out));
   return out;
 }
 
 LocalAgents::~LocalAgents() {
   for (const Child& child : children_) {
+    if (child.pid == 0) continue;
     kill(child.pid, SIGKILL);
     waitpid(child.pid, nullptr, 0);
   }
 }
 
-Result<> LocalAgents::start(const AgentCommand& command) {
+Result<> LocalAgents::start(AgentCommand command) {
   std::error_code failure;
   std::filesystem::create_directories(command.folder, failure);
   if (failure) {
     return Error::unavailable(fmt::format("cannot make {}: {}", command.folder, failure.message()));
   }
-  const std::vector<std::string> arguments = agent_arguments(command);
+  return launch(children_.emplace_back(Child{.command = std::move(command)}));
+}
+
+Result<> LocalAgents::launch(Child& child) {
+  const std::vector<std::string> arguments = agent_arguments(child.command);
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -116,8 +137,7 @@ Result<> LocalAgents::start(const AgentCommand& command) {
   if (pid == 0) {
     // Only async-signal-safe calls here. Ctrl-C is for the parent, which stops us in order.
     setpgid(0, 0);
-    // SIGHUP asks for an orderly end and, unlike a second SIGTERM, never cuts one short.
-    prctl(PR_SET_PDEATHSIG, SIGHUP);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
     const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0) dup2(null, STDIN_FILENO);
@@ -127,41 +147,65 @@ Result<> LocalAgents::start(const AgentCommand& command) {
     execv(argv[0], argv.data());
     _exit(127);
   }
-  children_.push_back({pid, command.node.name});
-  std::ofstream(command.folder + "/agent.pid") << pid << "\n";
+  child.pid = pid;
+  child.start = clock_.now();
+  child.due.reset();
+  std::ofstream(child.command.folder + "/agent.pid") << pid << "\n";
   return {};
 }
 
 void LocalAgents::reap(bool expected) {
-  std::erase_if(children_, [&](const Child& child) {
+  for (Child& child : children_) {
     int status = 0;
-    if (waitpid(child.pid, &status, WNOHANG) != child.pid) return false;
-    if (!expected) {
-      log_warning("up", "an agent ended; its node is gone until `mesclun up` runs again",
-                  {{"node", child.name},
-                   {"status", WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status)}});
-    }
-    return true;
-  });
+    if (child.pid == 0 || waitpid(child.pid, &status, WNOHANG) != child.pid) continue;
+    child.pid = 0;
+    if (!expected) note_end(child, status);
+  }
+}
+
+void LocalAgents::note_end(Child& child, int status) {
+  const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  const std::string& node = child.command.node.name;
+  if (!restarts_ || code == kUsageStatus) {
+    log_warning("up", "an agent ended; its node is gone until `mesclun up` runs again",
+                {{"node", node}, {"status", code}});
+    return;
+  }
+  const TimePoint now = clock_.now();
+  if (now - child.start >= kLongLife) child.failures = 0;
+  const Duration wait = back_off_step(kRestartMin, kRestartMax, child.failures++);
+  child.due = now + wait;
+  log_warning("up", "an agent ended; it is started again",
+              {{"node", node}, {"status", code}, {"in_s", to_seconds(wait)}});
+}
+
+bool LocalAgents::any_alive() const {
+  return std::ranges::any_of(children_, [](const Child& child) { return child.pid != 0; });
 }
 
 Task<Result<>> LocalAgents::watch() {
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(200ms));
     reap(false);
+    for (Child& child : children_) {
+      if (child.due && clock_.now() >= *child.due) CO_TRY_DO(launch(child));
+    }
   }
 }
 
 Task<void> LocalAgents::stop(Duration limit) {
-  for (const Child& child : children_) kill(child.pid, SIGTERM);
+  for (const Child& child : children_) {
+    if (child.pid != 0) kill(child.pid, SIGTERM);
+  }
   const TimePoint end = clock_.now() + limit;
-  while (!children_.empty() && clock_.now() < end) {
+  while (any_alive() && clock_.now() < end) {
     reap(true);
-    if (children_.empty()) break;
+    if (!any_alive()) break;
     if (!co_await clock_.sleep_for(50ms)) break;
   }
   for (const Child& child : children_) {
-    log_warning("up", "an agent did not stop in time", {{"node", child.name}});
+    if (child.pid == 0) continue;
+    log_warning("up", "an agent did not stop in time", {{"node", child.command.node.name}});
     kill(child.pid, SIGKILL);
     waitpid(child.pid, nullptr, 0);
   }

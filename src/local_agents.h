@@ -4,10 +4,12 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/socket_conn.h"
 
 namespace mesclun {
@@ -31,34 +33,48 @@ struct AgentCommand {
   std::string folder;  // "<data>/nodes/<number>"
   Duration stop_grace = 10s;
   bool log_warnings = true;  // of what the machine lacks, which is the same for all agents here
+  LogSettings log;
+  bool egress = true;
+  std::vector<std::string> services;  // as --service of `mesclun agent`
   NodeWish node;
 };
 std::vector<std::string> agent_arguments(const AgentCommand& command);
 
+// One that dies is started again, and finds what its instances became; one that refuses its command
+// line is not. When this process is killed the kernel kills the agents too, whose instances go on
+// until the next `mesclun up` over the same folder.
+//
 // Runs on: the main loop, whose thread must outlive the children: the kernel ends them with it.
 class LocalAgents {
  public:
-  explicit LocalAgents(Clock& clock) : clock_(clock) {}
+  LocalAgents(Clock& clock, bool restarts) : clock_(clock), restarts_(restarts) {}
   ~LocalAgents();
   LocalAgents(const LocalAgents&) = delete;
   LocalAgents& operator=(const LocalAgents&) = delete;
 
-  // Also writes <folder>/agent.pid.
-  Result<> start(const AgentCommand& command);
-  // Logs agents that ended by themselves; until cancelled.
+  // Also writes <folder>/agent.pid, at every start.
+  Result<> start(AgentCommand command);
+  // Starts agents again that ended by themselves; until cancelled.
   Task<Result<>> watch();
   // SIGTERM to all; waits until they and what they ran are gone, at most `limit`, then SIGKILL.
   Task<void> stop(Duration limit);
 
  private:
   struct Child {
-    pid_t pid = 0;
-    std::string name;
+    AgentCommand command;
+    pid_t pid = 0;  // 0: ended
+    TimePoint start{};
+    int failures = 0;              // short lives in a row
+    std::optional<TimePoint> due;  // when it is started again
   };
-  // Takes those off the list that have ended.
+  Result<> launch(Child& child);
+  // Notes which have ended.
   void reap(bool expected);
+  void note_end(Child& child, int status);
+  bool any_alive() const;
 
   Clock& clock_;
+  const bool restarts_;
   std::vector<Child> children_;
 };
 

@@ -22,6 +22,8 @@ namespace mesclun {
 namespace {
 
 constexpr Duration kNodesJoinMax = 20s;
+// Of two days on a cloud of one machine nobody has anything.
+constexpr Duration kExclusion = 2min;
 
 struct UpSettings {
   cloud::CloudHostSettings cloud;
@@ -33,6 +35,9 @@ struct UpSettings {
   std::string organization = "local";
   std::string project = "default";
   Duration stop_grace = 10s;
+  bool agent_restarts = true;
+  bool egress = true;
+  std::vector<std::string> services;
   LogSettings log;
 };
 
@@ -118,6 +123,9 @@ Result<> start_agents(LocalAgents& agents, const UpSettings& settings,
     command.folder = settings.cloud.data + "/nodes/" + number;
     command.stop_grace = settings.stop_grace;
     command.log_warnings = i == 0;
+    command.log = settings.log;
+    command.egress = settings.egress;
+    command.services = settings.services;
     command.node = settings.wishes[i];
     if (command.node.name.empty()) command.node.name = "node-" + number;
     if (command.node.memory.empty()) command.node.memory = memory_part(settings.wishes.size());
@@ -187,7 +195,7 @@ Result<> check_listen(std::string_view flag, const Endpoint& endpoint) {
 Task<Result<>> up(asio::io_context& io, UpSettings settings) {
   CO_TRY(auto host, co_await cloud::CloudHost::start(io.get_executor(), settings.cloud));
   RealClock clock;
-  LocalAgents agents(clock);
+  LocalAgents agents(clock, settings.agent_restarts);
   LocalGateway gateway(host->nodes(), host->secrets());
   const Result<> ended = co_await run_up(*host, gateway, agents, settings);
   // From here on to the end, whatever a further signal says: it ends the process at once.
@@ -221,6 +229,7 @@ Result<> complete(UpSettings& settings) {
 
 int run_up_command(int argc, char** argv) {
   UpSettings settings;
+  settings.cloud.cloud.fleet.exclusion = kExclusion;
   CommandLine line(
       "A whole cloud on this machine, in the foreground: control plane, gateway, and nodes that "
       "are\n"
@@ -244,6 +253,19 @@ int run_up_command(int argc, char** argv) {
   add_setting(line, "--project", settings.project, "Made at the first start");
   add_setting(line, "--stop-grace", settings.stop_grace, 0s, 10min,
               "From SIGTERM to SIGKILL of an instance");
+  line.flag("--agent-restarts,!--no-agent-restarts", settings.agent_restarts,
+            "Start an agent again that ended by itself (on by default); without, its node is gone, "
+            "like a machine that vanished")
+      .environment("MESCLUN_AGENT_RESTARTS");
+  line.option("--service", settings.services,
+              "A service on 127.0.0.1 that instances of every node reach at the same address; may "
+              "be repeated")
+      .value_name("127.0.0.1:PORT")
+      .one_value_each()
+      .environment("MESCLUN_SERVICE");
+  line.flag("--egress,!--no-egress", settings.egress,
+            "Let instances reach other machines (on by default); see `mesclun agent --help`")
+      .environment("MESCLUN_EGRESS");
   add_log_settings(line, settings.log);
   if (const auto status = line.parse(argc, argv)) return *status;
   if (const Result<> completed = complete(settings); !completed) {

@@ -264,19 +264,40 @@ CommandOption add_number(CommandLine& line, const std::string& flag, std::option
   return line.option(flag, std::move(read), help).value_name(fmt::format("INT {}..{}", min, max));
 }
 
+namespace {
+
+constexpr std::pair<const char*, LogLevel> kLogLevels[] = {{"debug", LogLevel::Debug},
+                                                           {"info", LogLevel::Info},
+                                                           {"warning", LogLevel::Warning},
+                                                           {"error", LogLevel::Error},
+                                                           {"off", LogLevel::Off}};
+constexpr std::pair<const char*, LogFormat> kLogFormats[] = {{"text", LogFormat::Text},
+                                                             {"json", LogFormat::Json}};
+
+template <class E, size_t N>
+std::vector<std::pair<std::string, E>> choices_of(const std::pair<const char*, E> (&names)[N]) {
+  return {std::begin(names), std::end(names)};
+}
+
+template <class E, size_t N>
+std::string name_of(E value, const std::pair<const char*, E> (&names)[N]) {
+  return std::ranges::find(names, value, &std::pair<const char*, E>::second)->first;
+}
+
+}  // namespace
+
 void add_log_settings(CommandLine& line, LogSettings& settings) {
-  line.choice("--log-level", settings.level,
-              {{"debug", LogLevel::Debug},
-               {"info", LogLevel::Info},
-               {"warning", LogLevel::Warning},
-               {"error", LogLevel::Error},
-               {"off", LogLevel::Off}},
+  line.choice("--log-level", settings.level, choices_of(kLogLevels),
               "How much to log, to standard error")
       .environment("MESCLUN_LOG_LEVEL");
-  line.choice("--log-format", settings.format,
-              {{"text", LogFormat::Text}, {"json", LogFormat::Json}},
+  line.choice("--log-format", settings.format, choices_of(kLogFormats),
               "Lines for people, or JSON objects")
       .environment("MESCLUN_LOG_FORMAT");
+}
+
+std::vector<std::string> log_arguments(const LogSettings& settings) {
+  return {"--log-level", name_of(settings.level, kLogLevels), "--log-format",
+          name_of(settings.format, kLogFormats)};
 }
 
 }  // namespace mesclun

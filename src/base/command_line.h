@@ -140,5 +140,7 @@ CommandOption add_number(CommandLine& line, const std::string& flag, int64_t& va
 CommandOption add_number(CommandLine& line, const std::string& flag, std::optional<int64_t>& value,
                          int64_t min, int64_t max, const std::string& help);
 void add_log_settings(CommandLine& line, LogSettings& settings);
+// The same settings as arguments, for a process of ours.
+std::vector<std::string> log_arguments(const LogSettings& settings);
 
 }  // namespace mesclun
