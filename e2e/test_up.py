@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import re
 import socket
 import subprocess
 from collections.abc import Callable
@@ -76,3 +78,17 @@ def test_ready_line_and_context_agree(new_cloud: Callable[..., Cloud]) -> None:
     assert len(cloud.nodes()) == 2
     assert cloud.stop() == 0
 
+
+@pytest.mark.parametrize("role", ["up", "cloud", "gateway", "agent"])
+def test_settings_of_a_role_have_its_name_in_the_environment(role: str) -> None:
+    """What a server listens on is never taken for what a command calls, and the other way round."""
+    help_text = subprocess.run([str(BINARY), role, "--help"], capture_output=True, text=True, timeout=60).stdout
+    variables = re.findall(r"Env:(MESCLUN_[A-Z_]+)", help_text)
+    assert variables and {name for name in variables if not name.startswith(f"MESCLUN_{role.upper()}_")} == {
+        "MESCLUN_LOG_LEVEL", "MESCLUN_LOG_FORMAT"}
+
+
+def test_a_setting_of_the_environment_counts(tmp_path: pathlib.Path) -> None:
+    done = subprocess.run([str(BINARY), "cloud", "--data", str(tmp_path / "data")], capture_output=True, text=True,
+                          timeout=60, env={**os.environ, "MESCLUN_CLOUD_NODE_GRACE": "1ms"})
+    assert done.returncode == 2 and "1ms is not between 2s and 10m" in done.stderr

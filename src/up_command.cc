@@ -238,7 +238,7 @@ int run_up_command(int argc, char** argv) {
       "it serves, and writes the context file that the other commands read. Ctrl-C stops "
       "everything.\n"
       "Example: mesclun up --node country=us --node country=de,cpu-share=40",
-      "mesclun up");
+      "mesclun up", "up");
   cloud::add_cloud_settings(line, settings.cloud);
   add_setting(line, "--gateway", settings.gateway, "Where applications are reached, by their Host");
   add_setting(line, "--nodes", settings.nodes, 0, 100, "How many nodes to run here");
@@ -256,16 +256,16 @@ int run_up_command(int argc, char** argv) {
   line.flag("--agent-restarts,!--no-agent-restarts", settings.agent_restarts,
             "Start an agent again that ended by itself (on by default); without, its node is gone, "
             "like a machine that vanished")
-      .environment("MESCLUN_AGENT_RESTARTS");
+      .environment(line.variable_of("--agent-restarts"));
   line.option("--service", settings.services,
               "A service on 127.0.0.1 that instances of every node reach at the same address; may "
               "be repeated")
       .value_name("127.0.0.1:PORT")
       .one_value_each()
-      .environment("MESCLUN_SERVICE");
+      .environment(line.variable_of("--service"));
   line.flag("--egress,!--no-egress", settings.egress,
             "Let instances reach other machines (on by default); see `mesclun agent --help`")
-      .environment("MESCLUN_EGRESS");
+      .environment(line.variable_of("--egress"));
   add_log_settings(line, settings.log);
   if (const auto status = line.parse(argc, argv)) return *status;
   if (const Result<> completed = complete(settings); !completed) {

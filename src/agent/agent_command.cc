@@ -77,11 +77,11 @@ void add_cloud_settings(CommandLine& line, CommandSettings& s) {
   line.option("--join-token-file", s.join_token_file, "A file with the join token in it")
       .value_name("FILE")
       .excludes("--join-token")
-      .environment("MESCLUN_JOIN_TOKEN_FILE");
+      .environment(line.variable_of("--join-token-file"));
   line.flag("--allow-remote-cloud", options.allow_remote_cloud,
             "Take instances from a cloud on another machine, whose users can then run anything "
             "here")
-      .environment("MESCLUN_ALLOW_REMOTE_CLOUD");
+      .environment(line.variable_of("--allow-remote-cloud"));
   add_setting(line, "--data", s.data, "Folder for identity, state and files; one agent each")
       .value_name("DIR");
 }
@@ -109,14 +109,14 @@ void add_offer_settings(CommandLine& line, CommandSettings& s, const MachineFact
               "everywhere; may be repeated")
       .value_name("NAME|UUID")
       .one_value_each()
-      .environment("MESCLUN_GPU_CLASS");
+      .environment(line.variable_of("--gpu-class"));
   add_setting(line, "--cpu-share", facts.cpu_share_percent, 1, 100,
               "Percent of each core that instances get: a slow machine for development");
   const std::vector<std::pair<std::string, runtime::RuntimeKind>> runtimes = {
       {"auto", runtime::RuntimeKind::Auto}, {"process", runtime::RuntimeKind::Process}};
   line.choice("--runtime", s.options.driver.kind, runtimes,
               "What runs instances; auto is process for now")
-      .environment("MESCLUN_RUNTIME");
+      .environment(line.variable_of("--runtime"));
 }
 
 void add_network_settings(CommandLine& line, CommandSettings& s) {
@@ -125,15 +125,15 @@ void add_network_settings(CommandLine& line, CommandSettings& s) {
               "such as the job queue's; may be repeated up to 8 times")
       .value_name("127.0.0.1:PORT")
       .one_value_each()
-      .environment("MESCLUN_SERVICE");
+      .environment(line.variable_of("--service"));
   line.flag("--egress,!--no-egress", s.options.driver.egress,
             "Let instances reach other machines (on by default); as root this adds a table "
             "'mesclun' to the packet filter and switches on IP forwarding")
-      .environment("MESCLUN_EGRESS");
+      .environment(line.variable_of("--egress"));
   line.flag("--warnings,!--no-warnings", s.options.log_warnings,
             "Log what this machine lacks (on by default); `agent status` and `node list` show it "
             "in any case")
-      .environment("MESCLUN_WARNINGS");
+      .environment(line.variable_of("--warnings"));
 }
 
 void add_behaviour_settings(CommandLine& line, AgentSettings& s) {
@@ -159,7 +159,7 @@ void add_behaviour_settings(CommandLine& line, AgentSettings& s) {
                {"off", HeaderRule::Off}},
               "Whether the metadata service insists on 'Metadata: true'; some published clients "
               "leave it out of their restart, recreate and reallocate calls")
-      .environment("MESCLUN_METADATA_HEADER");
+      .environment(line.variable_of("--metadata-header"));
 }
 
 void add_verbs(CommandLine& line, CommandSettings& s) {
@@ -227,7 +227,7 @@ Task<Result<>> ask_and_print(CommandSettings settings) {
 int run_agent_command(int argc, char** argv) {
   CommandSettings settings;
   settings.data = default_data_folder();
-  CommandLine line(kDescription, "mesclun agent");
+  CommandLine line(kDescription, "mesclun agent", "agent");
   line.footer(kFooter);
   add_cloud_settings(line, settings);
   add_offer_settings(line, settings, read_machine_facts(settings.data));

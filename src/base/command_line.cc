@@ -24,6 +24,17 @@ Result<T> parse_number(std::string_view text) {
       fmt::format("'{}' is not a {}number", text, std::is_integral_v<T> ? "whole " : ""));
 }
 
+constexpr std::string_view kCommonPrefix = "MESCLUN_";
+
+// "--node-grace" to "NODE_GRACE".
+std::string upper_name(std::string_view flag) {
+  std::string name;
+  for (char c : flag.substr(flag.find_first_not_of('-'))) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
 // A reader that takes only what lies within the range. `parse` and `format` are those of the unit.
 template <class T, class Parse, class Format>
 CommandLine::Reader read_within(T& value, T min, T max, Parse parse, Format format) {
@@ -95,6 +106,12 @@ bool CommandOption::given() const {
 CommandLine::CommandLine(const std::string& description, const std::string& program)
     : owned_(std::make_unique<CLI::App>(description, program)), app_(owned_.get()) {}
 
+CommandLine::CommandLine(const std::string& description, const std::string& program,
+                         const std::string& role)
+    : CommandLine(description, program) {
+  variable_prefix_ = common_variable_of(role) + "_";
+}
+
 CommandLine::CommandLine(CLI::App* app) : app_(app) {}
 
 CommandLine::~CommandLine() = default;
@@ -159,6 +176,7 @@ void CommandLine::version(const std::string& text) {
 CommandLine& CommandLine::verb(const std::string& name, const std::string& help) {
   CLI::App* const app = app_->add_subcommand(name, help);
   verbs_.push_back(std::unique_ptr<CommandLine>(new CommandLine(app)));
+  verbs_.back()->variable_prefix_ = variable_prefix_;
   return *verbs_.back();
 }
 
@@ -187,12 +205,12 @@ std::optional<int> CommandLine::parse(int argc, char** argv) {
   return std::nullopt;
 }
 
-std::string setting_environment_name(std::string_view flag) {
-  std::string name = "MESCLUN_";
-  for (char c : flag.substr(flag.find_first_not_of('-'))) {
-    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  }
-  return name;
+std::string CommandLine::variable_of(std::string_view flag) const {
+  return variable_prefix_ + upper_name(flag);
+}
+
+std::string common_variable_of(std::string_view flag) {
+  return std::string(kCommonPrefix) + upper_name(flag);
 }
 
 CommandOption add_setting(CommandLine& line, const std::string& flag, Duration& value, Duration min,
@@ -200,7 +218,7 @@ CommandOption add_setting(CommandLine& line, const std::string& flag, Duration& 
   return line.option(flag, read_within(value, min, max, parse_duration, format_duration), help)
       .value_name(fmt::format("DURATION {}..{}", format_duration(min), format_duration(max)))
       .shown_default(format_duration(value))
-      .environment(setting_environment_name(flag));
+      .environment(line.variable_of(flag));
 }
 
 CommandOption add_bytes_setting(CommandLine& line, const std::string& flag, size_t& value,
@@ -208,7 +226,7 @@ CommandOption add_bytes_setting(CommandLine& line, const std::string& flag, size
   return line.option(flag, read_within<uint64_t>(value, min, max, parse_bytes, format_bytes), help)
       .value_name(fmt::format("BYTES {}..{}", format_bytes(min), format_bytes(max)))
       .shown_default(format_bytes(value))
-      .environment(setting_environment_name(flag));
+      .environment(line.variable_of(flag));
 }
 
 template <class T>
@@ -217,7 +235,7 @@ CommandOption add_setting(CommandLine& line, const std::string& flag, T& value, 
                           const std::string& help) {
   return add_read_number(line, flag, value, min, max, help)
       .shown_default(fmt::format("{}", value))
-      .environment(setting_environment_name(flag));
+      .environment(line.variable_of(flag));
 }
 
 template CommandOption add_setting<int>(CommandLine&, const std::string&, int&, int, int,
@@ -231,9 +249,7 @@ template CommandOption add_setting<double>(CommandLine&, const std::string&, dou
 
 CommandOption add_setting(CommandLine& line, const std::string& flag, std::string& value,
                           const std::string& help) {
-  return line.option(flag, value, help)
-      .shown_default(value)
-      .environment(setting_environment_name(flag));
+  return line.option(flag, value, help).shown_default(value).environment(line.variable_of(flag));
 }
 
 CommandOption add_setting(CommandLine& line, const std::string& flag, Endpoint& value,
@@ -245,7 +261,7 @@ CommandOption add_setting(CommandLine& line, const std::string& flag, Endpoint& 
   return line.option(flag, std::move(read), help)
       .value_name("HOST:PORT")
       .shown_default(value.host.empty() ? "" : value.to_string())
-      .environment(setting_environment_name(flag));
+      .environment(line.variable_of(flag));
 }
 
 CommandOption add_number(CommandLine& line, const std::string& flag, int64_t& value, int64_t min,
@@ -289,10 +305,10 @@ std::string name_of(E value, const std::pair<const char*, E> (&names)[N]) {
 void add_log_settings(CommandLine& line, LogSettings& settings) {
   line.choice("--log-level", settings.level, choices_of(kLogLevels),
               "How much to log, to standard error")
-      .environment("MESCLUN_LOG_LEVEL");
+      .environment(common_variable_of("--log-level"));
   line.choice("--log-format", settings.format, choices_of(kLogFormats),
               "Lines for people, or JSON objects")
-      .environment("MESCLUN_LOG_FORMAT");
+      .environment(common_variable_of("--log-format"));
 }
 
 std::vector<std::string> log_arguments(const LogSettings& settings) {

@@ -2,7 +2,7 @@
 // in each source that sees it: command_line.cc alone does.
 //
 // Every number a user may change is a setting: a name, a default, a unit, a range, shown by --help,
-// and an environment variable MESCLUN_<NAME>.
+// and an environment variable: MESCLUN_<NAME>, or MESCLUN_<ROLE>_<NAME> for a program that serves.
 #pragma once
 
 #include <functional>
@@ -54,6 +54,9 @@ class CommandOption {
 class CommandLine {
  public:
   CommandLine(const std::string& description, const std::string& program);
+  // Of a program that serves: its role, "cloud", is in the names of its variables, so that they
+  // never mean something to the commands of who calls it.
+  CommandLine(const std::string& description, const std::string& program, const std::string& role);
   ~CommandLine();
   CommandLine(const CommandLine&) = delete;
   CommandLine& operator=(const CommandLine&) = delete;
@@ -103,6 +106,9 @@ class CommandLine {
   // Adds to what footer() said.
   void add_to_footer(const std::string& text);
 
+  // "--node-grace" to "MESCLUN_CLOUD_NODE_GRACE".
+  std::string variable_of(std::string_view flag) const;
+
   // Returns the exit status when the program should end now: 0 after --help, 2 for wrong usage,
   // which is printed.
   std::optional<int> parse(int argc, char** argv);
@@ -110,13 +116,14 @@ class CommandLine {
  private:
   explicit CommandLine(CLI::App* app);
 
+  std::string variable_prefix_ = "MESCLUN_";
   std::unique_ptr<CLI::App> owned_;  // none for a verb
   CLI::App* app_;
   std::vector<std::unique_ptr<CommandLine>> verbs_;
 };
 
-// "--node-grace" to "MESCLUN_NODE_GRACE".
-std::string setting_environment_name(std::string_view flag);
+// "--log-level" to "MESCLUN_LOG_LEVEL": of what means the same to every program.
+std::string common_variable_of(std::string_view flag);
 
 // --help prints "--name TYPE MIN..MAX=DEFAULT (Env:NAME)". A value out of range is a usage error
 // that repeats the range.

@@ -11,9 +11,11 @@ void add_call_flags(CommandLine& line, CommonOptions& options) {
   add_context_flag(line, "--api", options.context.api, "The cloud's API, HOST:PORT");
   add_setting(line, "--request-timeout", options.request_timeout, 1s, 10min,
               "Longest wait for one answer")
+      .environment(common_variable_of("--request-timeout"))
       .heading("Context");
   add_setting(line, "--rate-limit-wait", options.rate_limit_wait, 0s, 10min,
               "How long to wait in all when the cloud says 'too many requests'")
+      .environment(common_variable_of("--rate-limit-wait"))
       .heading("Context");
 }
 
@@ -22,9 +24,9 @@ void add_call_flags(CommandLine& line, CommonOptions& options) {
 CommandOption add_context_flag(CommandLine& line, const std::string& flag, std::string& value,
                                const std::string& help) {
   return line
-      .option(flag, value,
-              fmt::format("{} (Env:{}; else from the context file)", help,
-                          setting_environment_name(flag)))
+      .option(
+          flag, value,
+          fmt::format("{} (Env:{}; else from the context file)", help, common_variable_of(flag)))
       .heading("Context");
 }
 

@@ -93,7 +93,7 @@ void add_action(CommandLine& line, Options& o, const char* name, GroupAction act
 int group_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
   CommandLine line("Container groups: what should run, on how many machines, and where to call it.",
-                   argv[0]);
+                   argv[0], "group");
   line.footer(kExamples);
   add_user_flags(line, options.common);
   add_create(line, options);

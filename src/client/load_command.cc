@@ -177,7 +177,7 @@ Result<> complete(Options& o, const Console& console) {
 
 int load_command(int argc, char** argv, const Console& console, const Environment&) {
   Options options;
-  CommandLine line(kAbout, argv[0]);
+  CommandLine line(kAbout, argv[0], "load");
   line.footer(kExamples);
   add_request_flags(line, options);
   add_amount_flags(line, options);

@@ -179,7 +179,7 @@ TEST(Load, HelpHasExamplesAndExitStatus) {
   testing::internal::CaptureStdout();
   EXPECT_EQ(run_command(load_command, {"--help"}, {}).status, 0);
   const std::string help = testing::internal::GetCapturedStdout();
-  for (const char* part : {"Examples:\n", "Exit status: 0", "MESCLUN_CONCURRENCY_MAX",
+  for (const char* part : {"Examples:\n", "Exit status: 0", "MESCLUN_LOAD_CONCURRENCY_MAX",
                            "DURATION 1ms..1h", "closed loop"}) {
     EXPECT_HAS(help, part);
   }

@@ -45,7 +45,8 @@ int finish(CommandLine& line, int argc, char** argv, const Console& console,
 
 int logs_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
-  CommandLine line("What the instances of a group wrote to standard output and error.", argv[0]);
+  CommandLine line("What the instances of a group wrote to standard output and error.", argv[0],
+                   "logs");
   line.footer(kLogsExamples);
   add_stream_flags(line, options.stream);
   line.option("--instance", options.stream.instance,
@@ -57,7 +58,7 @@ int logs_command(int argc, char** argv, const Console& console, const Environmen
 int events_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
   CommandLine line("What happened to a group and its instances: placements, starts, exits, moves.",
-                   argv[0]);
+                   argv[0], "events");
   line.footer(kEventsExamples);
   add_stream_flags(line, options.stream);
   return finish(line, argc, argv, console, environment, options, StreamKind::Events);

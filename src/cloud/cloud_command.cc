@@ -58,7 +58,7 @@ int run_cloud_command(int argc, char** argv) {
       "The control plane: the HTTP API, placement, and the port that agents and gateways dial.\n"
       "Secrets for them are made in the data folder at the first start: join.token, gateway.token, "
       "operator.key.",
-      "mesclun cloud");
+      "mesclun cloud", "cloud");
   add_cloud_settings(line, settings);
   add_log_settings(line, log);
   if (const auto status = line.parse(argc, argv)) return *status;

@@ -50,7 +50,7 @@ void add_proxy_settings(CommandLine& line, ProxyLimits& limits) {
   line.flag("--trust-forwarded", limits.trust_forwarded,
             "A proxy of yours is in front: believe its Forwarded, X-Forwarded-*, X-Real-IP and "
             "Salad-* headers, which are dropped otherwise")
-      .environment("MESCLUN_TRUST_FORWARDED");
+      .environment(line.variable_of("--trust-forwarded"));
 }
 
 void add_tunnel_settings(CommandLine& line, link::TunnelLimits& limits) {
@@ -106,7 +106,8 @@ int run_gateway_command(int argc, char** argv) {
   CommandSettings settings;
   settings.gateway.session.name = "gateway";
   CommandLine line(
-      "Runs a gateway: takes requests for container groups and brings them to instances.", argv[0]);
+      "Runs a gateway: takes requests for container groups and brings them to instances.", argv[0],
+      "gateway");
   add_setting(line, "--listen", settings.listen, "Where clients connect (plain HTTP)");
   add_setting(line, "--tunnels", settings.tunnels, "Where nodes dial their tunnels");
   add_setting(line, "--tunnel-address", settings.tunnel_address,

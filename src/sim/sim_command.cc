@@ -185,7 +185,7 @@ int run_sim_command(int argc, char** argv) {
       "have\n"
       "stopped, everything must have healed. The same seed gives the same trace.\n"
       "Example: mesclun sim --nodes 1000 --hours 24 --seed 7",
-      "mesclun sim");
+      "mesclun sim", "sim");
   add_options(line, o);
   if (const auto status = line.parse(argc, argv)) return *status;
   setup_logging(o.log);
