@@ -97,6 +97,31 @@ def test_a_killed_agent_adopts_what_runs(roles: RolesCloud) -> None:
     wait_for(lambda: not app.api.instances(app.name), "the instance to end", 40)
 
 
+def test_a_job_that_succeeded_does_not_run_again_when_the_agent_is_killed_over_it(
+        new_cloud: Callable[..., RolesCloud]) -> None:
+    cloud = new_cloud(roles=True, nodes=1, arguments=GRACE)
+    cloud.start()
+    cloud.wait_for_nodes()
+    api = cloud.api()
+    runs_folder = cloud.node_folder(1) / "process" / "runs"
+    for attempt in range(3):
+        ran = cloud.folder / f"ran-{attempt}"
+        spec = idle_spec(autostart_policy=True, restart_policy="on_failure")
+        spec["container"]["command"] = ["/bin/sh", "-c", f"echo ran >> {ran}; sleep 1"]
+        api.create(spec)
+        wait_for(lambda: ran.exists() and os.listdir(runs_folder), "the job to run", 30, 0.02)
+        # The agent has just made the driver forget the run, and stores what that means.
+        wait_for(lambda: not os.listdir(runs_folder), "the run to be removed", 30, 0)
+        cloud.kill("agent 1")
+        cloud.start_agent(1)
+        wait_for(lambda: api.get(f"/containers/{spec['name']}").json["current_state"]["status"] == "succeeded",
+                 "the group to have succeeded", 30)
+        assert ran.read_text() == "ran\n"
+        events = [event["event_name"] for event in api.events(spec["name"])]
+        assert events.count("Instance Exited:0 (Exited Successfully)") == 1, events
+        assert "Instance Interrupted (Node Offline)" not in events
+
+
 class Writer:
     """Creates groups as fast as it can, and remembers which of them were answered with 201."""
 

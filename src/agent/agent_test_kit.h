@@ -16,6 +16,7 @@ class FakeCloud final : public link::Dialer {
 
   bool down = false;
   bool silent = false;  // after the welcome
+  bool deaf = false;    // hears nothing of what is said
   bool acknowledges = true;
   std::optional<link::Goodbye> refusal;
   link::Welcome welcome{.heartbeat_ms = 5'000};
@@ -96,6 +97,7 @@ class FakeCloud final : public link::Dialer {
     co_return Result<>();
   }
   void hear(link::Session& session, const link::Message& message) {
+    if (deaf) return;
     if (const auto* report = std::get_if<link::Report>(&message)) {
       ++reports;
       last = *report;
@@ -132,6 +134,9 @@ class TestNode {
   FakeCloud cloud{loop.executor(), loop.clock};
   AgentSettings settings;
   TunnelDialer* tunnels = nullptr;
+  // What the agent is shown instead of those above.
+  StateStore* shown_store = &store;
+  runtime::ContainerDriver* shown_driver = &driver;
   std::unique_ptr<NodeAgent> agent;
 
   ~TestNode() {
@@ -142,8 +147,8 @@ class TestNode {
     NodeAgent::Parts parts{.executor = loop.executor(),
                            .clock = loop.clock,
                            .random = random,
-                           .driver = driver,
-                           .store = store,
+                           .driver = *shown_driver,
+                           .store = *shown_store,
                            .dialer = cloud,
                            .tunnels = tunnels};
     link::NodeFacts facts{.hostname = "box", .cpu = 4, .memory_mb = 8192, .cpu_share_percent = 50};

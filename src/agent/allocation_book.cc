@@ -17,6 +17,7 @@ AllocationBook::AllocationBook(const Parts& parts, AllocationRecord record)
     : parts_(parts), record_(std::move(record)), run_taken_(record_.status.run) {
   if (record_.status.instance_id.empty())
     record_.status.instance_id = record_.assignment.instance_id;
+  if (record_.decision) run_taken_ = record_.decision->run_taken;
 }
 
 // ---- what it is told ----
@@ -66,6 +67,7 @@ void AllocationBook::take_deletion_cost() {
 
 void AllocationBook::begin_run(std::string instance_id) {
   take_wish();
+  record_.decision.reset();
   record_.spec = record_.assignment.spec;
   record_.status.instance_id = std::move(instance_id);
   record_.status.run = wish().run;
@@ -90,12 +92,57 @@ void AllocationBook::show_health(bool started, bool ready) {
   set_state(status().state);
 }
 
-void AllocationBook::show_stopping() {
-  record_.status.ready = false;
-  set_state(RunState::Stopping);
+void AllocationBook::decide(const NextStep& step, bool ends_run) {
+  take_wish();
+  record_.decision = Decision{.again = step.kind == NextStep::Kind::RunAgain,
+                              .keep_files = step.keep_files,
+                              .back_off_ms = to_millis(step.back_off),
+                              .outcome = step.outcome,
+                              .exclude_node = step.exclude_node,
+                              .reason = step.reason,
+                              .events = step.events,
+                              .first_event = parts_.journal.last_sequence() + 1,
+                              .run_taken = run_taken_};
+  if (step.counts_as_quick) count_quick_exit();
+  if (ends_run) {
+    record_.status.state = RunState::Stopping;
+    record_.status.ready = false;
+    record_.status.update_time = to_unix_nanos(parts_.clock.wall_now());
+  }
+  save(step.kind == NextStep::Kind::End ? Durability::PowerLoss : Durability::ProcessCrash);
+  say_decided();
+  parts_.changed();
+}
+
+std::optional<NextStep> AllocationBook::decided() const {
+  if (!record_.decision || ended()) return std::nullopt;
+  const Decision& decision = *record_.decision;
+  NextStep step;
+  step.kind = decision.again ? NextStep::Kind::RunAgain : NextStep::Kind::End;
+  step.keep_files = decision.keep_files;
+  step.back_off = std::chrono::milliseconds(decision.back_off_ms);
+  step.outcome = decision.outcome;
+  step.exclude_node = decision.exclude_node;
+  step.reason = decision.reason;
+  return step;
+}
+
+void AllocationBook::say_decided() {
+  if (!record_.decision) return;
+  // A killed agent said the first few of them, or all.
+  int64_t sequence = record_.decision->first_event;
+  for (const EventText& event : record_.decision->events) {
+    if (sequence++ > parts_.journal.last_sequence()) add_event(event.name, event.detail);
+  }
+}
+
+void AllocationBook::keep_files_of_unbegun_run() {
+  keep_files();
+  save(Durability::ProcessCrash);
 }
 
 void AllocationBook::show_between_runs() {
+  record_.decision.reset();
   record_.action = SelfAction::None;
   record_.action_reason.clear();
   record_.status.started = false;
@@ -123,6 +170,7 @@ void AllocationBook::end(const NextStep& step) {
   record_.status.exclude_node = step.exclude_node;
   record_.status.reason = valid_utf8(step.reason, kDetailBytesMax);
   record_.action = SelfAction::None;
+  record_.decision.reset();
   save(Durability::PowerLoss);
   parts_.changed();
 }

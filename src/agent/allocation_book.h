@@ -10,7 +10,7 @@ namespace mesclun::agent {
 
 // Runs on:  the agent's loop.
 // Promise:  what changes is stored first, then `changed` is called, so that it is reported as soon
-//           as it is seen.
+//           as it is seen. What becomes of a run is stored before anything is done about it.
 // Errors:   a record that cannot be stored is logged; saved() tells.
 // Lifetime: all of Parts outlives it.
 class AllocationBook {
@@ -40,26 +40,36 @@ class AllocationBook {
   void set_deletion_cost(int32_t cost);
   // The wish for another run was not acted upon yet.
   bool asks_for_newer_run() const { return wish().run > run_taken_; }
-  void take_wish() { run_taken_ = wish().run; }
+
+  // A step that is not Stay, with its events; `ends_run` if there is a run that it ends.
+  void decide(const NextStep& step, bool ends_run);
+  // What an agent before us decided and did not carry out.
+  std::optional<NextStep> decided() const;
+  // Says what is missing of its events. Before anything else is said after a restart.
+  void say_decided();
 
   // What becomes of it. A run is stored before the driver hears of it.
   void begin_run(std::string instance_id);
   void show_running();
   void show_health(bool started, bool ready);
-  void show_stopping();
   void show_between_runs();
-  void count_quick_exit();
   size_t quick_exits() const;  // within kQuickExitWindow
   // The files of the run that ended, for the next one; once taken they are its or nobody's.
   void keep_files() { record_.files_of = status().instance_id; }
+  // The same for a run that was made and never begun by an agent before us.
+  void keep_files_of_unbegun_run();
   std::string take_files() { return std::exchange(record_.files_of, {}); }
   void end(const NextStep& step);
+  // Tries again what failed the last time.
+  void save_again() { save(Durability::PowerLoss); }
   // Ends what never ran here, in answer to the newest wish.
   void refuse(const NextStep& step);
 
   void add_event(std::string_view name, std::string_view detail);
 
  private:
+  void take_wish() { run_taken_ = wish().run; }
+  void count_quick_exit();
   void take_deletion_cost();
   void set_state(link::RunState state);
   void save(Durability durability);

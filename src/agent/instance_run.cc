@@ -41,6 +41,11 @@ Task<Result<>> InstanceRun::create(runtime::RunSpec spec) {
       refuse_start(created.error().message);
       co_return Result<>();
     }
+    if (created.code() == ErrorCode::NotFound && !spec.files_of.empty()) {
+      // The machine was restarted: there is nothing to take over any more.
+      spec.files_of.clear();
+      continue;
+    }
     const Result<> removed = co_await parts_.driver.remove(instance_id_);
     if (is_cancelled(removed)) co_return removed.error();
     if (attempt == kCreateTries) {

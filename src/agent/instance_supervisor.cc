@@ -9,6 +9,12 @@ namespace mesclun::agent {
 using link::RunOutcome;
 using link::RunState;
 
+namespace {
+
+constexpr Duration kStoreAgain = 5s;
+
+}  // namespace
+
 InstanceSupervisor::InstanceSupervisor(const Parts& parts, AllocationRecord record)
     : parts_(parts),
       book_({.clock = parts.clock,
@@ -136,28 +142,35 @@ Task<Result<>> InstanceSupervisor::live(std::optional<runtime::RunInfo> found) {
 
 Task<Result<>> InstanceSupervisor::run_after_run(std::optional<runtime::RunInfo> found) {
   CO_TRY_DO(co_await resume(std::move(found)));
-  NextStep step;
-  step.keep_files = !record().files_of.empty();
+  bool keep_files = !record().files_of.empty();
   while (!ended()) {
-    if (run_ == nullptr) CO_TRY_DO(co_await begin_run(step.keep_files));
-    CO_TRY(step, co_await next_step());
-    take(step);
-    const bool again = step.kind == NextStep::Kind::RunAgain;
-    CO_TRY_DO(co_await end_run(again && step.keep_files));
-    if (again) {
-      CO_TRY(step, co_await pause(std::move(step)));
+    if (run_ == nullptr) CO_TRY_DO(co_await begin_run(keep_files));
+    CO_TRY(NextStep step, co_await next_step());
+    decide(step);
+    if (!book_.saved() && step.kind == NextStep::Kind::RunAgain) {
+      // A run that a restarted agent could not find again must not begin.
+      step = end_by_machine("its state cannot be stored: " + book_.saved().error().message);
+      decide(step);
     }
-    if (step.kind == NextStep::Kind::End) book_.end(step);
+    CO_TRY(step, co_await carry_out(std::move(step)));
+    keep_files = step.keep_files;
   }
-  co_return Result<>();
+  co_return co_await drop_when_stored();
 }
 
 // After a restart of the agent: finds out what became of the run that it had.
 Task<Result<>> InstanceSupervisor::resume(std::optional<runtime::RunInfo> found) {
   if (book_.status().run == 0) co_return Result<>();
   const bool creating = book_.status().state == RunState::Creating;
-  const bool between_runs = creating && instance_id() == record().files_of;
-  if (between_runs) co_return Result<>();
+  std::optional<NextStep> decided = book_.decided();
+  if (decided && !(creating && decided->kind == NextStep::Kind::RunAgain)) {
+    co_return co_await resume_decided(*std::move(decided), std::move(found));
+  }
+  const bool between_runs = creating && (decided || instance_id() == record().files_of);
+  if (between_runs) {
+    if (decided && !decided->keep_files) co_return co_await drop_kept_files();
+    co_return Result<>();
+  }
   if (found && found->started) {
     make_run_object();
     if (!found->exit) run_->serve_metadata();
@@ -171,16 +184,32 @@ Task<Result<>> InstanceSupervisor::resume(std::optional<runtime::RunInfo> found)
              {{"instance", instance_id()}, {"ended", found->exit ? "yes" : "no"}});
     co_return Result<>();
   }
-  if (creating) {
-    // Killed between two runs or before the start: that run never began, the next one does.
-    co_return co_await drop_run(instance_id());
-  }
-  NextStep lost;
-  lost.kind = NextStep::Kind::End;
-  lost.outcome = RunOutcome::Replace;
-  lost.reason = "it was gone when the agent came back; the machine was probably restarted";
-  book_.add_event(api::event::kNodeOffline, lost.reason);
-  book_.end(lost);
+  if (creating) co_return co_await resume_unbegun(found.has_value());
+  RunFacts known = facts();
+  known.gone = true;
+  known.action_due = TimePoint{};
+  NextStep step = decide_next(known, parts_.clock.now());
+  decide(step);
+  co_return co_await resume_decided(std::move(step), std::nullopt);
+}
+
+Task<Result<>> InstanceSupervisor::resume_decided(NextStep step,
+                                                  std::optional<runtime::RunInfo> found) {
+  if (found) make_run_object();
+  if (found && found->started && !found->exit) run_->serve_metadata();
+  step.keep_files = step.keep_files && found;
+  CO_TRY(step, co_await carry_out(std::move(step)));
+  co_return Result<>();
+}
+
+// Killed before the start: that run never began, the next one does, with its files. They may be
+// those of an earlier run, which it took over.
+Task<Result<>> InstanceSupervisor::resume_unbegun(bool made) {
+  if (!made) co_return Result<>();
+  const Result<> stopped = co_await parts_.driver.stop(instance_id(), Duration::zero());
+  if (!stopped) co_return co_await drop_run(instance_id());
+  CO_TRY_DO(co_await drop_kept_files());
+  book_.keep_files_of_unbegun_run();
   co_return Result<>();
 }
 
@@ -279,24 +308,52 @@ Task<Result<NextStep>> InstanceSupervisor::next_step() {
   }
 }
 
-// What a decision means at once, before it is carried out.
-void InstanceSupervisor::take(const NextStep& step) {
+// Stored first: what follows destroys what the decision was made from.
+void InstanceSupervisor::decide(const NextStep& step) {
   say_held_startup();
-  for (const EventText& text : step.events) book_.add_event(text.name, text.detail);
-  book_.take_wish();
-  if (step.counts_as_quick) book_.count_quick_exit();
+  book_.decide(step, run_ != nullptr);
 }
 
-Task<Result<>> InstanceSupervisor::end_run(bool keep_files) {
-  book_.show_stopping();
+// Ends the run, if there is one. What comes then: End, and the book says so; or the step that the
+// next run is for.
+Task<Result<NextStep>> InstanceSupervisor::carry_out(NextStep step) {
+  const bool stored = book_.saved().has_value();
+  CO_TRY_DO(co_await end_run());
+  const bool again = step.kind == NextStep::Kind::RunAgain;
+  if (again && step.keep_files) {
+    book_.keep_files();
+  } else if (stored) {
+    CO_TRY_DO(co_await drop_run(instance_id()));
+  } else {
+    dropped_ = false;
+  }
+  if (again) {
+    CO_TRY(step, co_await pause(std::move(step)));
+  }
+  if (step.kind == NextStep::Kind::End) {
+    book_.end(step);
+  }
+  co_return step;
+}
+
+Task<Result<>> InstanceSupervisor::end_run() {
+  if (run_ == nullptr) co_return Result<>();
   CO_TRY_DO(co_await run_->end(parts_.settings.stop_grace));
   CO_TRY_DO(co_await parts_.logs.finish(instance_id()));
   run_.reset();
-  if (keep_files) {
-    book_.keep_files();
-    co_return Result<>();
+  co_return Result<>();
+}
+
+// The driver keeps the run until its end is stored here, or the cloud has heard of it and wants
+// the allocation no more.
+Task<Result<>> InstanceSupervisor::drop_when_stored() {
+  while (!book_.saved()) {
+    CO_TRY_DO(co_await parts_.clock.sleep_for(kStoreAgain));
+    book_.save_again();
   }
-  co_return co_await drop_run(instance_id());
+  if (!dropped_) CO_TRY_DO(co_await drop_run(instance_id()));
+  dropped_ = true;
+  co_return Result<>();
 }
 
 // Makes the driver forget a run. What it refuses is said and left: the run is over for us.
@@ -323,7 +380,7 @@ Task<Result<NextStep>> InstanceSupervisor::pause(NextStep step) {
   while (true) {
     NextStep sooner = decide_next(facts(), parts_.clock.now());
     if (sooner.kind != NextStep::Kind::Stay) {
-      take(sooner);
+      decide(sooner);
       // Files that the earlier step kept are of no use to this one.
       const bool drop = !sooner.keep_files || sooner.kind == NextStep::Kind::End;
       if (drop) CO_TRY_DO(co_await drop_kept_files());

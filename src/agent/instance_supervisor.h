@@ -18,9 +18,9 @@
 namespace mesclun::agent {
 
 // Runs on:  the agent's loop.
-// Promise:  a run is in the book before the driver hears of it, so that an agent that is killed at
-//           any instruction finds it again. The state is reported, with `changed`, as soon as it is
-//           seen.
+// Promise:  a run is in the book before the driver hears of it, and what becomes of it before the
+//           run is ended, so that an agent that is killed at any instruction goes on where it was.
+//           The state is reported, with `changed`, as soon as it is seen.
 // Errors:   none leave; what fails ends the allocation with a reason.
 // Lifetime: close() before destruction. All of Parts outlives it.
 class InstanceSupervisor final : public MetadataHost, private InstanceRun::Observer {
@@ -42,6 +42,9 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   InstanceSupervisor(const Parts& parts, AllocationRecord record);
   ~InstanceSupervisor() override;
 
+  // After a restart of the agent, before the first begin(): what an agent before us had no time to
+  // say.
+  void say_decided() { book_.say_decided(); }
   // Begins the first run, or goes on after a restart of the agent: with the run that the driver
   // still has, if any.
   void begin(std::optional<runtime::RunInfo> found);
@@ -63,6 +66,8 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
 
   // Ends our tasks. A live application runs on.
   Task<void> close();
+  // After close(): an ended run that the driver has still, because its end could not be stored.
+  std::string left_run() const { return ended() && !dropped_ ? instance_id() : std::string(); }
 
   // MetadataHost
   bool present() const override { return run_ != nullptr && !ended(); }
@@ -82,15 +87,19 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   Task<Result<>> live(std::optional<runtime::RunInfo> found);
   Task<Result<>> run_after_run(std::optional<runtime::RunInfo> found);
   Task<Result<>> resume(std::optional<runtime::RunInfo> found);
+  Task<Result<>> resume_decided(NextStep step, std::optional<runtime::RunInfo> found);
+  Task<Result<>> resume_unbegun(bool made);
   Task<Result<>> begin_run(bool keep_files);
   Task<Result<>> start_run();
   void on_running();
   Task<Result<NextStep>> next_step();
-  Task<Result<>> end_run(bool keep_files);
+  Task<Result<NextStep>> carry_out(NextStep step);
+  Task<Result<>> end_run();
+  Task<Result<>> drop_when_stored();
   Task<Result<>> drop_run(std::string instance_id);
   Task<Result<>> drop_kept_files();
   Task<Result<NextStep>> pause(NextStep step);
-  void take(const NextStep& step);
+  void decide(const NextStep& step);
 
   RunFacts facts() const;
   void make_run_object();
@@ -108,6 +117,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   api::GroupSpec spec_;
   std::unique_ptr<InstanceRun> run_;
   std::optional<std::string> held_startup_event_;  // detail
+  bool dropped_ = true;                            // the driver has forgotten it
 
   Notify wake_;
   Scope scope_;

@@ -38,9 +38,10 @@ NextStep with_event(NextStep step, std::string_view name, std::string detail) {
   return step;
 }
 
+// With the run its files are gone.
 NextStep another_run(const RunFacts& facts) {
   const bool keep_files = facts.run_action == link::RunAction::Restart;
-  NextStep step = run_again(keep_files);
+  NextStep step = run_again(keep_files && !facts.gone);
   if (!facts.run_by_user) return step;
   return with_event(std::move(step), keep_files ? api::event::kRestarted : api::event::kRecreated,
                     "asked for by the API");
@@ -48,7 +49,7 @@ NextStep another_run(const RunFacts& facts) {
 
 NextStep self_action(const RunFacts& facts) {
   const bool keep_files = facts.action == SelfAction::Restart;
-  return with_event(run_again(keep_files),
+  return with_event(run_again(keep_files && !facts.gone),
                     keep_files ? api::event::kRestarted : api::event::kRecreated,
                     "asked for by the instance itself");
 }
@@ -93,10 +94,17 @@ NextStep after_exit(const RunFacts& facts) {
 
 }  // namespace
 
+// The application did nothing wrong, and the node says itself that it takes nothing meanwhile.
+NextStep end_by_machine(const std::string& why) {
+  const std::string reason = "this machine could not run it: " + why;
+  return with_event(end(RunOutcome::Replace, true, reason), api::event::kReallocatedByPlatform,
+                    reason);
+}
+
 NextStep decide_next(const RunFacts& facts, TimePoint now) {
   if (facts.stop) return end(RunOutcome::Stopped, false, "stopped by the cloud");
   const bool action_due =
-      facts.action != SelfAction::None && (facts.exit || facts.action_due <= now);
+      facts.action != SelfAction::None && (facts.exit || facts.gone || facts.action_due <= now);
   if (facts.action == SelfAction::Reallocate && action_due) {
     return with_event(end(RunOutcome::Replace, true,
                           "the instance asked to be reallocated: " + facts.action_reason),
@@ -108,10 +116,11 @@ NextStep decide_next(const RunFacts& facts, TimePoint now) {
   }
   if (facts.newer_run) return another_run(facts);
   if (action_due) return self_action(facts);
-  if (!facts.refused.empty()) {
-    const std::string reason = "this machine could not run it: " + facts.refused;
-    return with_event(end(RunOutcome::Replace, true, reason), api::event::kReallocatedByPlatform,
-                      reason);
+  if (!facts.refused.empty()) return end_by_machine(facts.refused);
+  if (facts.gone) {
+    const std::string reason =
+        "it was gone when the agent came back; the machine was probably restarted";
+    return with_event(end(RunOutcome::Replace, false, reason), api::event::kNodeOffline, reason);
   }
   if (facts.exit) return after_exit(facts);
   if (facts.failed_probe) {

@@ -25,6 +25,7 @@ struct EventText {
   std::string detail;
   bool operator==(const EventText&) const = default;
 };
+BOOST_DESCRIBE_STRUCT(EventText, (), (name, detail))
 
 struct RunFacts {
   // Wishes.
@@ -40,6 +41,7 @@ struct RunFacts {
   std::optional<runtime::RunExit> exit;
   std::optional<FailedProbe> failed_probe;
   std::string refused;  // the machine could not make a run; why
+  bool gone = false;    // the driver knows the run no more
   api::RestartPolicy policy = api::RestartPolicy::Always;
   size_t recent_restarts = 0;  // in place, after exit 0, within kQuickExitWindow
 };
@@ -66,9 +68,11 @@ inline constexpr Duration kQuickExitWindow = 10min;
 inline constexpr size_t kRestartsInPlace = 5;
 
 // Who comes first when several hold: the cloud's stop, the instance's wish to leave, the machine's,
-// another run by the cloud, one by the instance, an exit, a failed probe. So an exit right after a
-// reallocate call is one reallocation.
+// another run by the cloud, one by the instance, a run that is gone, an exit, a failed probe. So an
+// exit right after a reallocate call is one reallocation.
 NextStep decide_next(const RunFacts& facts, TimePoint now);
+// The machine could not carry out what was decided.
+NextStep end_by_machine(const std::string& why);
 
 }  // namespace mesclun::agent
 

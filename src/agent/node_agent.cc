@@ -98,6 +98,12 @@ Task<Result<>> NodeAgent::adopt(std::vector<AllocationRecord> allocations) {
   std::map<std::string, runtime::RunInfo> found;
   for (runtime::RunInfo& run : *runs) found.emplace(run.instance_id, std::move(run));
   for (AllocationRecord& record : allocations) {
+    const std::string id = record.assignment.allocation_id;
+    supervisors_[id] = std::make_unique<InstanceSupervisor>(supervisor_parts_, std::move(record));
+  }
+  for (auto& [id, supervisor] : supervisors_) supervisor->say_decided();
+  for (auto& [id, supervisor] : supervisors_) {
+    const AllocationRecord& record = supervisor->record();
     std::optional<runtime::RunInfo> run;
     const bool ended = record.status.state == link::RunState::Ended;
     if (const auto at = found.find(record.status.instance_id); at != found.end() && !ended) {
@@ -106,10 +112,7 @@ Task<Result<>> NodeAgent::adopt(std::vector<AllocationRecord> allocations) {
     }
     // Files that the next run is to take over stay.
     if (!ended && record.status.run != 0) found.erase(record.files_of);
-    const std::string id = record.assignment.allocation_id;
-    auto supervisor = std::make_unique<InstanceSupervisor>(supervisor_parts_, std::move(record));
     supervisor->begin(std::move(run));
-    supervisors_[id] = std::move(supervisor);
   }
   for (auto& [id, run] : found) scope_.spawn(remove_unknown(id));
   co_return Result<>();
@@ -266,6 +269,9 @@ Task<Result<>> NodeAgent::reap() {
     }
     for (auto& supervisor : done) {
       co_await supervisor->close();
+      if (const std::string run = supervisor->left_run(); !run.empty()) {
+        scope_.spawn(remove_unknown(run));
+      }
       const bool last = std::ranges::none_of(supervisors_, [&](const auto& other) {
         return other.second->group_id() == supervisor->group_id();
       });

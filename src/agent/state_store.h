@@ -19,6 +19,23 @@ struct NodeRecord {
 };
 BOOST_DESCRIBE_STRUCT(NodeRecord, (), (machine_id, node_secret, mode))
 
+// What was decided about a run, kept from before it is carried out until it was. The driver knows
+// how a run ended only until it is removed, and a run that we end looks like one that failed.
+struct Decision {
+  bool again = false;       // another run here; else the allocation ends
+  bool keep_files = false;  // again
+  int64_t back_off_ms = 0;  // again
+  link::RunOutcome outcome = link::RunOutcome::None;
+  bool exclude_node = false;
+  std::string reason;
+  std::vector<EventText> events;
+  int64_t first_event = 0;  // the sequence of the first of them
+  int32_t run_taken = 0;    // the wish for another run that is answered by it
+};
+BOOST_DESCRIBE_STRUCT(Decision, (),
+                      (again, keep_files, back_off_ms, outcome, exclude_node, reason, events,
+                       first_event, run_taken))
+
 // One allocation and its current run.
 struct AllocationRecord {
   link::Assignment assignment;  // the newest wish; `stop` too when the cloud left it out
@@ -30,10 +47,11 @@ struct AllocationRecord {
   std::string action_reason;
   std::string let_go_reason;         // this machine wants it elsewhere and is ending it
   std::vector<int64_t> quick_exits;  // unix ns of restarts in place
+  std::optional<Decision> decision;  // not carried out yet
 };
 BOOST_DESCRIBE_STRUCT(AllocationRecord, (),
                       (assignment, status, files_of, spec, action, action_reason, let_go_reason,
-                       quick_exits))
+                       quick_exits, decision))
 
 struct StoredState {
   NodeRecord node;
