@@ -59,7 +59,7 @@ class Cloud:
     def start(self, specs: list[dict[str, Any]]) -> None:
         self._specs = specs
         shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir(parents=True)
+        self.data.mkdir(parents=True, mode=0o700)
         command = [str(self.mesclun), "up", "--nodes", str(len(specs)), "--data", str(self.data),
                    "--no-agent-restarts"]  # a killed machine stays away
         for flag, port in (("--api", 8800), ("--gateway", 8801), ("--nodes-listen", 8802)):

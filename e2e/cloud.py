@@ -251,7 +251,7 @@ class RolesCloud(Cloud):
 
     def start_agent(self, number: int) -> None:
         folder = self.node_folder(number)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         agent = self.spawn([
             str(BINARY), "agent", "--cloud", self.nodes_address, "--join-token-file", str(self.data / "join.token"),
             "--data", str(folder), "--name", f"node-{number}", "--memory", "4GiB", "--stop-grace", "5s"])

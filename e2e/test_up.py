@@ -58,6 +58,30 @@ def test_folders_that_cannot_be_written(new_cloud: Callable[..., Cloud], tmp_pat
         assert str(folder) in said and "--data" in said
 
 
+def test_a_data_folder_that_others_can_enter_is_refused_and_left_alone(new_cloud: Callable[..., Cloud]) -> None:
+    cloud = new_cloud(nodes=1)
+    cloud.data.mkdir(parents=True)
+    cloud.data.chmod(0o755)
+    assert f"chmod 700 {cloud.data}" in refused(cloud)
+    assert cloud.data.stat().st_mode & 0o777 == 0o755 and not list(cloud.data.iterdir())
+
+
+def test_everything_in_a_data_folder_is_for_its_owner_only(new_cloud: Callable[..., Cloud]) -> None:
+    cloud = new_cloud(nodes=1)
+    cloud.start()
+    cloud.wait_for_nodes()
+    cloud.stop()
+    # As earlier versions made them.
+    for name in ("cloud.db", "logs.db", "operator.key"):
+        (cloud.data / name).chmod(0o644)
+    cloud.start()
+    cloud.wait_for_nodes()
+    paths = [cloud.data, *cloud.data.rglob("*")]
+    assert cloud.data / "cloud.db-wal" in paths
+    open_to_others = [str(path) for path in paths if path.lstat().st_mode & 0o077 and not path.is_symlink()]
+    assert not open_to_others
+
+
 @pytest.mark.parametrize("arguments", [["--nodes", "many"], ["--nodes", "-1"], ["--api", "nonsense"], ["--nonsense"],
                                        ["--runtime", "magic"], ["--node", "country=xx"]], ids=str)
 def test_wrong_usage_ends_with_2(tmp_path: pathlib.Path, arguments: list[str]) -> None:

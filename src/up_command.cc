@@ -274,6 +274,7 @@ int run_up_command(int argc, char** argv) {
     return 2;
   }
   setup_logging(settings.log);
+  keep_files_private();
   return run_service([&](asio::io_context& io) { return up(io, settings); });
 }
 

@@ -244,6 +244,7 @@ int run_agent_command(int argc, char** argv) {
     fmt::print(stderr, "mesclun: {}\n", completed.error().message);
     return 2;
   }
+  keep_files_private();
   return run_service(
       [&](asio::io_context& io) { return serve_agent(io.get_executor(), settings.options); });
 }

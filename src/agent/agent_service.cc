@@ -30,15 +30,6 @@ Task<Result<>> check_cloud(Endpoint cloud, bool allow_remote) {
           cloud.to_string())};
 }
 
-Result<> make_data_folder(const fs::path& data) {
-  std::error_code error;
-  fs::create_directories(data, error);
-  if (!error) fs::permissions(data, fs::perms::owner_all, error);
-  if (!error) return {};
-  return Error::unavailable(
-      fmt::format("cannot use the data folder {}: {}", data.string(), error.message()));
-}
-
 // From here on there is an agent to stop, whatever happens.
 Task<Result<>> run_until_cancelled(asio::any_io_executor executor, Clock& clock, NodeAgent& agent,
                                    AgentOptions& options) {
@@ -77,7 +68,6 @@ Task<Result<>> run_until_cancelled(asio::any_io_executor executor, Clock& clock,
 
 Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options) {
   CO_TRY_DO(co_await check_cloud(options.cloud, options.allow_remote_cloud));
-  CO_TRY_DO(make_data_folder(options.data));
   options.data = fs::absolute(options.data);
   CO_TRY(const FolderLock lock, FolderLock::take(options.data.string(), "agent"));
   CO_TRY(const std::unique_ptr<FileStateStore> store, FileStateStore::open(options.data));

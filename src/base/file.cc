@@ -29,7 +29,9 @@ Result<> flush_folder_of(const std::string& path) {
   return {};
 }
 
-Result<> make_private(const std::string& folder) {
+constexpr mode_t kOthersMask = S_IRWXG | S_IRWXO;
+
+Result<> make_folder(const std::string& folder) {
   std::error_code error;
   if (fs::create_directories(folder, error)) {
     fs::permissions(folder, fs::perms::owner_all, error);
@@ -38,6 +40,24 @@ Result<> make_private(const std::string& folder) {
   return Error::unavailable(
       fmt::format("cannot make the data folder {}: {}; choose another one with --data", folder,
                   error.message()));
+}
+
+Result<> check_private(const std::string& folder) {
+  struct stat status{};
+  if (::stat(folder.c_str(), &status) != 0) return system_error("cannot look at " + folder);
+  if (status.st_uid != ::geteuid()) {
+    return Error{ErrorCode::FailedPrecondition,
+                 fmt::format("the data folder {} belongs to another user ({}), who could read its "
+                             "secrets; give it to this one (`chown {} {}`), or choose another one "
+                             "with --data",
+                             folder, status.st_uid, ::geteuid(), folder)};
+  }
+  if ((status.st_mode & kOthersMask) == 0) return {};
+  return Error{ErrorCode::FailedPrecondition,
+               fmt::format("other users can enter the data folder {} (its mode is {:o}), which "
+                           "holds secrets; close it with `chmod 700 {}`, or choose another one "
+                           "with --data",
+                           folder, status.st_mode & 07777, folder)};
 }
 
 }  // namespace
@@ -156,21 +176,21 @@ Result<> replace_file(const std::string& path, std::string_view text, Durability
   return draft.commit(durability);
 }
 
-bool remove_tree(const std::string& path, const std::atomic<bool>* stop) {
-  struct stat status{};
-  if (::lstat(path.c_str(), &status) != 0) return errno == ENOENT;
-  if (!S_ISDIR(status.st_mode)) return ::unlink(path.c_str()) == 0;
-  // A folder without write or search permission: make it ours again.
-  if ((status.st_mode & S_IRWXU) != S_IRWXU) ::chmod(path.c_str(), 0700);
-  for (const std::string& name : list_folder(path)) {
-    if (stop != nullptr && *stop) return false;
-    remove_tree(fmt::format("{}/{}", path, name), stop);
-  }
-  return ::rmdir(path.c_str()) == 0;
+void keep_files_private() {
+  ::umask(kOthersMask);
+}
+
+Result<> make_file_private(const std::string& path) {
+  const Descriptor file(
+      ::open(path.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+  if (!file) return system_error("cannot open " + path);
+  if (::fchmod(file.get(), 0600) != 0) return system_error("cannot close to others: " + path);
+  return {};
 }
 
 Result<FolderLock> FolderLock::take(const std::string& folder, std::string_view who) {
-  TRY_DO(make_private(folder));
+  TRY_DO(make_folder(folder));
+  TRY_DO(check_private(folder));
   const std::string path = folder + "/lock";
   Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!file) return system_error("cannot open " + path);

@@ -9,7 +9,6 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <string>
 #include <string_view>
@@ -100,15 +99,19 @@ class FileDraft {
 Result<> replace_file(const std::string& path, std::string_view text, Durability durability,
                       mode_t mode = 0600);
 
-// Also what was made unwritable. True when nothing is left. Gives up once `stop` is set.
-bool remove_tree(const std::string& path, const std::atomic<bool>* stop = nullptr);
+// Whatever this process and its children make from now on is for its owner only, unless its maker
+// asks for more. Once, at the start of a process that keeps secrets.
+void keep_files_private();
+// Mode 0600 from now on; made empty if there is none.
+Result<> make_file_private(const std::string& path);
 
 // Keeps other processes from working in a folder, for as long as it lives; it goes with the
 // process, however that ends.
 class FolderLock {
  public:
   // Makes the folder, for its owner only, if there is none. FailedPrecondition: another process
-  // has it; `who` is the word for such a process ("agent").
+  // has it (`who` is the word for such a process, "agent"), or others can enter it. That is for its
+  // owner to mend: a folder that others share, such as /tmp, must not be closed by mistake.
   static Result<FolderLock> take(const std::string& folder, std::string_view who);
 
  private:

@@ -128,16 +128,18 @@ TEST(FileDraft, IsNothingUntilItIsCommitted) {
   EXPECT_THAT(list_folder(folder.path()), ElementsAre("x"));
 }
 
-TEST(File, TreesAreRemovedWithWhatWasMadeUnreadable) {
+TEST(File, AFileOfEarlierDaysIsClosedToOthers) {
   const TestFolder folder;
-  const std::string deep = folder.path("a/b/c");
-  std::filesystem::create_directories(deep);
-  ASSERT_TRUE(replace_file(deep + "/x", "x", Durability::ProcessCrash));
-  ASSERT_EQ(::symlink("/", (deep + "/root").c_str()), 0);
-  ASSERT_EQ(::chmod(folder.path("a/b").c_str(), 0), 0);
-  EXPECT_TRUE(remove_tree(folder.path("a")));
-  EXPECT_TRUE(remove_tree(folder.path("a")));
-  EXPECT_THAT(list_folder(folder.path()), IsEmpty());
+  const std::string path = folder.path("x.db");
+  ASSERT_TRUE(replace_file(path, "text", Durability::ProcessCrash));
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  EXPECT_TRUE(make_file_private(path));
+  EXPECT_EQ(mode_of(path), 0600u);
+  EXPECT_EQ(read_file(path).value(), "text");
+  EXPECT_TRUE(make_file_private(folder.path("new")));
+  EXPECT_EQ(mode_of(folder.path("new")), 0600u);
+  ASSERT_EQ(::symlink(path.c_str(), folder.path("link").c_str()), 0);
+  EXPECT_FALSE(make_file_private(folder.path("link")));
 }
 
 TEST(FolderLock, MakesAPrivateFolderAndHoldsIt) {
@@ -153,6 +155,26 @@ TEST(FolderLock, MakesAPrivateFolderAndHoldsIt) {
     EXPECT_THAT(second.error().message, HasSubstr("another agent works in " + path));
   }
   EXPECT_TRUE(FolderLock::take(path, "agent"));
+}
+
+TEST(FolderLock, AFolderThatOthersCanEnterIsRefusedWithWhatMendsIt) {
+  const TestFolder folder;
+  for (const mode_t mode : {0755, 0750, 0701, 01777}) {
+    ASSERT_EQ(::chmod(folder.path().c_str(), mode), 0);
+    const Result<FolderLock> lock = FolderLock::take(folder.path(), "agent");
+    ASSERT_FALSE(lock);
+    EXPECT_EQ(lock.code(), ErrorCode::FailedPrecondition);
+    EXPECT_THAT(lock.error().message, HasSubstr("`chmod 700 " + folder.path() + "`"));
+    EXPECT_EQ(mode_of(folder.path()), mode);
+    EXPECT_THAT(list_folder(folder.path()), IsEmpty());
+  }
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0700), 0);
+  EXPECT_TRUE(FolderLock::take(folder.path(), "agent"));
+  if (::geteuid() != 0) return;
+  ASSERT_EQ(::chown(folder.path().c_str(), 65534, 65534), 0);
+  const Result<FolderLock> foreign = FolderLock::take(folder.path(), "agent");
+  ASSERT_FALSE(foreign);
+  EXPECT_THAT(foreign.error().message, HasSubstr("belongs to another user"));
 }
 
 TEST(FolderLock, GoesWithAKilledProcess) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/file_tree.h"
 
 namespace mesclun {
 

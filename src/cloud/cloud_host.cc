@@ -64,6 +64,7 @@ Task<Result<CloudHost::FirstUser>> CloudHost::first_user(std::string organizatio
   const std::string path = folder_ + "/user.key";
   const Result<std::string> kept = read_first_line(path);
   if (kept && accounts.find_key(*kept) != nullptr) {
+    CO_TRY_DO(make_file_private(path));
     user.api_key = *kept;
     co_return user;
   }

@@ -15,6 +15,7 @@ Result<std::string> load_or_make(const std::string& path, std::string_view prefi
     TRY_DO(keep_secret(path, made));
     return made;
   }
+  if (kept) TRY_DO(make_file_private(path));
   const bool damaged = kept ? kept->size() < 16 : kept.code() == ErrorCode::InvalidArgument;
   if (!damaged) return kept;
   return Error{ErrorCode::FailedPrecondition,

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/file.h"
+
 namespace mesclun::store {
 
 namespace {
@@ -43,6 +45,17 @@ Value column_value(sqlite3_stmt* statement, int column) {
   }
 }
 
+// A database may hold secrets. SQLite gives the files beside it the mode of the database, but those
+// that are there already keep theirs.
+Result<> close_to_others(const std::string& path) {
+  TRY_DO(make_file_private(path));
+  for (const char* suffix : {"-wal", "-shm", "-journal"}) {
+    const std::string beside = path + suffix;
+    if (::access(beside.c_str(), F_OK) == 0) TRY_DO(make_file_private(beside));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteSettings& settings,
@@ -52,6 +65,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteSet
   int flags = SQLITE_OPEN_NOMUTEX;
   flags |=
       role == Role::Writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
+  if (role == Role::Writer && !settings.path.empty()) TRY_DO(close_to_others(settings.path));
   sqlite3* raw = nullptr;
   const int opened = sqlite3_open_v2(name.c_str(), &raw, flags, nullptr);
   made->connection_.reset(raw);

@@ -1,9 +1,11 @@
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/test_folder.h"
 #include "base/test_loop.h"
@@ -55,6 +57,30 @@ Task<Result<>> writes_then_reads(Database& database) {
 TEST_F(StoreTest, ReadsSeeWhatWasAnsweredAndUniqueNamesHold) {
   const auto database = open();
   loop_.run(writes_then_reads(*database));
+}
+
+mode_t mode_of(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0;
+}
+
+// With whatever umask: its owner's alone, and so is what an earlier process left open to all.
+TEST_F(StoreTest, DatabasesAreForTheirOwnerOnly) {
+  const mode_t umask_before = ::umask(0);
+  const auto database = open();
+  loop_.run(writes_then_reads(*database));
+  // What a killed process leaves.
+  SqliteSettings left{.path = folder_.path("left.db")};
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    EXPECT_EQ(mode_of(settings_.path + suffix), 0600u) << suffix;
+    std::filesystem::copy_file(settings_.path + suffix, left.path + suffix);
+    ASSERT_EQ(::chmod((left.path + suffix).c_str(), 0644), 0);
+  }
+  const auto opened_again = open_sqlite(left, kMigrations).value();
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    EXPECT_EQ(mode_of(left.path + suffix), 0600u) << suffix;
+  }
+  ::umask(umask_before);
 }
 
 TEST_F(StoreTest, TheSameInMemoryWithoutThreads) {

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/file_tree.h"
 #include "base/log.h"
 #include "runtime/process/run_files.h"
 

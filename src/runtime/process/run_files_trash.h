@@ -1,6 +1,7 @@
 // Deletes folders of any size without holding up the loop.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <string>
