@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import processes
 from companion import Companion, expect_refusal
+from fake_services import FakeMetadata
 from groups import APPS
 from ports import free_port
 from waiting import wait_for
@@ -65,12 +66,34 @@ def test_a_hanging_request_is_a_failure_although_connecting_works(companion: Mak
 def test_too_many_errors_are_a_failure(companion: Make) -> None:
     one = companion("--answer", "500", config={"application": {
         "on_failed": "report", "error_requests_min": 5, "error_window": "30s", "error_rate_max": 0.5}})
-    for _ in range(4):
-        assert one.predict(1).status == 500
-    assert one.state() == "ready", "too few to judge"
-    one.predict(1)
+    for number in (1, 2, 3, 4, 4, 4, 4):
+        assert one.predict(number).status == 500
+    assert one.state() == "ready", "too few to judge: one input that fails over and over tells of itself"
+    one.predict(5)
     health = one.wait_for_state("failed")
     assert "5" in health["reason"]
+
+
+def test_a_hung_application_fails_under_load(companion: Make) -> None:
+    """Although each request ends at its own deadline, long before application.hang_after."""
+    one = companion(config={"application": {"hang_after": "1500ms", "on_failed": "report"},
+                            "front": {"timeout": "400ms", "queue_max": 2}})
+    calls = [one.start_predict(number, gate="never") for number in range(20)]
+    while one.state() != "failed":
+        calls.append(one.start_predict(len(calls), gate="never"))
+        time.sleep(0.1)
+        assert len(calls) < 300
+    assert {call.reply().status for call in calls} <= {429, 503, 504}
+
+
+def test_with_few_nodes_left_a_failed_application_starts_again_in_place(
+        companion: Make, metadata: FakeMetadata) -> None:
+    one = companion("--answer", "500", env={"SALAD_MACHINE_ID": "m-1", "MESCLUN_NODES_LEFT": "0"}, config={
+        "application": {"error_requests_min": 3}, "metadata": {"uri": metadata.uri}})
+    for number in range(3):
+        one.predict(number)
+    assert one.wait() == 1
+    assert not metadata.reallocations()
 
 
 @pytest.mark.parametrize(("how", "code"), [("garbage", "application_bad_answer"), ("break", "application_unreachable")])

@@ -44,7 +44,7 @@ void ApplicationWatch::look() {
     failed_since_ = now;
   } else if (!acted_ && now - *failed_since_ >= config_.failed_grace) {
     acted_ = true;
-    endings_.act(config_.on_failed, "the application failed: " + verdict.reason, false);
+    endings_.act(config_.on_failed, "the application failed: " + verdict.reason, false, true);
   }
 }
 

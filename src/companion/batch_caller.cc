@@ -1,7 +1,10 @@
 #include "companion/batch_caller.h"
 
+#include <algorithm>
+
 #include "base/crypto.h"
 #include "base/log.h"
+#include "companion/forward.h"
 
 namespace mesclun::companion {
 
@@ -9,11 +12,10 @@ Task<BatchCaller::Outcome> BatchCaller::run(std::vector<TicketPtr> tickets) {
   Outcome outcome{.began = clock_.now()};
   ++stats_.batches;
   stats_.batch_items += tickets.size();
-  const std::optional<Refusal> failure = co_await call(tickets, outcome.work);
+  const std::optional<Refusal> failure = co_await call(tickets, outcome);
   outcome.ended = clock_.now();
   outcome.whole = !failure;
   stats_.service.observe(outcome.ended - outcome.began);
-  judge_.answered(outcome.ended, !outcome.whole);
   if (failure) {
     ++stats_.batch_failures;
     warn_of_failure(tickets.size(), failure->message);
@@ -28,13 +30,29 @@ Task<BatchCaller::Outcome> BatchCaller::run(std::vector<TicketPtr> tickets) {
     if (another_try && in_time && !co_await cancel_requested()) {
       ++stats_.retried_singly;
       std::vector<TicketPtr> alone{ticket};
-      std::optional<Refusal> again = co_await call(std::move(alone), outcome.work);
+      std::optional<Refusal> again = co_await call(std::move(alone), outcome);
       if (ticket->state != Ticket::State::Waiting) continue;
       if (again) why = *std::move(again);
     }
     ticket->refuse_with(std::move(why));
   }
+  judge_items(tickets, outcome);
   co_return outcome;
+}
+
+// By what the items did, if need be alone. Where one got a good answer, the errors of others follow
+// from what they asked, also when they took the whole batch along.
+void BatchCaller::judge_items(const std::vector<TicketPtr>& tickets, const Outcome& outcome) {
+  const TimePoint now = clock_.now();
+  const auto good = std::ranges::count_if(tickets, [](const TicketPtr& ticket) {
+    return ticket->state == Ticket::State::Answered && ticket->answer.status < 500;
+  });
+  for (ptrdiff_t i = 0; i < good; ++i) judge_.answered(now, false);
+  if (good > 0) return;
+  if (!outcome.replied) judge_.unanswered(outcome.began, outcome.ended);
+  for (const TicketPtr& ticket : tickets) {
+    judge_.answered(now, true, input_hash("POST", ticket->path, ticket->body));
+  }
 }
 
 HttpCall BatchCaller::write_call(const std::vector<TicketPtr>& tickets,
@@ -51,8 +69,7 @@ HttpCall BatchCaller::write_call(const std::vector<TicketPtr>& tickets,
   return call;
 }
 
-Task<std::optional<Refusal>> BatchCaller::call(std::vector<TicketPtr> tickets,
-                                               std::optional<double>& work) {
+Task<std::optional<Refusal>> BatchCaller::call(std::vector<TicketPtr> tickets, Outcome& outcome) {
   std::vector<BatchItem> items;
   for (const TicketPtr& ticket : tickets) {
     items.push_back({.id = ticket->queued.id,
@@ -67,7 +84,9 @@ Task<std::optional<Refusal>> BatchCaller::call(std::vector<TicketPtr> tickets,
   const TimePoint hangs_at = clock_.now() + config_.application.hang_after;
   Result<HttpReply> reply = co_await link_.call(write_call(tickets, items), hangs_at, answer_max);
   if (!reply) co_return application_refusal(reply.error(), config_.front);
-  co_return hand_out(*std::move(reply), items, tickets, work);
+  outcome.replied = true;
+  judge_.replied(clock_.now());
+  co_return hand_out(*std::move(reply), items, tickets, outcome.work);
 }
 
 std::optional<Refusal> BatchCaller::hand_out(HttpReply reply, const std::vector<BatchItem>& items,

@@ -26,8 +26,9 @@ class BatchCaller {
 
   struct Outcome {
     TimePoint began{};
-    TimePoint ended{};   // of the batch; tries of single requests come after it
-    bool whole = false;  // else it failed as a whole
+    TimePoint ended{};     // of the batch; tries of single requests come after it
+    bool whole = false;    // else it failed as a whole
+    bool replied = false;  // something came back, to the batch or to an item alone
     std::optional<double> work;
   };
   Task<Outcome> run(std::vector<TicketPtr> tickets);
@@ -35,7 +36,8 @@ class BatchCaller {
  private:
   // One call, with an answer for each ticket that the application's answer has one for, and its
   // work added. A refusal: it failed as a whole.
-  Task<std::optional<Refusal>> call(std::vector<TicketPtr> tickets, std::optional<double>& work);
+  Task<std::optional<Refusal>> call(std::vector<TicketPtr> tickets, Outcome& outcome);
+  void judge_items(const std::vector<TicketPtr>& tickets, const Outcome& outcome);
   HttpCall write_call(const std::vector<TicketPtr>& tickets, const std::vector<BatchItem>& items);
   std::optional<Refusal> hand_out(HttpReply reply, const std::vector<BatchItem>& items,
                                   const std::vector<TicketPtr>& tickets,

@@ -1,5 +1,6 @@
 #include "companion/batch_codec.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <map>
@@ -37,12 +38,22 @@ std::string write_json_items(const std::vector<BatchItem>& items) {
   return out;
 }
 
+// RFC 9110 §5.6.2.
+bool is_token_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+bool is_control(char c) {
+  return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
+}
+
 // One entry of "items" in the answer; `raw_body` is its body as it was written, if known.
 // The front frames the answers itself.
 Result<> take_header(std::string_view name, std::string_view value, ItemAnswer& answer) {
-  // What would end the line or the head of the caller's answer.
-  if (name.empty() || name.find_first_of(": \t\r\n") != std::string_view::npos ||
-      value.find_first_of("\r\n") != std::string_view::npos) {
+  // What would end the line or the head of the caller's answer, or be read differently by two.
+  if (name.empty() || !std::ranges::all_of(name, is_token_character) ||
+      std::ranges::any_of(value, is_control)) {
     return Error::invalid("a header of an item is malformed");
   }
   if (!is_hop_by_hop(name)) answer.headers.add(name, value);
@@ -114,6 +125,7 @@ Result<Answers> split_json(std::string_view text, const std::vector<BatchItem>& 
     if (place >= items.size()) {
       return Error::invalid(fmt::format("the answer has more than {} items", items.size()));
     }
+    if (answers[place]) return Error::invalid("the answer has an id twice");
     TRY(answers[place], read_item(entry.as_object(), has_raw ? raw[in_order] : std::string_view()));
     ++in_order;
   }
@@ -133,6 +145,7 @@ Result<Answers> split_multipart(std::string_view content_type, std::string_view 
   for (const Part& part : parts) {
     const auto found = places.find(part.name);
     if (found == places.end()) return Error::invalid("the answer has a name that nobody sent");
+    if (answers[found->second]) return Error::invalid("the answer has a name twice");
     ItemAnswer answer;
     if (const auto status = part.headers.find("X-Status")) {
       const auto [end, error] =

@@ -14,7 +14,7 @@ namespace mesclun::companion {
 
 struct BatchItem {
   uint64_t id = 0;
-  std::string_view path;
+  std::string_view path;  // with its query
   std::string_view content_type;
   std::string_view body;  // for BatchFormat::Json: valid JSON
 };

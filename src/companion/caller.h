@@ -32,6 +32,8 @@ struct CallerRequest {
   // Its framing says one, perhaps of 0 bytes.
   bool has_body() const { return framing.kind != BodyFraming::Kind::None; }
   bool is_websocket() const { return is_websocket_request(head); }
+  // Stands for what is asked, in this process.
+  uint64_t input() const { return input_hash(head.method, head.target, body); }
   // Of the body when all of it is there.
   BodyFraming framing_as_whole() const;
 };

@@ -130,6 +130,26 @@ TEST(BatchCodec, AnItemCannotFrameTheAnswerItself) {
   EXPECT_EQ(split_answer(parts, kItems).code(), ErrorCode::InvalidArgument);
 }
 
+TEST(BatchCodec, AnIdTwiceFailsTheBatch) {
+  const HttpReply json = json_reply(R"({"items":[{"id":"8","body":1},{"id":"8","body":2}]})");
+  EXPECT_EQ(split_answer(json, kItems).code(), ErrorCode::InvalidArgument);
+  HttpReply parts{.status = 200};
+  parts.headers.add("Content-Type", "multipart/form-data; boundary=b");
+  const std::string part = "--b\r\nContent-Disposition: form-data; name=8\r\n\r\nyes\r\n";
+  parts.body = part + part + "--b--\r\n";
+  EXPECT_EQ(split_answer(parts, kItems).code(), ErrorCode::InvalidArgument);
+}
+
+TEST(BatchCodec, HeadersThatTwoCouldReadDifferentlyFailTheBatch) {
+  for (const char* header : {"Content-Length : 5", "X\x01: 1", "X-Own: a\vb", "\"X\": 1"}) {
+    HttpReply parts{.status = 200};
+    parts.headers.add("Content-Type", "multipart/form-data; boundary=b");
+    parts.body = fmt::format(
+        "--b\r\nContent-Disposition: form-data; name=8\r\n{}\r\n\r\nyes\r\n--b--\r\n", header);
+    EXPECT_EQ(split_answer(parts, kItems).code(), ErrorCode::InvalidArgument) << header;
+  }
+}
+
 TEST(Multipart, NonsenseIsRefused) {
   const std::string_view type = "multipart/form-data; boundary=x";
   for (const char* message :

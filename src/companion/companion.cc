@@ -24,7 +24,7 @@ Companion::Companion(const asio::any_io_executor& executor, Config config,
       config_(std::move(config)),
       command_(std::move(command)),
       is_local_(environment_.machine_id().empty()),
-      endings_(executor, is_local_),
+      endings_(executor, is_local_, [this] { return few_nodes_left(); }),
       table_(executor),
       runner_(table_, clock_),
       process_(table_, clock_),
@@ -44,6 +44,11 @@ Companion::Companion(const asio::any_io_executor& executor, Config config,
   pages_.emplace(clock_, config_, judge_, front, [this] { return node_watch_.status(); });
   application_watch_.emplace(config_.application, clock_, judge_, *pages_, front, endings_);
   if (front_) server_.emplace(executor, *front_, *pages_);
+}
+
+bool Companion::few_nodes_left() const {
+  const std::optional<int> left = environment_.nodes_left();
+  return left && *left < config_.checks.nodes_left_min;
 }
 
 Result<> Companion::listen() {

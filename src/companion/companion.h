@@ -32,6 +32,7 @@ class Companion {
   void forward(int signal) { process_.signal(signal); }
 
  private:
+  bool few_nodes_left() const;
   Result<> listen();
   Task<Result<>> prepare();
   bool start_application();

@@ -22,8 +22,9 @@ void visit(ApplicationConfig& c, FieldVisitor& v) {
   v.duration("stop_grace", c.stop_grace, 0s, 1h, "from SIGTERM to SIGKILL");
   v.duration("drain", c.drain, 0s, 1h,
              "when told to stop, answer what is in flight first, for at most this long");
-  v.duration("hang_after", c.hang_after, 100ms, 24h,
-             "with the oldest request in flight this old and no answer at all since: failed");
+  v.duration(
+      "hang_after", c.hang_after, 100ms, 24h,
+      "with requests for so long, each to its own deadline or more, and no answer at all: failed");
   v.number("error_rate_max", c.error_rate_max, 0, 1,
            "share of 5xx answers and broken connections beyond which it is failed; 1: never");
   v.duration("error_window", c.error_window, 1s, 1h, "of the error rate");
@@ -120,7 +121,8 @@ void visit(ChecksConfig& c, FieldVisitor& v) {
   v.choice("on_miss", c.on_miss, kActions, "what to do about a miss");
   v.integer(
       "nodes_left_min", c.nodes_left_min, 0, 1'000'000,
-      "with fewer other nodes left for this group ($MESCLUN_NODES_LEFT) a miss is reported only");
+      "with fewer other nodes left for this group ($MESCLUN_NODES_LEFT) none is asked for: a miss "
+      "is reported only, a failed application is started again here");
   v.boolean("run_locally", c.run_locally, "check also where there is no $SALAD_MACHINE_ID");
   v.duration("timeout", c.timeout, 100ms, 1h, "of one transfer");
   v.bytes("bytes", c.bytes, 1000, 64 * kGiB, "to transfer");

@@ -10,10 +10,13 @@ void Endings::end(Ending ending) {
   changed_.notify_all();
 }
 
-void Endings::act(Action action, const std::string& reason, bool must_end) {
+void Endings::act(Action action, const std::string& reason, bool must_end, bool restart_helps) {
   if (action == Action::Reallocate && is_local_) {
     log_warning("app", "on a platform this would ask for another node", {{"reason", reason}});
     action = Action::Report;
+  } else if (action == Action::Reallocate && few_nodes_left_()) {
+    log_warning("app", "few other nodes are left, so this one is kept", {{"reason", reason}});
+    action = restart_helps ? Action::Exit : Action::Report;
   }
   switch (action) {
     case Action::Reallocate:

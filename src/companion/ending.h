@@ -1,6 +1,7 @@
 // Why and how this instance ends.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -28,14 +29,17 @@ struct Ending {
 // Runs on: one loop.
 class Endings {
  public:
-  // `is_local`: there is no platform that could move the instance.
-  Endings(const asio::any_io_executor& executor, bool is_local)
-      : is_local_(is_local), changed_(executor) {}
+  // `is_local`: there is no platform that could move the instance. `few_nodes_left`: it has hardly
+  // another node to move to (checks.nodes_left_min).
+  Endings(const asio::any_io_executor& executor, bool is_local,
+          std::function<bool()> few_nodes_left)
+      : is_local_(is_local), few_nodes_left_(std::move(few_nodes_left)), changed_(executor) {}
 
   void end(Ending ending);
   // Does what the settings say about trouble. `must_end`: merely reporting it would leave an
-  // instance that never serves.
-  void act(Action action, const std::string& reason, bool must_end);
+  // instance that never serves. Where few other nodes are left, none is asked for; then the
+  // instance ends, and starts again where it is, if it must or if `restart_helps`.
+  void act(Action action, const std::string& reason, bool must_end, bool restart_helps = false);
   // SIGTERM and SIGINT; a second time without waiting for requests in flight.
   void told_to_stop(int signal);
   void application_ended(ProcessEnd end);
@@ -48,6 +52,7 @@ class Endings {
 
  private:
   const bool is_local_;
+  const std::function<bool()> few_nodes_left_;
   std::optional<Ending> first_;
   std::optional<ProcessEnd> application_end_;
   bool hurry_ = false;

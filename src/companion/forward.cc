@@ -39,6 +39,13 @@ Result<CallerWish> read_wish(const HeaderList& headers, const FrontConfig& confi
 
 bool is_websocket_request(const RequestHead& head) {
   return head.method == "GET" && !head.http_1_0 &&
+uint64_t input_hash(std::string_view method, std::string_view target, std::string_view body) {
+  const std::hash<std::string_view> hash;
+  uint64_t all = hash(body);
+  for (const std::string_view text : {method, target}) all = all * 1'000'003 ^ hash(text);
+  return std::max<uint64_t>(1, all);
+}
+
          head.headers.has_token("Connection", "upgrade") &&
          head.headers.has_token("Upgrade", "websocket");
 }

@@ -17,6 +17,9 @@ struct CallerWish {
 Result<CallerWish> read_wish(const HeaderList& headers, const FrontConfig& config);
 
 // A request for the one protocol to which the front lets an application upgrade. Whatever else an
+// Stands for a request, in this process; never 0.
+uint64_t input_hash(std::string_view method, std::string_view target, std::string_view body);
+
 // Upgrade header offers (h2c, TLS) is ignored, as RFC 9110 §7.8 permits.
 bool is_websocket_request(const RequestHead& head);
 

@@ -116,7 +116,13 @@ void Front::exchange_ended(Ticket& ticket, const ExchangeEnd& end) {
   const TimePoint now = clock_.now();
   queue_.finished(ticket.dispatch, now, end.counts);
   if (end.counts) stats_.service.observe(now - ticket.began);
-  if (end.counts || end.error) judge_.answered(now, end.error);
+  if (end.answered) {
+    judge_.replied(now);
+  } else if (const auto mean = queue_.mean_service(false);
+             end.error || (mean && now - ticket.began >= *mean)) {
+    judge_.unanswered(ticket.began, now);
+  }
+  if (end.counts || end.error) judge_.answered(now, end.error, end.input);
   if (end.work && !end.error) observe(ticket.began, now, *end.work);
   pump();
 }

@@ -44,6 +44,7 @@ class Front {
     bool answered = false;  // at least the head of an answer came
     bool error = false;     // 5xx or no answer
     bool counts = false;    // its time says something about the next: not of a cancelled one
+    uint64_t input = 0;     // of an error: what was asked
     std::optional<double> work;
   };
   void exchange_ended(Ticket& ticket, const ExchangeEnd& end);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/units.h"
 
 namespace mesclun::companion {
@@ -9,6 +11,9 @@ namespace mesclun::companion {
 namespace {
 
 constexpr int kBuckets = 20;  // of the error window
+constexpr size_t kFailedInputs = 256;
+// After a hang, if nobody acted on it.
+constexpr Duration kNextTrial = 30s;
 
 }  // namespace
 
@@ -30,7 +35,7 @@ std::string_view to_string(Health health) {
 
 void HealthJudge::started(TimePoint now) {
   started_ = true;
-  last_answer_ = now;
+  replied(now);
 }
 
 void HealthJudge::check_passed() {
@@ -43,18 +48,39 @@ void HealthJudge::check_failed(const std::string& why, bool at_work) {
   last_failure_ = why;
 }
 
-void HealthJudge::answered(TimePoint now, bool error) {
+void HealthJudge::replied(TimePoint now) {
+  silence_ = {};
+  silence_counted_ = now;
+}
+
+void HealthJudge::unanswered(TimePoint began, TimePoint now) {
+  silence_ += std::max<Duration>(Duration{}, now - std::max(began, silence_counted_));
+  silence_counted_ = std::max(silence_counted_, now);
+}
+
+void HealthJudge::answered(TimePoint now, bool error, uint64_t input) {
   if (!error) {
     failures_ = 0;
-    last_answer_ = now;
+    replied(now);
+  } else if (input != 0 && has_failed_before(input, now)) {
+    return;
   }
   const Duration length = config_.error_window / kBuckets;
   if (buckets_.empty() || now >= buckets_.back().from + length) {
     buckets_.push_back({.from = now});
     if (buckets_.size() > kBuckets) buckets_.pop_front();
   }
-  ++buckets_.back().answers;
-  if (error) ++buckets_.back().errors;
+  Bucket& bucket = buckets_.back();
+  ++bucket.answers;
+  if (!error) return;
+  ++bucket.errors;
+  if (input != 0 && bucket.failed_inputs.size() < kFailedInputs) bucket.failed_inputs.insert(input);
+}
+
+bool HealthJudge::has_failed_before(uint64_t input, TimePoint now) const {
+  return std::ranges::any_of(buckets_, [&](const Bucket& bucket) {
+    return bucket.from > now - config_.error_window && bucket.failed_inputs.contains(input);
+  });
 }
 
 std::string HealthJudge::error_rate_problem(TimePoint now) const {
@@ -72,6 +98,20 @@ std::string HealthJudge::error_rate_problem(TimePoint now) const {
                      format_duration(config_.error_window), 100 * config_.error_rate_max);
 }
 
+std::string HealthJudge::hang_problem(TimePoint now, const WorkFacts& work) const {
+  Duration silence = silence_;
+  if (work.oldest_dispatch) {
+    const TimePoint from = std::max(*work.oldest_dispatch, silence_counted_);
+    silence += std::max<Duration>(Duration{}, now - from);
+  } else if (now - silence_counted_ >= config_.failed_grace + kNextTrial) {
+    // Refused all that time, it has had no chance to answer: the next request is one.
+    return {};
+  }
+  if (silence < config_.hang_after) return {};
+  return fmt::format("requests have been with the application for {:.0f} s and nothing came back",
+                     to_seconds(silence));
+}
+
 HealthVerdict HealthJudge::verdict(TimePoint now, const WorkFacts& work) const {
   if (stopping_) return {Health::Stopping, "told to stop"};
   if (!dead_.empty()) return {Health::Failed, dead_};
@@ -80,12 +120,8 @@ HealthVerdict HealthJudge::verdict(TimePoint now, const WorkFacts& work) const {
     return {Health::Failed, fmt::format("{} health checks in a row failed, the last: {}", failures_,
                                         last_failure_)};
   }
-  if (work.oldest_dispatch && now - *work.oldest_dispatch >= config_.hang_after &&
-      now - last_answer_ >= config_.hang_after) {
-    return {
-        Health::Failed,
-        fmt::format("a request has been with the application for {:.0f} s and nothing came back",
-                    to_seconds(now - *work.oldest_dispatch))};
+  if (std::string problem = hang_problem(now, work); !problem.empty()) {
+    return {Health::Failed, std::move(problem)};
   }
   if (std::string problem = error_rate_problem(now); !problem.empty()) {
     return {Health::Failed, std::move(problem)};

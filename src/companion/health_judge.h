@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "companion/config.h"
@@ -45,8 +46,15 @@ class HealthJudge {
   // `at_work`: the application has requests. Then a check that it does not answer says nothing: an
   // application of one thread is deaf while it works.
   void check_failed(const std::string& why, bool at_work);
-  // An answer to a request; `error`: 5xx, garbage, or a broken connection.
-  void answered(TimePoint now, bool error);
+  // The outcome of a request; `error`: 5xx, garbage, a broken connection, or no answer in time.
+  // `input` stands for what was asked: one that fails over and over counts once in error_window,
+  // for that tells of the input.
+  void answered(TimePoint now, bool error, uint64_t input = 0);
+  // Something came back, whatever it was.
+  void replied(TimePoint now);
+  // The application had a request since `began`, for as long as others needed or could wait, and
+  // did not answer it.
+  void unanswered(TimePoint began, TimePoint now);
 
   HealthVerdict verdict(TimePoint now, const WorkFacts& work) const;
   bool is_started() const { return started_; }
@@ -56,8 +64,11 @@ class HealthJudge {
     TimePoint from;
     uint64_t answers = 0;
     uint64_t errors = 0;
+    std::set<uint64_t> failed_inputs;  // at most kFailedInputs; errors beyond count without
   };
+  bool has_failed_before(uint64_t input, TimePoint now) const;
   std::string error_rate_problem(TimePoint now) const;
+  std::string hang_problem(TimePoint now, const WorkFacts& work) const;
 
   const ApplicationConfig& config_;
   std::string preparing_ = "the companion starts";
@@ -66,7 +77,10 @@ class HealthJudge {
   std::string dead_;
   int failures_ = 0;
   std::string last_failure_;
-  TimePoint last_answer_{};
+  // How long it has had work since it last replied, up to silence_counted_, which is also when it
+  // replied: requests that end at their own deadlines one after the other are one silence.
+  Duration silence_{};
+  TimePoint silence_counted_{};
   std::deque<Bucket> buckets_;  // at most kBuckets, oldest first
 };
 

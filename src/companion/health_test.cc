@@ -53,6 +53,40 @@ TEST_F(HealthTest, ARequestThatNeverEndsIsAHang) {
       << "others were answered meanwhile";
 }
 
+TEST_F(HealthTest, RequestsThatEachEndAtTheirDeadlineAreOneHang) {
+  judge.started(kStart);
+  const Duration each = config.hang_after / 10;
+  TimePoint now = kStart;
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(at(now + each - 1s, {.oldest_dispatch = now}), Health::Ready) << i;
+    judge.unanswered(now, now + each);
+    now += each + 1h;  // nobody asks meanwhile
+  }
+  now -= 1h;
+  EXPECT_EQ(at(now), Health::Failed) << "also when nothing is in flight, for it is refused now";
+  const TimePoint later = now + config.failed_grace + 31s;
+  EXPECT_EQ(at(later), Health::Ready) << "one more chance, if nobody acted";
+  EXPECT_EQ(at(later + 1s, {.oldest_dispatch = later}), Health::Failed);
+  judge.replied(later + 2s);
+  EXPECT_EQ(at(later + 3s, {.oldest_dispatch = later}), Health::Ready);
+}
+
+TEST_F(HealthTest, WhatManyHadAtOnceIsOneSilence) {
+  judge.started(kStart);
+  const Duration half = config.hang_after / 2;
+  for (int i = 0; i < 10; ++i) judge.unanswered(kStart, kStart + half);
+  EXPECT_EQ(at(kStart + half), Health::Ready);
+}
+
+TEST_F(HealthTest, OneInputThatFailsOverAndOverIsOneError) {
+  judge.started(kStart);
+  for (int i = 0; i < 100; ++i) judge.answered(kStart, true, 7);
+  for (int i = 0; i < 18; ++i) judge.answered(kStart, true, 100 + i);
+  EXPECT_EQ(at(kStart), Health::Ready) << "19 inputs";
+  judge.answered(kStart, true, 8);
+  EXPECT_EQ(at(kStart), Health::Failed);
+}
+
 TEST_F(HealthTest, ErrorsBeyondTheRateFailItUntilTheWindowHasPassed) {
   judge.started(kStart);
   for (int i = 0; i < 19; ++i) judge.answered(kStart, true);

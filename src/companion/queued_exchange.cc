@@ -89,7 +89,7 @@ std::optional<Refusal> QueuedExchange::prepare_batched() {
     }
     if (cost) queued.cost = *cost;
   }
-  ticket_->path = request_.path();
+  ticket_->path = request_.head.target;
   ticket_->content_type = request_.head.headers.find("Content-Type").value_or("");
   ticket_->body = std::move(request_.body);
   return std::nullopt;

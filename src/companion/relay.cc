@@ -75,7 +75,7 @@ Task<void> Relay::run(Next& next) {
   end_.counts = late;
   // A caller in a hurry is no sign of a broken application.
   end_.error = !late || request.wish.timeout >= config.timeout;
-  done_(end_);
+  tell_done();
   next = co_await caller_.refuse(application_refusal(ran.error(), config), false);
 }
 
@@ -93,11 +93,11 @@ Task<void> Relay::answered(Next& next) {
 Task<Next> Relay::upgrade() {
   if (!caller_.request().is_websocket()) {
     end_.error = true;
-    done_(end_);
+    tell_done();
     const Error why = Error::invalid("it answered 101, which nobody had asked for");
     co_return co_await caller_.refuse(application_refusal(why, front_.config().front), false);
   }
-  done_(end_);
+  tell_done();
   std::string out;
   append_answer_head(exchange_.answer().response_head(), {.keep_alive = true}, out, drop_none);
   co_return co_await caller_.send(std::move(out), 101, Next::Upgraded);
@@ -197,13 +197,18 @@ Task<void> Relay::read_ahead(AnswerBuffer& buffer) {
   co_await until_cancelled();
 }
 
+void Relay::tell_done() {
+  if (end_.error) end_.input = caller_.request().input();
+  done_(end_);
+}
+
 void Relay::application_is_done(bool whole) {
   end_.counts = whole;
   if (whole && exchange_.answer().response_head().status < 400) end_.work = meter_.finish();
   if (!whole) end_.error = true;
   // The pieces taken last lie in its input, which outlives its connection.
   if (whole) exchange_.finish();
-  done_(end_);
+  tell_done();
 }
 
 }  // namespace mesclun::companion

@@ -41,6 +41,7 @@ class Relay {
   // Reads on while the caller is behind.
   Task<void> read_ahead(AnswerBuffer& buffer);
   void application_is_done(bool whole);
+  void tell_done();
 
   Caller& caller_;
   Front& front_;

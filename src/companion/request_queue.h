@@ -88,6 +88,8 @@ class RequestQueue {
   bool full() const { return accepted() >= rules_.queue_max; }
   // Whether a request of that urgency could take the place of a waiting one.
   bool can_displace(int urgency) const { return waiting() > ahead(urgency); }
+  // How long a dispatch lasts on average; nothing before the first one that counted.
+  std::optional<Duration> mean_service(bool batched) const { return service_[batched ? 1 : 0]; }
   // When the longest-running dispatch began.
   std::optional<TimePoint> oldest_dispatch() const;
   // From now to the answer, for a request that would come now; nothing before the first dispatch.

@@ -37,7 +37,7 @@ struct Ticket {
 
   // Filled in by the connection; of a batched request also what the batch needs.
   QueuedRequest queued;
-  std::string path;
+  std::string path;  // with its query
   std::string content_type;
   std::string body;
 
