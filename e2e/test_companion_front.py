@@ -155,7 +155,7 @@ def urgent(value: int) -> dict[str, str]:
 
 
 def test_urgent_requests_go_first(companion: Make) -> None:
-    one = companion()
+    one = companion(config={"front": {"trust_priority": True}})
     held = [one.hold(1)]
     for number, headers in ((2, urgent(7)), (3, {}), (4, {"Priority": "u=1, i"}), (5, urgent(3)), (6, urgent(0))):
         held.append(one.start_predict(number, headers))
@@ -167,7 +167,7 @@ def test_urgent_requests_go_first(companion: Make) -> None:
 
 @pytest.mark.parametrize("better", [{}, urgent(0)], ids=["default", "u=0"])
 def test_a_full_queue_gives_the_place_of_the_youngest_of_the_worst(companion: Make, better: dict[str, str]) -> None:
-    one = companion(config={"front": {"queue_max": 4}})
+    one = companion(config={"front": {"queue_max": 4, "trust_priority": True}})
     held = one.hold(1)
     waiting = {}
     for accepted, (number, headers) in enumerate(((2, urgent(5)), (3, urgent(6)), (4, urgent(6))), start=2):
@@ -179,6 +179,20 @@ def test_a_full_queue_gives_the_place_of_the_youngest_of_the_worst(companion: Ma
     one.open_gate()
     assert [call.reply().status for call in (held, best, waiting[2], waiting[3])] == [200] * 4
     assert one.seen_data() == [1, 5, 2, 3]
+
+
+def test_a_caller_who_is_not_trusted_goes_before_nobody(companion: Make) -> None:
+    one = companion(config={"front": {"queue_max": 4}})
+    held = [one.hold(1)]
+    for accepted, (number, headers) in enumerate(((2, {}), (3, urgent(0)), (4, urgent(5))), start=2):
+        held.append(one.start_predict(number, headers))
+        one.wait_for_accepted(accepted)
+    held.append(one.start_predict(5, urgent(0)))
+    expect_refusal(held.pop(3).reply(), 429, "displaced")  # by its own wish it came last
+    assert one.predict(6, urgent(0)).status == 429
+    one.open_gate()
+    assert [call.reply().status for call in held] == [200] * 4
+    assert one.seen_data() == [1, 2, 3, 5]
 
 
 def test_a_priority_that_cannot_be_read_is_the_default(calm: Companion) -> None:

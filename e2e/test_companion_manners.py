@@ -112,3 +112,39 @@ def test_a_websocket_waits_for_its_turn_and_then_counts_no_more(companion: Make)
         assert one.accepted() == 0
         connection.sendall(b"\x81\x83\x00\x00\x00\x00abc")  # a text frame, masked by zeros
         assert stream.read(5) == b"\x81\x03abc"
+
+
+def test_what_companion_and_application_refuse_reaches_who_still_uploads(companion: Make) -> None:
+    one = companion(config={"front": {"body_max": "10MB", "queue_max": 1}})
+    for _ in range(3):
+        assert one.call("POST", "/predict", b"x" * 70_000_000, {"Content-Type": "text/plain"}).status == 413
+    held = one.hold(1)
+    for _ in range(3):
+        assert one.call("POST", "/predict", b"x" * 9_000_000, {"Content-Type": "text/plain"}).status == 429
+    one.open_gate()
+    assert held.reply().status == 200
+
+
+def test_health_has_room_of_its_own(companion: Make) -> None:
+    one = companion(config={"front": {"connections_max": 2}})
+    held = [socket.create_connection(("127.0.0.1", one.port), 20) for _ in range(10)]
+    try:
+        assert one.state() == "ready"
+        assert b"connections_full" in raw(one, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    finally:
+        for connection in held:
+            connection.close()
+    wait_for(lambda: one.call("GET", "/").status == 200, "room again", 15)
+
+
+def test_a_large_health_page_is_healthy(companion: Make) -> None:
+    address = free_address()
+    one = companion(command=[sys.executable, str(APPS / "blunt.py"), address], app=address,
+                    config={"application": {"check": {"path": "/large?bytes=3000000", "interval": "100ms"}}})
+    time.sleep(1)
+    assert one.state() == "ready"
+
+
+def test_service_links_of_kubernetes_are_ignored(companion: Make) -> None:
+    one = companion(env={"MESCLUN_APP_PORT": "tcp://10.0.0.1:80", "MESCLUN_APP_SERVICE_HOST": "10.0.0.1"})
+    assert "MESCLUN_APP_PORT" in one.log_text()

@@ -22,6 +22,8 @@ class ApplicationLink {
       : clock_(clock), dial_(std::move(dial)), host_(std::move(host)) {}
   ApplicationLink(Clock& clock, Endpoint endpoint);
 
+  const std::string& host() const { return host_; }
+
   struct Leased {
     ConnPtr conn;
     bool reused = false;  // it may turn out to be closed by the application meanwhile

@@ -273,7 +273,9 @@ TEST(Forward, PriorityIsReadAndNonsenseIgnored) {
   for (const auto& [text, urgency] : cases) {
     HeaderList headers;
     headers.add("Priority", text);
-    EXPECT_EQ(read_wish(headers, {})->urgency, urgency) << text;
+    const FrontConfig trusting{.trust_priority = true};
+    EXPECT_EQ(read_wish(headers, trusting)->urgency, urgency) << text;
+    EXPECT_EQ(read_wish(headers, {})->urgency, std::max(urgency, 3)) << text;
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/command_line.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "companion/companion.h"
 #include "companion/config_reader.h"
 
@@ -94,6 +95,9 @@ int check_config(const ConfigFile& file, const LoadedConfig& loaded) {
   for (const ConfigValue& value : loaded.set) {
     fmt::print("{} = {}   ({})\n", value.path, value.value, value.where);
   }
+  for (const std::string& name : loaded.ignored) {
+    fmt::print("{} is ignored: it looks like a service link of Kubernetes\n", name);
+  }
   fmt::print("{}: fine, {} setting{} given\n", file.name.empty() ? "no file" : file.name,
              loaded.set.size(), loaded.set.size() == 1 ? "" : "s");
   return 0;
@@ -148,6 +152,9 @@ int run_companion_command(int argc, char** argv, char** environment) {
     return 2;
   }
   setup_logging(loaded.config.log);
+  for (const std::string& name : loaded.ignored) {
+    log_info("app", "ignored: it looks like a service link of Kubernetes", {{"variable", name}});
+  }
   return run_companion(std::move(loaded.config), std::move(command));
 }
 

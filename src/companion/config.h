@@ -56,6 +56,7 @@ struct FrontConfig {
   uint64_t answer_buffer_max = 64ull << 20;
   uint64_t rate_min = 1000;  // bytes a second
   int connections_max = 1000;
+  bool trust_priority = false;
   int refused_status = 429;
   int timeout_status = 504;
   std::vector<std::string> direct_paths;

@@ -1,8 +1,10 @@
 #include "companion/config_reader.h"
 
 #include <cmath>
+#include <regex>
 #include <set>
 
+#include "base/integer.h"
 #include "base/socket_conn.h"
 #include "base/text.h"
 #include "base/units.h"
@@ -37,6 +39,20 @@ std::string show(const json::value& value) {
 std::string as_written(const json::value& value) {
   if (value.is_string()) return std::string(value.as_string());
   return value.is_number() ? json::serialize(value) : "?";
+}
+
+// What Kubernetes puts into every container about a service, here one named mesclun-app or
+// mesclun-app-SOMETHING: ..._SERVICE_HOST, ..._SERVICE_PORT, ..._PORT=tcp://10.0.0.1:80,
+// ..._PORT_80_TCP and that with _PROTO, _PORT and _ADDR.
+bool is_service_link(const std::string& name, const std::string& value) {
+  static const std::regex plain(".*_SERVICE_HOST|.*_PORT_[0-9]+_(TCP|UDP|SCTP)_(PROTO|ADDR)");
+  static const std::regex number(".*_SERVICE_PORT(_.*)?|.*_PORT_[0-9]+_(TCP|UDP|SCTP)_PORT");
+  static const std::regex url(".*_PORT|.*_PORT_[0-9]+_(TCP|UDP|SCTP)");
+  if (std::regex_match(name, plain)) return true;
+  if (std::regex_match(name, number)) return parse_integer<uint16_t>(value).has_value();
+  return std::regex_match(name, url) &&
+         (value.starts_with("tcp://") || value.starts_with("udp://") ||
+          value.starts_with("sctp://"));
 }
 
 // Walks the settings, and takes each from the environment, else from the file.
@@ -304,6 +320,10 @@ class ConfigReader final : public FieldVisitor {
     for (const auto& [name, value] : environment_) {
       if (!name.starts_with("MESCLUN_APP_") || known_variables_.contains(name)) continue;
       if (name == "MESCLUN_APP_CONFIG" || name == "MESCLUN_APP_BIN") continue;
+      if (is_service_link(name, value)) {
+        out_.ignored.push_back("$" + name);
+        continue;
+      }
       problem("$" + name,
               fmt::format("there is no such setting{}", suggestion(name, known_variables_)));
     }

@@ -28,6 +28,7 @@ struct LoadedConfig {
   Config config;
   std::vector<ConfigProblem> problems;
   std::vector<ConfigValue> set;
+  std::vector<std::string> ignored;  // variables with our prefix that are somebody else's
 };
 
 // `file_name` is only used in messages; an empty text is an empty file. Never fails: see problems.

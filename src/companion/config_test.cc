@@ -107,6 +107,22 @@ TEST(Config, BadVariablesAreNamed) {
   EXPECT_THAT(problems, HasSubstr("did you mean MESCLUN_APP_FRONT_QUEUE_MAX?"));
 }
 
+TEST(Config, ServiceLinksOfKubernetesAreNobodysMistake) {
+  const Environment links = {{"MESCLUN_APP_PORT", "tcp://10.0.0.1:80"},
+                             {"MESCLUN_APP_SERVICE_HOST", "10.0.0.1"},
+                             {"MESCLUN_APP_SERVICE_PORT", "80"},
+                             {"MESCLUN_APP_SERVICE_PORT_HTTP", "80"},
+                             {"MESCLUN_APP_PORT_80_TCP", "tcp://10.0.0.1:80"},
+                             {"MESCLUN_APP_PORT_80_TCP_PROTO", "tcp"},
+                             {"MESCLUN_APP_PORT_80_TCP_PORT", "80"},
+                             {"MESCLUN_APP_PORT_80_TCP_ADDR", "10.0.0.1"},
+                             {"MESCLUN_APP_FRONT_SERVICE_HOST", "10.0.0.2"}};
+  const LoadedConfig loaded = read("", links);
+  EXPECT_EQ(problems_of(loaded), "");
+  EXPECT_THAT(loaded.ignored, SizeIs(links.size()));
+  EXPECT_THAT(problems_of(read("", {{"MESCLUN_APP_PORT", "8000"}})), HasSubstr("no such setting"));
+}
+
 TEST(Config, ClashesNameBothSides) {
   const LoadedConfig loaded = read(R"(
 application: {address: "127.0.0.1:8000"}

@@ -31,14 +31,14 @@ Result<CallerWish> read_wish(const HeaderList& headers, const FrontConfig& confi
       if (member.size() >= 3 && member.starts_with("u=") && member[2] >= '0' && member[2] <= '7' &&
           (member.size() == 3 || member[3] == ';' || member[3] == ' ')) {
         wish.urgency = member[2] - '0';
+        // Anybody may let others go first.
+        if (!config.trust_priority) wish.urgency = std::max(wish.urgency, kUsualUrgency);
       }
     }
   }
   return wish;
 }
 
-bool is_websocket_request(const RequestHead& head) {
-  return head.method == "GET" && !head.http_1_0 &&
 uint64_t input_hash(std::string_view method, std::string_view target, std::string_view body) {
   const std::hash<std::string_view> hash;
   uint64_t all = hash(body);
@@ -46,6 +46,8 @@ uint64_t input_hash(std::string_view method, std::string_view target, std::strin
   return std::max<uint64_t>(1, all);
 }
 
+bool is_websocket_request(const RequestHead& head) {
+  return head.method == "GET" && !head.http_1_0 &&
          head.headers.has_token("Connection", "upgrade") &&
          head.headers.has_token("Upgrade", "websocket");
 }

@@ -10,16 +10,17 @@
 namespace mesclun::companion {
 
 // What the front reads from a caller's head. InvalidArgument: a deadline or priority that is none.
+inline constexpr int kUsualUrgency = 3;
 struct CallerWish {
-  int urgency = 3;     // RFC 9218, `Priority: u=N`
-  Duration timeout{};  // at most front.timeout
+  int urgency = kUsualUrgency;  // RFC 9218, `Priority: u=N`; better only with trust_priority
+  Duration timeout{};           // at most front.timeout
 };
 Result<CallerWish> read_wish(const HeaderList& headers, const FrontConfig& config);
 
-// A request for the one protocol to which the front lets an application upgrade. Whatever else an
 // Stands for a request, in this process; never 0.
 uint64_t input_hash(std::string_view method, std::string_view target, std::string_view body);
 
+// A request for the one protocol to which the front lets an application upgrade. Whatever else an
 // Upgrade header offers (h2c, TLS) is ignored, as RFC 9110 §7.8 permits.
 bool is_websocket_request(const RequestHead& head);
 

@@ -66,8 +66,13 @@ Task<Result<>> FrontConnection::run() {
 
 Task<Next> FrontConnection::serve_request() {
   CallerRequest& request = caller_.request();
+  if (only_pages_) request.keep_alive = false;
   if (std::optional<StatusPage> page = pages_.find(request.path())) {
     co_return co_await serve_page(std::move(*page));
+  }
+  if (only_pages_) {
+    co_return co_await caller_.refuse({503, "connections_full", "too many connections", 1s},
+                                      !caller_.body_done());
   }
   Result<CallerWish> wish = read_wish(request.head.headers, front_.config().front);
   if (!wish) {

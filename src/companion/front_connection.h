@@ -10,8 +10,9 @@ namespace mesclun::companion {
 // Lifetime:  the front and the pages outlive it.
 class FrontConnection {
  public:
-  FrontConnection(ConnPtr conn, Front& front, const StatusPages& pages)
-      : caller_(std::move(conn), front), front_(front), pages_(pages) {}
+  // `only_pages`: there is no room for more than a question about health.
+  FrontConnection(ConnPtr conn, Front& front, const StatusPages& pages, bool only_pages)
+      : caller_(std::move(conn), front), front_(front), pages_(pages), only_pages_(only_pages) {}
 
   Task<Result<>> run();
 
@@ -24,6 +25,7 @@ class FrontConnection {
   Caller caller_;
   Front& front_;
   const StatusPages& pages_;
+  const bool only_pages_;
 };
 
 }  // namespace mesclun::companion

@@ -1,10 +1,20 @@
 #include "companion/front_server.h"
 
+#include "base/race.h"
 #include "base/service.h"
 #include "companion/front_connection.h"
 #include "http/server.h"
 
 namespace mesclun::companion {
+
+namespace {
+
+// Of who comes beyond front.connections_max, and so briefly that those who want something else do
+// not keep probes out.
+constexpr size_t kPagesRoom = 16;
+constexpr Duration kPagesTime = 2s;
+
+}  // namespace
 
 Result<Listener> listen_on(const asio::any_io_executor& executor, std::string_view text) {
   if (!text.starts_with(':')) {
@@ -32,28 +42,39 @@ void FrontServer::serve(Listener listener) {
   listeners_.spawn(accept_loop(std::make_shared<Listener>(std::move(listener))));
 }
 
-void FrontServer::serve(ConnPtr conn) {
-  connections_.spawn(serve_connection(std::move(conn)));
+void FrontServer::accept(ConnPtr conn) {
+  const auto max = static_cast<size_t>(front_.config().front.connections_max);
+  if (connections_.running() < max) {
+    connections_.spawn(serve_connection(std::move(conn)));
+    return;
+  }
+  if (connections_.running() < max + kPagesRoom) {
+    connections_.spawn(serve_pages(std::move(conn)));
+    return;
+  }
+  ++front_.stats().refusals["connections_full"];
+  std::string out;
+  append_refusal({503, "connections_full", "too many connections", 1s}, false, false, out);
+  // No task of its own: what the socket does not take at once is lost.
+  const asio::const_buffer buffer(out.data(), out.size());
+  conn->write_now(std::span(&buffer, 1));
 }
 
 Task<Result<>> FrontServer::serve_connection(ConnPtr conn) {
-  FrontConnection connection(std::move(conn), front_, pages_);
+  FrontConnection connection(std::move(conn), front_, pages_, false);
   co_return co_await connection.run();
+}
+
+Task<Result<>> FrontServer::serve_pages(ConnPtr conn) {
+  FrontConnection connection(std::move(conn), front_, pages_, true);
+  std::ignore = co_await within(front_.clock(), kPagesTime, connection.run());
+  co_return Result<>();
 }
 
 Task<Result<>> FrontServer::accept_loop(std::shared_ptr<Listener> listener) {
   while (true) {
     CO_TRY(ConnPtr conn, co_await listener->accept(front_.clock()));
-    if (connections_.running() < static_cast<size_t>(front_.config().front.connections_max)) {
-      serve(std::move(conn));
-      continue;
-    }
-    ++front_.stats().refusals["connections_full"];
-    std::string out;
-    append_refusal({503, "connections_full", "too many connections", 1s}, false, false, out);
-    // No task of its own: what the socket does not take at once is lost.
-    const asio::const_buffer buffer(out.data(), out.size());
-    conn->write_now(std::span(&buffer, 1));
+    accept(std::move(conn));
   }
 }
 

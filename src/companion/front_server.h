@@ -11,18 +11,21 @@ namespace mesclun::companion {
 // ":8000" listens on IPv6 and IPv4, or on IPv4 alone where there is no IPv6.
 Result<Listener> listen_on(const asio::any_io_executor& executor, std::string_view text);
 
-// Runs on: the front's loop. At most front.connections_max at a time; beyond, 503 and the end.
+// Runs on: the front's loop. At most front.connections_max at a time. A few more are asked what
+// they want: health has room of its own, all else is refused. Beyond these, 503 and the end.
 class FrontServer {
  public:
   FrontServer(const asio::any_io_executor& executor, Front& front, const StatusPages& pages);
   void serve(Listener listener);
-  void serve(ConnPtr conn);
+  // A connection that somebody else took: serves it, if there is room.
+  void accept(ConnPtr conn);
   Task<void> stop_listening() { co_await listeners_.stop(); }
   Task<void> stop();
 
  private:
   Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);
   Task<Result<>> serve_connection(ConnPtr conn);
+  Task<Result<>> serve_pages(ConnPtr conn);
 
   Front& front_;
   const StatusPages& pages_;

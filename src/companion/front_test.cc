@@ -290,6 +290,35 @@ TEST_F(FrontTest, AtTwiceTheCapacityWhatIsAnsweredIsAnsweredInTime) {
   EXPECT_GE(full, 0.95 * static_cast<double>(batch_sizes.size()));
 }
 
+TEST_F(FrontTest, HealthHasRoomOfItsOwn) {
+  config.front.connections_max = 2;
+  start();
+  std::vector<Answer> answers(5);
+  spawn(predict(1), 0s, answers[0]);
+  spawn(predict(2), 0s, answers[1]);
+  spawn({.target = "/mesclun-app/health"}, 1s, answers[2]);
+  spawn(predict(3), 1s, answers[3]);
+  spawn(predict(4), 5s, answers[4]);
+  run();
+  EXPECT_EQ(answers[2].status, 200);
+  EXPECT_EQ(answers[2].headers.find("Connection"), "close");
+  EXPECT_EQ(answers[3].status, 503);
+  EXPECT_EQ(answers[3].headers.find("X-Mesclun-App"), "connections_full");
+  EXPECT_EQ(answers[4].status, 200) << "there is room again";
+}
+
+TEST_F(FrontTest, AndWhoOnlyConnectsDoesNotFillIt) {
+  config.front.connections_max = 1;
+  start();
+  std::vector<ConnPtr> silent;
+  for (int i = 0; i < 200; ++i) silent.push_back(connect());
+  loop.clock.run_for(3s);
+  Answer answer;
+  spawn({.target = "/mesclun-app/health"}, 0s, answer);
+  run();
+  EXPECT_EQ(answer.status, 200);
+}
+
 TEST_F(FrontTest, BodiesOverTheBoundAreRefused) {
   config.front.body_max = 100;
   start();

@@ -104,10 +104,14 @@ class FrontTest : public ::testing::Test, public FrontObserver {
     return fmt::format("{{\"result\":{}}}", n * n);
   }
 
-  Task<Result<Answer>> call(HttpCall call) {
+  ConnPtr connect() {
     auto [ours, its] = memory_conn_pair(loop.executor(), loop.clock);
-    server->serve(std::move(its));
-    const ConnPtr conn = std::move(ours);
+    server->accept(std::move(its));
+    return std::move(ours);
+  }
+
+  Task<Result<Answer>> call(HttpCall call) {
+    const ConnPtr conn = connect();
     bool keep_alive = false;
     CO_TRY(HttpReply reply,
            co_await http_call(*conn, std::move(call), "front", 1 << 20, keep_alive));

@@ -65,7 +65,7 @@ class RelayTest : public ::testing::Test, public FrontObserver {
 
   ConnPtr connect() {
     auto [ours, its] = memory_conn_pair(loop.executor(), loop.clock);
-    server->serve(std::move(its));
+    server->accept(std::move(its));
     return std::move(ours);
   }
 
