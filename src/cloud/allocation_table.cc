@@ -57,6 +57,8 @@ AllocationTable::Before::Before(const Allocation& allocation)
     : node_id(allocation.node_id),
       instance_id(allocation.status.instance_id),
       wish(allocation.wish),
+      share(allocation.share),
+      gpu(allocation.gpu),
       tally(tally_of(allocation)),
       counts(allocation.counts()),
       done(allocation.done()),
@@ -77,10 +79,14 @@ const Allocation& AllocationTable::add(Allocation allocation) {
   const Allocation& added = allocations_[id] = std::move(allocation);
   index(added);
   marks_.allocations.insert(id);
-  if (added.placed()) marks_.desired.insert(added.node_id);
   marks_.routes.insert(added.group_id);
   marks_.review.insert(added.group_id);
-  if (!added.placed()) marks_.place = true;
+  if (added.placed()) {
+    marks_.desired.insert(added.node_id);
+    marks_.offers.insert(added.node_id);
+  } else {
+    marks_.seek.insert(added.group_id);
+  }
   return added;
 }
 
@@ -93,8 +99,10 @@ void AllocationTable::erase(const std::string& id) {
   marks_.review.insert(gone.group_id);
   if (gone.placed()) {
     marks_.desired.insert(gone.node_id);
-    marks_.place = true;  // there is more room now
+    marks_.offers.insert(gone.node_id);
     drop(by_node_, gone.node_id, gone.id);
+  } else {
+    end_wait(gone);
   }
   const auto members = by_group_.find(gone.group_id);
   members->second.ids.erase(gone.id);
@@ -102,7 +110,6 @@ void AllocationTable::erase(const std::string& id) {
   if (members->second.ids.empty()) by_group_.erase(members);
   drop(by_slot_, gone.slot, gone.id);
   by_instance_.erase({gone.status.instance_id, gone.id});
-  waiting_.erase(gone.id);
   allocations_.erase(found);
 }
 
@@ -115,8 +122,19 @@ void AllocationTable::index(const Allocation& allocation) {
   if (allocation.placed()) {
     by_node_[allocation.node_id].insert(allocation.id);
   } else {
-    waiting_.insert(allocation.id);
+    wait(allocation);
   }
+}
+
+void AllocationTable::wait(const Allocation& allocation) {
+  waiting_[allocation.group_id].emplace(allocation.create_time, allocation.id);
+}
+
+void AllocationTable::end_wait(const Allocation& allocation) {
+  const auto found = waiting_.find(allocation.group_id);
+  found->second.erase({allocation.create_time, allocation.id});
+  if (found->second.empty()) waiting_.erase(found);
+  marks_.seek.insert(allocation.group_id);
 }
 
 void AllocationTable::reindex(const Allocation& allocation, const Before& before) {
@@ -143,24 +161,30 @@ void AllocationTable::reindex(const Allocation& allocation, const Before& before
   if (moved || ends || another_run || allocation.serves() != before.serves) {
     marks_.routes.insert(allocation.group_id);
   }
-  // A new version may need less, or less of a kind; what is done needs nothing.
+  // A new version may need less, or less of a kind.
   const bool eases = allocation.wish.version != before.wish.version;
-  if (eases || (allocation.done() && !before.done)) marks_.place = true;
+  if (eases && !allocation.placed()) marks_.seek.insert(allocation.group_id);
+  // What is done holds nothing.
+  const bool holds_other = allocation.share != before.share || allocation.gpu != before.gpu ||
+                           allocation.done() != before.done;
+  if (allocation.placed() && holds_other) marks_.offers.insert(allocation.node_id);
 }
 
 void AllocationTable::move(const Allocation& allocation, const std::string& from) {
   if (from.empty()) {
-    waiting_.erase(allocation.id);
+    end_wait(allocation);
+    marks_.placed.insert(allocation.id);
   } else {
     drop(by_node_, from, allocation.id);
     marks_.desired.insert(from);
-    marks_.place = true;
+    marks_.offers.insert(from);
   }
   if (allocation.placed()) {
     by_node_[allocation.node_id].insert(allocation.id);
+    marks_.offers.insert(allocation.node_id);
   } else {
-    waiting_.insert(allocation.id);
-    marks_.place = true;
+    wait(allocation);
+    marks_.seek.insert(allocation.group_id);
   }
 }
 
@@ -188,6 +212,12 @@ const AllocationTable::Ids& AllocationTable::of_group(const std::string& group_i
   static const Ids kNone;
   const auto found = by_group_.find(group_id);
   return found == by_group_.end() ? kNone : found->second.ids;
+}
+
+const AllocationTable::Line& AllocationTable::waiting_of(const std::string& group_id) const {
+  static const Line kNone;
+  const auto found = waiting_.find(group_id);
+  return found == waiting_.end() ? kNone : found->second;
 }
 
 const GroupTally& AllocationTable::tally(const std::string& group_id) const {

@@ -41,7 +41,8 @@ class AllocationTable {
   // In place of everything; marks nothing.
   void restore(std::vector<Allocation> allocations);
   const Allocation& add(Allocation allocation);
-  // `edit` gets the row as Allocation&; it leaves id, slot and group as they are.
+  // `edit` gets the row as Allocation&; it leaves id, slot, group and create_time as
+  // they are.
   template <class Edit>
   const Allocation& change(const std::string& id, Edit edit) {
     Allocation& allocation = allocations_.at(id);
@@ -60,7 +61,10 @@ class AllocationTable {
   const Ids& of_group(const std::string& group_id) const;
   const Ids& on_node(const std::string& node_id) const { return ids_in(by_node_, node_id); }
   const Ids& of_slot(const std::string& slot) const { return ids_in(by_slot_, slot); }
-  const Ids& waiting() const { return waiting_; }  // without a node
+  // Without a node, by group; the oldest first: since when (unix ns), and the id.
+  using Line = std::set<std::pair<int64_t, std::string>>;
+  const std::map<std::string, Line>& waiting() const { return waiting_; }
+  const Line& waiting_of(const std::string& group_id) const;
   const GroupTally& tally(const std::string& group_id) const;
 
  private:
@@ -75,6 +79,8 @@ class AllocationTable {
     std::string node_id;
     std::string instance_id;
     link::ReplicaWish wish;
+    Share share;
+    std::string gpu;
     GroupTally tally;
     bool counts;
     bool done;
@@ -85,6 +91,8 @@ class AllocationTable {
   void index(const Allocation& allocation);
   void reindex(const Allocation& allocation, const Before& before);
   void move(const Allocation& allocation, const std::string& from);
+  void wait(const Allocation& allocation);
+  void end_wait(const Allocation& allocation);
 
   TurnMarks& marks_;
   std::map<std::string, Allocation> allocations_;
@@ -92,7 +100,7 @@ class AllocationTable {
   Index by_node_;
   Index by_slot_;
   std::set<std::pair<std::string, std::string>> by_instance_;  // instance id, allocation id
-  Ids waiting_;
+  std::map<std::string, Line> waiting_;
 };
 
 }  // namespace mesclun::cloud

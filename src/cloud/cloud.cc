@@ -56,6 +56,7 @@ Task<Result<>> Cloud::start() {
   CO_TRY_DO(co_await fleet_loop_.load());
   CO_TRY_DO(co_await route_hub_.load());
   loops_.spawn(fleet_loop_.run());
+  loops_.spawn(fleet_loop_.listen());
   loops_.spawn(logs_.run());
   loops_.spawn(tokens_.run());
   co_return Result<>();

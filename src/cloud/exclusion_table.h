@@ -24,19 +24,16 @@ class ExclusionTable {
   void forget_ended(int64_t now);
 
   bool holds(const std::string& group_id, const std::string& node_id, int64_t now) const;
-  // Groups that are kept away from the node.
-  std::set<std::string> of_node(const std::string& node_id, int64_t now) const;
-  // When the group gets a node back; 0: it misses none.
-  int64_t first_end(const std::string& group_id, int64_t now) const;
+  // When a group gets a node back; 0: none misses any.
+  int64_t first_end() const { return by_end_.empty() ? 0 : std::get<0>(*by_end_.begin()); }
   size_t size() const { return by_node_.size(); }
 
  private:
   void insert(const Exclusion& exclusion);
 
   TurnMarks& marks_;
-  std::map<std::pair<std::string, std::string>, int64_t> by_node_;    // (node, group) -> until
-  std::set<std::tuple<std::string, int64_t, std::string>> by_group_;  // group, until, node
-  std::set<std::tuple<int64_t, std::string, std::string>> by_end_;    // until, node, group
+  std::map<std::pair<std::string, std::string>, int64_t> by_node_;  // (node, group) -> until
+  std::set<std::tuple<int64_t, std::string, std::string>> by_end_;  // until, node, group
 };
 
 }  // namespace mesclun::cloud

@@ -13,7 +13,10 @@ void Fleet::restore(FleetSnapshot snapshot, Moment now) {
   allocations.restore(std::move(snapshot.allocations));
   nodes.restore(std::move(snapshot.nodes), now.steady);
   exclusions.restore(snapshot.exclusions);
-  marks.place = true;
+  offers.clear();
+  waiting.clear();
+  for (const std::string& id : nodes.offered()) marks.offers.insert(id);
+  for (const auto& [id, line] : allocations.waiting()) marks.seek.insert(id);
 }
 
 void Fleet::add_event(Event event) {
@@ -25,7 +28,13 @@ FleetChanges Fleet::take_changes() {
   TurnMarks taken = std::exchange(marks, {});
   // Work that the next turn is to find.
   marks.review = std::move(taken.review);
-  marks.place = taken.place;
+  marks.offers = std::move(taken.offers);
+  marks.seek = std::move(taken.seek);
+  // From now on their cards are theirs.
+  for (const std::string& id : taken.placed) {
+    const Allocation* told = allocations.find(id);
+    if (told != nullptr && !told->gpu.empty()) marks.offers.insert(told->node_id);
+  }
   FleetChanges out;
   for (const std::string& id : taken.groups) out.groups.emplace(id, groups.at(id));
   for (const std::string& id : taken.allocations) {

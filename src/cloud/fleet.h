@@ -8,6 +8,7 @@
 #include "cloud/exclusion_table.h"
 #include "cloud/group_table.h"
 #include "cloud/node_table.h"
+#include "cloud/waiting_book.h"
 
 namespace mesclun::cloud {
 
@@ -43,6 +44,12 @@ struct FleetChanges {
   }
 };
 
+// What placement has cost so far; tests count it.
+struct PlacementWork {
+  uint64_t offers_made = 0;
+  uint64_t nodes_looked_at = 0;
+};
+
 // Runs on: the fleet loop; between turns anybody on the cloud's loop may read.
 // Order:   tables are ordered and times are handed in, so that the same calls give the same state.
 struct Fleet {
@@ -64,8 +71,11 @@ struct Fleet {
   AllocationTable allocations{marks};
   NodeTable nodes;
   ExclusionTable exclusions{marks};
+  // Of what the tables say, as far as placement has read their marks.
+  OfferBook offers;
+  WaitingBook waiting;
+  PlacementWork work;
   int64_t event_sequence = 0;
-  int64_t exclusion_ends = 0;  // wall time, unix ns, at which a waiting replica may fit; 0: none
 };
 
 }  // namespace mesclun::cloud

@@ -50,10 +50,7 @@ Result<const Group*> live_group(const Fleet& fleet, const std::string& id) {
 // What a new version means for one allocation.
 void carry_over(Fleet& fleet, const Group& group, const api::GroupChange& change,
                 const Allocation& allocation, Moment now) {
-  const Node* node = fleet.nodes.find(allocation.node_id);
-  // Measured against the whole machine: what runs there already has its share.
-  if (change.placement_changed && node != nullptr &&
-      !could_carry(empty_offer(*node), group.spec.container.resources, group.spec.country_codes)) {
+  if (change.placement_changed && allocation.placed() && !refit(fleet, allocation, group)) {
     add_event(fleet, allocation, api::event::kReallocatedByPlatform,
               "its node does not fit the updated group", now);
     release(fleet, allocation.id, now);

@@ -1,5 +1,8 @@
 #include "cloud/fleet_loop.h"
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "base/log.h"
 #include "cloud/fleet_reconcile.h"
 #include "cloud/fleet_store.h"
@@ -10,7 +13,10 @@ namespace mesclun::cloud {
 namespace {
 
 constexpr size_t kWaitingMax = 10'000;
+// A turn takes no more commands once it has so many allocations to change: about 10 ms of the loop,
+// and a commit of 50 ms, after which everybody else is heard.
 constexpr size_t kCommandsOfTurnMax = 256;
+constexpr size_t kAllocationsOfTurnMax = 1'000;
 constexpr Duration kReloadWaitMax = 5s;
 // At about 300 bytes an event this keeps the table below 100 MB.
 constexpr int64_t kEventsKept = 300'000;
@@ -34,44 +40,61 @@ Task<Result<>> FleetLoop::submit(Command command) {
   if (waiting_.size() >= kWaitingMax) {
     co_return Error{ErrorCode::ResourceExhausted, "the control plane is overloaded; try again"};
   }
-  auto pending = std::make_shared<Pending>();
-  pending->command = std::move(command);
+  const auto pending = std::make_shared<Pending>(std::move(command), arrived_.executor());
   waiting_.push_back(pending);
   arrived_.notify_all();
-  while (!pending->answered) CO_TRY_DO(co_await answered_.wait());
+  while (!pending->answered) CO_TRY_DO(co_await pending->changed.wait());
   co_return pending->result;
 }
 
 Task<Result<>> FleetLoop::run() {
-  while (true) CO_TRY_DO(co_await turn());
+  while (true) {
+    CO_TRY_DO(co_await turn());
+    // Work that goes on in the next turn lets everybody else come first.
+    co_await asio::post(arrived_.executor(), asio::use_awaitable);
+    if (co_await cancel_requested()) co_return Error::cancelled();
+  }
 }
 
-std::vector<std::shared_ptr<FleetLoop::Pending>> FleetLoop::decide(Moment moment) noexcept {
+Task<Result<>> FleetLoop::listen() {
+  while (true) {
+    CO_TRY_DO(co_await clock_.sleep_for(listening_.period()));
+    listening_.tick(clock_.now());
+    if (fleet_.nodes.first_silence() <= listening_.counted()) arrived_.notify_all();
+  }
+}
+
+std::vector<std::shared_ptr<FleetLoop::Pending>> FleetLoop::decide() noexcept {
   std::vector<std::shared_ptr<Pending>> taken;
-  while (!waiting_.empty() && taken.size() < kCommandsOfTurnMax) {
+  const Moment heard = now();
+  while (!waiting_.empty() && taken.size() < kCommandsOfTurnMax &&
+         allocations_touched(fleet_) < kAllocationsOfTurnMax) {
     const std::shared_ptr<Pending> pending = std::move(waiting_.front());
     waiting_.pop_front();
-    pending->result = pending->command(fleet_, moment);
+    pending->result = pending->command(fleet_, heard);
     taken.push_back(pending);
   }
-  reconcile(fleet_, moment);
+  reconcile(fleet_, counted());
   return taken;
 }
 
 Task<Result<>> FleetLoop::turn() {
-  const TimePoint deadline = next_deadline(fleet_, now());
-  while (waiting_.empty() && clock_.now() < deadline) {
-    CO_TRY_DO(co_await arrived_.wait_until(clock_, deadline));
+  while (waiting_.empty()) {
+    const std::optional<Duration> idle = idle_time(fleet_, counted());
+    if (idle == Duration::zero()) break;
+    // Silence is told by listen(), in its own time.
+    const TimePoint until = idle ? clock_.now() + *idle : TimePoint::max();
+    CO_TRY_DO(co_await arrived_.wait_until(clock_, until));
   }
-  const std::vector<std::shared_ptr<Pending>> taken = decide(now());
+  const std::vector<std::shared_ptr<Pending>> taken = decide();
   const auto changes = std::make_shared<const FleetChanges>(fleet_.take_changes());
   const Result<> stored = co_await commit(changes);
   if (!stored && stored.code() == ErrorCode::Cancelled) co_return stored;
   for (const auto& pending : taken) {
     if (!stored && pending->result) pending->result = stored;
     pending->answered = true;
+    pending->changed.notify_all();
   }
-  answered_.notify_all();
   if (stored) tell(*changes);
   co_return Result<>();
 }

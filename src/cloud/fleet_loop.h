@@ -6,6 +6,7 @@
 
 #include "base/notify.h"
 #include "cloud/fleet.h"
+#include "cloud/listening_clock.h"
 #include "store/database.h"
 
 namespace mesclun::cloud {
@@ -38,12 +39,13 @@ class FleetLoop {
         fleet_(fleet),
         listener_(listener),
         arrived_(executor),
-        answered_(executor) {}
+        listening_(tick_period(fleet.settings.node_grace), clock.now()) {}
 
   // Reads the stored state; before run().
   Task<Result<>> load();
-  // Until cancelled.
+  // Until cancelled; so does listen(), which tells time that is heard from time that is not.
   Task<Result<>> run();
+  Task<Result<>> listen();
   // The command keeps values only: it runs even if the caller stopped waiting.
   Task<Result<>> submit(Command command);
   // Reads the fleet in a turn of its own: nobody is shown what is not stored.
@@ -59,19 +61,27 @@ class FleetLoop {
     co_return std::move(**answer);
   }
 
-  Moment now() const { return {clock_.now(), clock_.wall_now()}; }
+  // Of something that is heard now.
+  Moment now() const { return {listening_.heard_at(clock_.now()), clock_.wall_now()}; }
 
  private:
   struct Pending {
+    Pending(Command chosen, const asio::any_io_executor& executor)
+        : command(std::move(chosen)), changed(executor) {}
     Command command;
     Result<> result;
     bool answered = false;
+    Notify changed;  // of its own: who ends wakes nobody else
   };
+
+  static Duration tick_period(Duration grace) { return std::clamp<Duration>(grace / 20, 50ms, 1s); }
+  // For the rules that look at silence.
+  Moment counted() const { return {listening_.counted(), clock_.wall_now()}; }
 
   Task<Result<>> turn();
   // Runs commands and rules. An exception out of them is a broken invariant and ends the process:
   // the store has the truth, and a restart reads it.
-  std::vector<std::shared_ptr<Pending>> decide(Moment moment) noexcept;
+  std::vector<std::shared_ptr<Pending>> decide() noexcept;
   Task<Result<>> commit(std::shared_ptr<const FleetChanges> changes);
   void tell(const FleetChanges& changes);
 
@@ -82,8 +92,9 @@ class FleetLoop {
   FleetListener& listener_;
   // Callers of submit() and run().
   Notify arrived_;
-  Notify answered_;
   std::deque<std::shared_ptr<Pending>> waiting_;
+  // listen() only.
+  ListeningClock listening_;
   // run() only.
   int64_t last_revision_ = 0;
   int64_t events_since_prune_ = 0;

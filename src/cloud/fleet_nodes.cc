@@ -2,7 +2,9 @@
 
 #include "api/event_names.h"
 #include "base/crypto.h"
+#include "cloud/fleet_placement.h"
 #include "cloud/fleet_steps.h"
+#include "cloud/fleet_views.h"
 
 namespace mesclun::cloud {
 
@@ -25,14 +27,45 @@ void drain(Fleet& fleet, const std::string& node_id, Moment now) {
   }
 }
 
+// What a node says about others' is not taken.
+void refuse(Fleet& fleet, const std::string& node_id) {
+  fleet.nodes.touch(node_id, [](Node::Live& live) { ++live.refused; });
+}
+
+// The machine offers less than before, or other things: the oldest instances that still fit stay.
+void move_what_no_longer_fits(Fleet& fleet, const Node& node, Moment now) {
+  std::vector<const Allocation*> here;
+  for (const std::string& id : fleet.allocations.on_node(node.id)) {
+    const Allocation& allocation = fleet.allocations.at(id);
+    if (!allocation.done()) here.push_back(&allocation);
+  }
+  std::ranges::sort(
+      here, {}, [](const Allocation* a) { return std::tuple(a->counts(), a->create_time, a->id); });
+  NodeOffer left = empty_offer(node);
+  std::vector<std::string> moving;
+  for (const Allocation* allocation : here) {
+    const Group& group = fleet.groups.at(allocation->group_id);
+    const bool stays = hold(left, *allocation, request_of(group));
+    if (!stays && !allocation->wish.stop) moving.push_back(allocation->id);
+  }
+  for (const std::string& id : moving) {
+    const Allocation& allocation = fleet.allocations.at(id);
+    // A lost one has a replacement, and will not be taken back.
+    if (allocation.counts()) {
+      add_event(fleet, allocation, api::event::kReallocatedByPlatform,
+                "its machine offers less than before", now);
+    }
+    release(fleet, id, now);
+  }
+}
+
 void take_events(Fleet& fleet, const Node& node, const link::Report& report) {
   if (report.events_after > node.acknowledged) return;
   int64_t acknowledged = node.acknowledged;
   for (const link::InstanceEvent& told : report.events) {
     if (told.sequence <= acknowledged) continue;
     acknowledged = told.sequence;
-    // A group that does not exist has nobody to tell.
-    if (fleet.groups.find(told.group_id) == nullptr) continue;
+    if (!may_speak_of(fleet, node.id, told.group_id)) continue;
     fleet.add_event({.group_id = told.group_id,
                      .resource_type = "instance_controller",
                      .instance_id = told.instance_id,
@@ -97,6 +130,7 @@ void take_status(Fleet& fleet, const Allocation& allocation, const link::Replica
       if (runs && (!ran || seen.running_since == 0)) seen.running_since = told.update_time;
     });
   }
+  settle(fleet, allocation, fleet.groups.at(allocation.group_id));
   if (allocation.lost) {
     take_back_or_end(fleet, allocation, now);
   } else if (allocation.serves() && !served) {
@@ -118,17 +152,28 @@ Result<> node_joined(Fleet& fleet, const link::Hello& hello, int64_t session, Mo
     fleet.nodes.add(
         {.id = hello.machine_id, .secret_sha256 = secret, .join_time = to_unix_nanos(now.wall)});
   }
-  fleet.nodes.change(hello.machine_id, [&](Node& node) {
+  const bool other_facts = known != nullptr && known->facts != hello.facts;
+  const Node& joined = fleet.nodes.change(hello.machine_id, [&](Node& node) {
     node.facts = hello.facts;
     node.last_heard_time = to_unix_nanos(now.wall);
-    const bool silent = node.live.silent_beyond_grace;  // until it reports
-    node.live = {.session = session, .silent_beyond_grace = silent, .last_heard = now.steady};
+    // Both until it reports: who only says hello, again and again, is as silent as before.
+    const bool silent = node.live.silent_beyond_grace;
+    const TimePoint heard = known == nullptr ? now.steady : node.live.last_heard;
+    node.live = {.session = session, .silent_beyond_grace = silent, .last_heard = heard};
   });
+  if (other_facts) move_what_no_longer_fits(fleet, joined, now);
   return {};
 }
 
+bool may_speak_of(Fleet& fleet, const std::string& node_id, const std::string& group_id) {
+  if (is_placed_on(fleet, group_id, node_id)) return true;
+  refuse(fleet, node_id);
+  return false;
+}
+
 void node_heard(Fleet& fleet, const std::string& node_id, int64_t session, Moment now) {
-  if (node_of(fleet, node_id, session) == nullptr) return;
+  const Node* node = node_of(fleet, node_id, session);
+  if (node == nullptr || !node->live.reported) return;
   fleet.nodes.touch(node_id, [&](Node::Live& live) { live.last_heard = now.steady; });
 }
 
@@ -166,7 +211,12 @@ void node_reported(Fleet& fleet, const std::string& node_id, int64_t session,
   for (const link::InstanceReport& instance : report.instances) {
     reported.insert(instance.allocation_id);
     const Allocation* allocation = fleet.allocations.find(instance.allocation_id);
-    if (allocation == nullptr || allocation->node_id != node_id) continue;
+    // One that the cloud has forgotten ends when the node hears what it should run.
+    if (allocation == nullptr) continue;
+    if (allocation->node_id != node_id) {
+      refuse(fleet, node_id);
+      continue;
+    }
     take_status(fleet, *allocation, instance.status, now);
   }
   // Told to run it, applied that, and does not have it: it ended, and the node has forgotten it.

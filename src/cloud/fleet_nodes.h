@@ -9,10 +9,15 @@ namespace mesclun::cloud {
 // PermissionDenied: the id is another machine's.
 Result<> node_joined(Fleet& fleet, const link::Hello& hello, int64_t session, Moment now);
 
-// What an older session says is not heard by these.
+// What an older session says is not heard by these. A node is heard once it has reported in its
+// session: one that only connects does not serve.
 void node_heard(Fleet& fleet, const std::string& node_id, int64_t session, Moment now);
+// What it says of allocations and groups that are not placed on it is not taken, only counted, in
+// Node::Live::refused.
 void node_reported(Fleet& fleet, const std::string& node_id, int64_t session,
                    const link::Report& report, Moment now);
 void node_left(Fleet& fleet, const std::string& node_id, int64_t session, Moment now);
+// Whether the node may say something about the group; counted if not.
+bool may_speak_of(Fleet& fleet, const std::string& node_id, const std::string& group_id);
 
 }  // namespace mesclun::cloud

@@ -12,6 +12,13 @@ namespace mesclun::cloud {
 
 namespace {
 
+// Nodes that are lost in one turn; the others are a turn later.
+constexpr size_t kNodesOfTurnMax = 100;
+
+int32_t wanted_replicas(const Group& group) {
+  return group.started ? group.spec.replicas : 0;
+}
+
 void lose(Fleet& fleet, const Allocation& allocation, Moment now) {
   if (allocation.done() || allocation.lost) return;
   if (allocation.wish.stop) {
@@ -27,10 +34,11 @@ void lose(Fleet& fleet, const Allocation& allocation, Moment now) {
 }
 
 void lose_silent_nodes(Fleet& fleet, Moment now) {
-  for (const std::string& node_id : fleet.nodes.silent_at(now.steady)) {
+  for (const std::string& node_id : fleet.nodes.silent_at(now.steady, kNodesOfTurnMax)) {
     fleet.nodes.touch(node_id, [](Node::Live& live) {
       live.silent_beyond_grace = true;
-      live.session = 0;
+      // One that has just joined may still report in its session.
+      if (live.reported) live.session = 0;
       live.reported = false;
     });
     const std::set<std::string> here = fleet.allocations.on_node(node_id);
@@ -83,7 +91,7 @@ void scale(Fleet& fleet, const Group& group, Moment now) {
 
 // What a started group has become of itself.
 void follow(const GroupTally& tally, Group& group, Moment now) {
-  if (tally.allocating == 0) group.description.clear();
+  group.description.clear();
   if (tally.counted > 0 && tally.done == tally.counted) {
     const bool failed = tally.failed > 0;
     group.status = failed ? api::GroupStatus::Failed : api::GroupStatus::Succeeded;
@@ -106,7 +114,7 @@ void update_status(Fleet& fleet, const Group& group, Moment now) {
   if (!group.started) return;
   const bool ended = tally.counted > 0 && tally.done == tally.counted;
   const bool runs = tally.running > 0 && group.status != api::GroupStatus::Running;
-  const bool told = tally.allocating == 0 && !group.description.empty();
+  const bool told = !group.description.empty();  // of the last time
   if (!ended && !runs && !told) return;
   fleet.groups.change(group.id, [&](Group& changed) { follow(tally, changed, now); });
 }
@@ -120,19 +128,28 @@ void reconcile(Fleet& fleet, Moment now) {
   // Scaling may free rooms and mark groups once more, which placement then sees.
   std::set<std::string> touched = std::exchange(review, {});
   for (const std::string& id : touched) scale(fleet, fleet.groups.at(id), now);
-  place_waiting(fleet, now);
+  place_waiting(fleet, PlacementSlice{}, now);
   touched.merge(std::exchange(review, {}));
   for (const std::string& id : touched) update_status(fleet, fleet.groups.at(id), now);
   review.clear();
 }
 
-TimePoint next_deadline(const Fleet& fleet, Moment now) {
-  TimePoint next = fleet.nodes.first_silence();
-  if (fleet.exclusion_ends != 0) {
-    const Duration wait(std::max<int64_t>(0, fleet.exclusion_ends - to_unix_nanos(now.wall)));
-    next = std::min(next, now.steady + wait);
+std::optional<Duration> idle_time(const Fleet& fleet, Moment now) {
+  const TurnMarks& marks = fleet.marks;
+  const bool left = !marks.review.empty() || !marks.offers.empty() || !marks.seek.empty();
+  if (left || fleet.nodes.first_silence() <= now.steady) return Duration::zero();
+  const int64_t ends = fleet.waiting.size() > 0 ? fleet.exclusions.first_end() : 0;
+  if (ends == 0) return std::nullopt;
+  return Duration(std::max<int64_t>(0, ends - to_unix_nanos(now.wall)));
+}
+
+size_t allocations_touched(const Fleet& fleet) {
+  size_t touched = fleet.marks.allocations.size();
+  for (const std::string& id : fleet.marks.groups) {
+    const int32_t counted = fleet.allocations.tally(id).counted;
+    touched += static_cast<size_t>(std::abs(wanted_replicas(fleet.groups.at(id)) - counted));
   }
-  return next;
+  return touched;
 }
 
 }  // namespace mesclun::cloud

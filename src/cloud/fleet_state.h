@@ -10,7 +10,7 @@ namespace mesclun::cloud {
 
 // The same instant on both clocks.
 struct Moment {
-  TimePoint steady;
+  TimePoint steady;  // listening_clock.h: stalls of the cloud are left out
   WallTime wall;
 };
 
@@ -39,6 +39,15 @@ BOOST_DESCRIBE_STRUCT(Group, (),
                        version, started, status, description, create_time, update_time, start_time,
                        finish_time, delete_time, gone))
 
+// What of a node an allocation takes or may take.
+struct Share {
+  int32_t cpu = 0;
+  int64_t memory_mb = 0;
+  int64_t storage_mb = 0;
+  bool operator==(const Share&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Share, (), (cpu, memory_mb, storage_mb))
+
 // One replica, placed on a node or waiting for one. Its public face is an instance, whose id
 // changes with every run.
 //
@@ -52,6 +61,10 @@ struct Allocation {
   link::ReplicaWish wish;      // `stop`: to be ended; no longer counts as a replica
   link::ReplicaStatus status;  // as the node told it last; before that only the first instance id
   bool lost = false;  // its node is silent beyond the grace and its slot has another allocation
+  // Held on its node until it is done or gone. While the node does not carry out the newest version
+  // yet: of each thing what the greediest of both needs.
+  Share share;
+  std::string gpu;  // held likewise; wish.gpu is the one that it is to use
   int64_t create_time = 0;
   int64_t update_time = 0;  // last change, by the cloud or the node
   int64_t running_since = 0;
@@ -77,6 +90,10 @@ struct Allocation {
     }
     return api::InstanceState::Stopping;
   }
+  // The node carries out what is wanted now.
+  bool carried() const {
+    return status.version == wish.version && status.run >= wish.run && status.run != 0;
+  }
   bool ready() const { return counts() && status.ready; }
   // Passed its probes, in the run that is wanted now. (A new version that needs a restart asks for
   // another run; one that does not leaves the instance in service.)
@@ -90,8 +107,8 @@ struct Allocation {
   }
 };
 BOOST_DESCRIBE_STRUCT(Allocation, (),
-                      (id, slot, group_id, node_id, wish, status, lost, create_time, update_time,
-                       running_since))
+                      (id, slot, group_id, node_id, wish, status, lost, share, gpu, create_time,
+                       update_time, running_since))
 
 // A machine.
 struct Node {
@@ -111,6 +128,7 @@ struct Node {
     TimePoint last_heard{};
     int64_t revision = 0;  // of the Desired that was sent last
     int64_t revision_applied = 0;
+    uint64_t refused = 0;  // in this session: said about what is not placed here
   };
   Live live;
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cloud/fleet_placement.h"
+
 namespace mesclun::cloud {
 
 namespace {
@@ -33,6 +35,34 @@ Result<> save_allocation(store::Transaction& tx, const std::string& id,
   return {};
 }
 
+// Documents of before allocations knew what they hold.
+void give_shares(FleetSnapshot& snapshot) {
+  std::map<std::string, const Group*> groups;
+  for (const Group& group : snapshot.groups) groups[group.id] = &group;
+  std::map<std::string, std::vector<Allocation*>> by_node;
+  for (Allocation& allocation : snapshot.allocations) {
+    if (allocation.placed() && !allocation.done())
+      by_node[allocation.node_id].push_back(&allocation);
+  }
+  for (const Node& node : snapshot.nodes) {
+    NodeOffer left = empty_offer(node);
+    std::vector<Allocation*>& here = by_node[node.id];
+    std::ranges::sort(here, {},
+                      [](const Allocation* a) { return std::tuple(a->share == Share{}, a->id); });
+    for (Allocation* allocation : here) {
+      const PlacementRequest request = request_of(*groups.at(allocation->group_id));
+      if (allocation->share == Share{}) {
+        allocation->share = request.share;
+        const auto card = choose_card(left, request.gpu_classes, {});
+        if (card) allocation->gpu = allocation->wish.gpu = card->device;
+      }
+      for (Card& card : left.cards) {
+        if (card.device == allocation->gpu) card.holder = allocation->id;
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Result<FleetSnapshot> load_fleet(store::Transaction& tx, int64_t now_unix_ns) {
@@ -47,6 +77,7 @@ Result<FleetSnapshot> load_fleet(store::Transaction& tx, int64_t now_unix_ns) {
   }
   TRY(const auto newest, tx.query("SELECT COALESCE(MAX(sequence), 0) FROM event"));
   out.event_sequence = newest[0].integer(0);
+  give_shares(out);
   return out;
 }
 

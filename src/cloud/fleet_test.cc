@@ -1,116 +1,7 @@
-#include "cloud/fleet.h"
-
-#include <gtest/gtest.h>
-
-#include "api/gpu_class.h"
-#include "base/ids.h"
-#include "cloud/fleet_groups.h"
-#include "cloud/fleet_nodes.h"
-#include "cloud/fleet_reconcile.h"
-#include "cloud/fleet_views.h"
+#include "cloud/fleet_test_kit.h"
 
 namespace mesclun::cloud {
 namespace {
-
-// A fleet with nodes that do what they are told, under a hand-moved clock.
-class FleetTest : public testing::Test {
- protected:
-  FleetTest() : fleet_(FleetSettings{}, random_) {}
-
-  Moment now() const {
-    return {TimePoint(std::chrono::hours(1)) + passed_,
-            from_unix_nanos(1'800'000'000'000'000'000) + passed_};
-  }
-  void wait(Duration length) { passed_ += length; }
-
-  std::string add_node(const std::string& country = "us") {
-    const std::string id = new_uuid(random_);
-    join(id, country);
-    report(id);
-    return id;
-  }
-  void join(const std::string& id, const std::string& country = "us") {
-    link::Hello hello{.machine_id = id, .node_secret = "secret-of-" + id};
-    hello.facts.country = country;
-    hello.facts.cpu = 4;
-    hello.facts.memory_mb = 8192;
-    hello.facts.storage_mb = 100'000;
-    const Result<> joined = node_joined(fleet_, hello, ++sessions_[id], now());
-    EXPECT_TRUE(joined);
-  }
-  // What the node would say if it runs all that it should; `edit` changes that.
-  void report(const std::string& id, const std::function<void(link::ReplicaStatus&)>& edit = {}) {
-    link::Report report;
-    report.revision = fleet_.nodes.at(id).live.revision;
-    for (const std::string& allocation_id : fleet_.allocations.on_node(id)) {
-      const Allocation& allocation = fleet_.allocations.at(allocation_id);
-      if (allocation.done()) continue;
-      link::ReplicaStatus status{.instance_id = allocation.status.instance_id,
-                                 .version = allocation.wish.version,
-                                 .run = allocation.wish.run,
-                                 .state = link::RunState::Running,
-                                 .started = true,
-                                 .ready = true,
-                                 .update_time = to_unix_nanos(now().wall)};
-      if (allocation.wish.stop) {
-        status.state = link::RunState::Ended;
-        status.outcome = link::RunOutcome::Stopped;
-      }
-      if (edit) edit(status);
-      report.instances.push_back({allocation_id, status});
-    }
-    node_reported(fleet_, id, sessions_[id], report, now());
-    turn();
-  }
-  void report_all() {
-    std::vector<std::string> ids;
-    for (const auto& [id, node] : fleet_.nodes.all()) {
-      if (node.live.session != 0) ids.push_back(id);
-    }
-    for (const std::string& id : ids) report(id);
-  }
-  void turn() {
-    reconcile(fleet_, now());
-    const FleetChanges changes = fleet_.take_changes();
-    for (const Event& event : changes.events) events_.push_back(event.event_name);
-    for (const std::string& id : changes.desired) {
-      const Node* node = fleet_.nodes.find(id);
-      if (node == nullptr || !node->online()) continue;
-      fleet_.nodes.touch(id, [this](Node::Live& live) { live.revision = ++revision_; });
-    }
-  }
-  std::string create(int32_t replicas, std::string_view extra = "{}") {
-    json::value document = merge_patch(parse_json(R"({"name": "ocr", "autostart_policy": true,
-        "container": {"image": "i", "resources": {"cpu": 1, "memory": 1024}}})")
-                                           .value(),
-                                       parse_json(extra).value());
-    document.as_object()["replicas"] = replicas;
-    const auto spec = api::read_group_spec(document, api::known_gpu_classes());
-    EXPECT_TRUE(spec) << spec.error().message;
-    const ProjectIdentity project{"org", "acme", "project", "web"};
-    const auto id = create_group(fleet_, project, *spec, 500, now());
-    EXPECT_TRUE(id) << id.error().message;
-    turn();
-    return *id;
-  }
-  std::vector<const Allocation*> serving(const std::string& group) {
-    std::vector<const Allocation*> out;
-    for (const Allocation* a : instances_of(fleet_, group)) {
-      if (a->serves()) out.push_back(a);
-    }
-    return out;
-  }
-  size_t count_events(std::string_view name) const {
-    return static_cast<size_t>(std::ranges::count(events_, name));
-  }
-
-  SeededRandom random_{1};
-  Fleet fleet_;
-  Duration passed_{};
-  std::map<std::string, int64_t> sessions_;
-  int64_t revision_ = 0;
-  std::vector<std::string> events_;
-};
 
 TEST_F(FleetTest, AGroupIsPlacedRunsAndIsStopped) {
   for (int i = 0; i < 4; ++i) add_node();
@@ -166,6 +57,60 @@ TEST_F(FleetTest, ANodeThatBlinksWithinTheGraceChangesNothing) {
   ASSERT_EQ(instances_of(fleet_, group).size(), 1u);
   EXPECT_EQ(serving(group)[0]->status.instance_id, instance);
   EXPECT_EQ(count_events("Instance Interrupted (Node Offline)"), 0u);
+}
+
+// A node whose agent only connects, again and again, does not serve.
+TEST_F(FleetTest, WhoOnlySaysHelloIsSilent) {
+  for (int i = 0; i < 2; ++i) add_node();
+  const std::string group = create(1);
+  report_all();
+  const Allocation first = *serving(group)[0];
+  for (int i = 0; i < 3; ++i) {
+    wait(9s);
+    join(first.node_id);
+    node_heard(fleet_, first.node_id, sessions_[first.node_id], now());
+    for (const auto& [id, node] : fleet_.nodes.all()) {
+      if (id != first.node_id) report(id);
+    }
+  }
+  turn();
+  for (const auto& [id, node] : fleet_.nodes.all()) {
+    if (id != first.node_id) report(id);
+  }
+  ASSERT_EQ(serving(group).size(), 1u);
+  EXPECT_NE(serving(group)[0]->node_id, first.node_id);
+  EXPECT_EQ(count_events("Instance Interrupted (Node Offline)"), 1u);
+  EXPECT_NE(fleet_.nodes.at(first.node_id).live.session, 0) << "its report would still be taken";
+  report(first.node_id);
+  EXPECT_TRUE(fleet_.nodes.at(first.node_id).online());
+}
+
+TEST_F(FleetTest, WhatANodeSaysOfOthersIsNotTaken) {
+  for (int i = 0; i < 2; ++i) add_node();
+  const std::string group = create(1);
+  report_all();
+  const Allocation victim = *serving(group)[0];
+  std::string liar;
+  for (const auto& [id, node] : fleet_.nodes.all()) {
+    if (id != victim.node_id) liar = id;
+  }
+  link::Report report{.revision = fleet_.nodes.at(liar).live.revision};
+  report.events.push_back({.sequence = 1, .group_id = group, .name = "Instance Ready"});
+  report.events.push_back({.sequence = 2, .group_id = "no such group", .name = "Instance Ready"});
+  link::ReplicaStatus ended = victim.status;
+  ended.state = link::RunState::Ended;
+  ended.outcome = link::RunOutcome::Failed;
+  report.instances.push_back({victim.id, ended});
+  report.instances.push_back({"no such allocation", ended});
+  node_reported(fleet_, liar, sessions_[liar], report, now());
+  turn();
+  EXPECT_EQ(count_events("Instance Ready"), 0u);
+  EXPECT_EQ(serving(group).size(), 1u);
+  const Node& node = fleet_.nodes.at(liar);
+  EXPECT_EQ(node.acknowledged, 2) << "or it would say them for ever";
+  EXPECT_EQ(node.live.refused, 3u) << "two events, one state";
+  join(liar);
+  EXPECT_EQ(fleet_.nodes.at(liar).live.refused, 0u) << "counted for each session";
 }
 
 class LateReturn : public FleetTest {
@@ -233,9 +178,9 @@ TEST_F(FleetTest, AReallocatedInstanceLeavesItsNodeFor48Hours) {
   turn();
   report_all();
   EXPECT_EQ(facts_of(fleet_, fleet_.groups.at(group)).counts.allocating_count, 1);
-  EXPECT_NE(fleet_.groups.at(group).description.find("excluded"), std::string::npos);
+  EXPECT_NE(waiting_reason(fleet_, fleet_.groups.at(group)).find("excluded"), std::string::npos);
   wait(std::chrono::hours(48));
-  EXPECT_LE(next_deadline(fleet_, now()), now().steady);
+  EXPECT_EQ(idle_time(fleet_, now()), Duration::zero());
   for (const auto& [id, node] : fleet_.nodes.all()) node_heard(fleet_, id, sessions_[id], now());
   turn();
   report_all();
@@ -276,10 +221,10 @@ TEST_F(FleetTest, ScaleInTakesTheNotRunningThenTheCheapest) {
     ASSERT_TRUE(patch_group(fleet_, group, *change, 500, now()));
     turn();
   };
-  EXPECT_FALSE(fleet_.groups.at(group).description.empty()) << "says why one waits";
+  EXPECT_FALSE(waiting_reason(fleet_, fleet_.groups.at(group)).empty()) << "says why";
   patch(4);
   EXPECT_EQ(serving(group).size(), 4u) << "the waiting one went";
-  EXPECT_TRUE(fleet_.groups.at(group).description.empty());
+  EXPECT_TRUE(waiting_reason(fleet_, fleet_.groups.at(group)).empty());
   patch(3);
   EXPECT_EQ(serving(group).size(), 3u);
   for (const Allocation* a : serving(group)) EXPECT_NE(a->status.instance_id, running[2]);

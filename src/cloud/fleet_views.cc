@@ -67,6 +67,12 @@ std::vector<const Allocation*> instances_of(const Fleet& fleet, const std::strin
   return out;
 }
 
+std::string waiting_reason(const Fleet& fleet, const Group& group) {
+  if (fleet.allocations.waiting_of(group.id).empty()) return "";
+  const Misfit* misfit = fleet.waiting.find(group.id);
+  return misfit == nullptr ? "Waiting for its turn to be placed." : misfit->text();
+}
+
 bool is_placed_on(const Fleet& fleet, const std::string& group_id, const std::string& node_id) {
   return std::ranges::any_of(fleet.allocations.on_node(node_id), [&](const std::string& id) {
     return fleet.allocations.at(id).group_id == group_id;
@@ -80,7 +86,8 @@ api::GroupFacts facts_of(const Fleet& fleet, const Group& group) {
                         .dns = group.dns};
   facts.version = group.version;
   facts.status = group.status;
-  facts.description = group.description;
+  const std::string waits = waiting_reason(fleet, group);
+  facts.description = waits.empty() ? group.description : waits;
   facts.create_time = from_unix_nanos(group.create_time);
   facts.update_time = from_unix_nanos(group.update_time);
   facts.start_time = from_unix_nanos(group.start_time);

@@ -14,6 +14,8 @@ Result<const Allocation*> instance_named(const Fleet& fleet, const std::string& 
                                          const std::string& instance);
 // Oldest first.
 std::vector<const Allocation*> instances_of(const Fleet& fleet, const std::string& group_id);
+// Why replicas of the group wait, for people; empty: none waits.
+std::string waiting_reason(const Fleet& fleet, const Group& group);
 bool is_placed_on(const Fleet& fleet, const std::string& group_id, const std::string& node_id);
 
 api::GroupFacts facts_of(const Fleet& fleet, const Group& group);

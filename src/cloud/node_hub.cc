@@ -39,7 +39,10 @@ Task<Result<>> NodeHub::run_session(link::SessionPtr session) {
   if (node.id.empty()) co_return Result<>();
   const auto live = live_.find(node.id);
   if (live != live_.end() && live->second.number == node.number) live_.erase(live);
-  log_info("nodes", "session ended", {{"machine_id", node.id}});
+  const Node* known = fleet_.nodes.find(node.id);
+  const bool ours = known != nullptr && known->live.session == node.number;
+  log_info("nodes", "session ended",
+           {{"machine_id", node.id}, {"not_taken", ours ? known->live.refused : 0}});
   FleetLoop::Command left = [node](Fleet& fleet, Moment now) -> Result<> {
     node_left(fleet, node.id, node.number, now);
     return {};
@@ -125,6 +128,8 @@ link::Welcome NodeHub::make_welcome(const std::string& node_id) const {
 
 Task<Result<>> NodeHub::listen(link::Session& session, const Joined& node) {
   TimePoint renew = clock_.now() + settings_.ticket_life / 3;
+  const TimePoint report_due = clock_.now() + fleet_.settings.node_grace;
+  bool refused = false;
   while (true) {
     CO_TRY(link::Message message,
            co_await link::hear(session, link::silence_of_dialler(settings_.heartbeat)));
@@ -133,12 +138,26 @@ Task<Result<>> NodeHub::listen(link::Session& session, const Joined& node) {
       // Silent for longer than the grace, or replaced by a newer session: begin anew.
       co_return Error::unavailable("the session is void");
     }
+    if (!known->live.reported && clock_.now() >= report_due &&
+        !std::holds_alternative<link::Report>(message)) {
+      co_return Error::unavailable("no report came");
+    }
     node_heard(fleet_, node.id, node.number, loop_.now());
     CO_TRY_DO(co_await handle(session, node, std::move(message)));
+    warn_of_refused(node, refused);
     if (clock_.now() < renew) continue;
     renew = clock_.now() + settings_.ticket_life / 3;
     CO_TRY_DO(session.send(make_welcome(node.id)));
   }
+}
+
+// Once a session: an honest node says such things too, about what has just been taken from it.
+void NodeHub::warn_of_refused(const Joined& node, bool& warned) const {
+  const Node* known = fleet_.nodes.find(node.id);
+  if (warned || known == nullptr || known->live.refused == 0) return;
+  warned = true;
+  log_warning("nodes", "a node speaks of what is not placed on it; that is not taken",
+              {{"machine_id", node.id}});
 }
 
 Task<Result<>> NodeHub::handle(link::Session& session, const Joined& node, link::Message message) {
@@ -152,7 +171,7 @@ Task<Result<>> NodeHub::handle(link::Session& session, const Joined& node, link:
     const Result<> stored = co_await loop_.submit(std::move(command));
     if (!stored && stored.code() == ErrorCode::Cancelled) co_return stored;
   } else if (auto* logs = std::get_if<link::LogBatch>(&message)) {
-    if (is_placed_on(fleet_, logs->group_id, node.id)) logs_.append(node.id, std::move(*logs));
+    if (may_speak_of(fleet_, node.id, logs->group_id)) logs_.append(node.id, std::move(*logs));
   } else if (const auto* request = std::get_if<link::TokenRequest>(&message)) {
     answer_token(session, node.id, *request);
   } else if (std::holds_alternative<link::Heartbeat>(message)) {

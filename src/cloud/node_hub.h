@@ -53,6 +53,7 @@ class NodeHub {
   Task<Result<>> talk(link::Session& session, Joined& node);
   Task<Result<>> listen(link::Session& session, const Joined& node);
   Task<Result<>> handle(link::Session& session, const Joined& node, link::Message message);
+  void warn_of_refused(const Joined& node, bool& warned) const;
   Result<> check(const link::Hello& hello) const;
   Result<> resolve_gpus(link::NodeFacts& facts) const;
   link::Welcome make_welcome(const std::string& node_id) const;

@@ -5,9 +5,8 @@
 
 namespace mesclun::cloud {
 
-NodeTable::Before::Before(const Node& node)
+NodeTable::LiveBefore::LiveBefore(const Node& node)
     : online(node.online()),
-      mode(node.mode),
       silent_beyond_grace(node.live.silent_beyond_grace),
       last_heard(node.live.last_heard) {}
 
@@ -71,16 +70,23 @@ void NodeTable::hear(const Node& node) {
 }
 
 void NodeTable::reindex(const Node& node, const Before& before) {
+  reindex_live(node, before.live);
+  if (node.mode == before.mode && node.facts == before.facts) return;
+  index_offer(node);
+  marks_.offers.insert(node.id);
+}
+
+void NodeTable::reindex_live(const Node& node, const LiveBefore& before) {
   const Node::Live& live = node.live;
   if (live.last_heard != before.last_heard ||
       live.silent_beyond_grace != before.silent_beyond_grace) {
     hear(node);
   }
   const bool online = node.online();
-  if (online == before.online && node.mode == before.mode) return;
+  if (online == before.online) return;
   index_offer(node);
-  if (online) marks_.place = true;
-  if (online && !before.online) marks_.desired.insert(node.id);
+  marks_.offers.insert(node.id);
+  if (online) marks_.desired.insert(node.id);
 }
 
 const Node* NodeTable::find(const std::string& id) const {
@@ -92,10 +98,10 @@ TimePoint NodeTable::first_silence() const {
   return heard_.empty() ? TimePoint::max() : heard_.front()->live.last_heard + grace_;
 }
 
-std::vector<std::string> NodeTable::silent_at(TimePoint now) const {
+std::vector<std::string> NodeTable::silent_at(TimePoint now, size_t max) const {
   std::vector<std::string> out;
   for (const Node* node : heard_) {
-    if (node->live.last_heard + grace_ > now) break;
+    if (node->live.last_heard + grace_ > now || out.size() >= max) break;
     out.push_back(node->id);
   }
   std::ranges::sort(out);

@@ -36,9 +36,9 @@ class NodeTable {
   template <class Edit>
   const Node& touch(const std::string& id, Edit edit) {
     Node& node = nodes_.at(id);
-    const Before before(node);
+    const LiveBefore before(node);
     edit(node.live);
-    reindex(node, before);
+    reindex_live(node, before);
     return node;
   }
 
@@ -48,20 +48,27 @@ class NodeTable {
   // Online, and its owner lets it take new replicas.
   const std::set<std::string>& offered() const { return offered_; }
   // Of those that were not said to be silent yet: the first moment at which one is, max() for
-  // never; and all that are at `now`, in the order of their ids.
+  // never; and those that are at `now`, at most `max`, the longest unheard first and then in the
+  // order of their ids.
   TimePoint first_silence() const;
-  std::vector<std::string> silent_at(TimePoint now) const;
+  std::vector<std::string> silent_at(TimePoint now, size_t max) const;
 
  private:
-  struct Before {
-    explicit Before(const Node& node);
+  struct LiveBefore {
+    explicit LiveBefore(const Node& node);
     bool online;
-    link::NodeMode mode;
     bool silent_beyond_grace;
     TimePoint last_heard;
   };
+  struct Before {
+    explicit Before(const Node& node) : live(node), mode(node.mode), facts(node.facts) {}
+    LiveBefore live;
+    link::NodeMode mode;
+    link::NodeFacts facts;
+  };
 
   void reindex(const Node& node, const Before& before);
+  void reindex_live(const Node& node, const LiveBefore& before);
   void index_offer(const Node& node);
   void hear(const Node& node);
 

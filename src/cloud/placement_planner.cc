@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
 
 namespace mesclun::cloud {
 
@@ -13,127 +12,157 @@ namespace {
 // its least).
 constexpr int64_t kStorageDefaultMb = 1024;
 
-int64_t storage_mb(const api::Resources& resources) {
-  return resources.storage_amount ? *resources.storage_amount / (1024 * 1024) : kStorageDefaultMb;
+bool contains(const std::vector<std::string>& classes, const std::string& class_id) {
+  return std::ranges::find(classes, class_id) != classes.end();
 }
 
-bool country_fits(const NodeOffer& offer, const std::vector<std::string>& codes) {
-  return codes.empty() || std::ranges::binary_search(codes, offer.country);
+// Kuhn's augmenting path over the cards of one node.
+class CardMatching {
+ public:
+  CardMatching(const NodeOffer& offer, const ClassDemand& demand)
+      : offer_(offer), seen_(offer.cards.size()) {
+    for (size_t i = 0; i < offer.cards.size(); ++i) order_.push_back(i);
+    const auto wanted = [&](size_t i) {
+      const auto found = demand.find(offer.cards[i].class_id);
+      return found == demand.end() ? int64_t{0} : found->second;
+    };
+    std::ranges::sort(order_, {}, [&](size_t i) {
+      return std::tuple(!offer.cards[i].holder.empty(), wanted(i), i);
+    });
+  }
+
+  // The card that can be given to somebody who takes these classes; its holder, if it has one, has
+  // moved on then.
+  std::optional<size_t> find(const std::vector<std::string>& classes) {
+    for (const size_t i : order_) {
+      const Card& card = offer_.cards[i];
+      if (seen_[i] || !contains(classes, card.class_id)) continue;
+      seen_[i] = true;
+      if (card.holder.empty()) return i;
+      if (card.holder_takes.empty()) continue;
+      const auto other = find(card.holder_takes);
+      if (!other) continue;
+      moved_[card.holder] = offer_.cards[*other].device;
+      return i;
+    }
+    return std::nullopt;
+  }
+  std::map<std::string, std::string>& moved() { return moved_; }
+
+ private:
+  const NodeOffer& offer_;
+  std::vector<bool> seen_;
+  std::vector<size_t> order_;
+  std::map<std::string, std::string> moved_;
+};
+
+}  // namespace
+
+bool is_country_of(const PlacementRequest& request, const NodeOffer& offer) {
+  return request.country_codes.empty() ||
+         std::ranges::binary_search(request.country_codes, offer.country);
 }
 
-// The free GPU that is to be used; the end if none fits.
-auto find_gpu(const NodeOffer& offer, const api::Resources& resources) {
-  return std::ranges::find_if(offer.gpu_classes_free, [&](const std::string& gpu) {
-    return std::ranges::find(resources.gpu_classes, gpu) != resources.gpu_classes.end();
-  });
+bool is_class_of(const PlacementRequest& request, const std::string& class_id) {
+  return contains(request.gpu_classes, class_id);
 }
 
-enum class Fit { Yes, Country, Gpu, TooSmall, Busy, Taken, Excluded };
+Share share_of(const api::Resources& resources) {
+  return {.cpu = resources.cpu,
+          .memory_mb = resources.memory,
+          .storage_mb = resources.storage_amount ? *resources.storage_amount / (1024 * 1024)
+                                                 : kStorageDefaultMb};
+}
 
-Fit fit_of(const PlacementRequest& request, const NodeOffer& offer) {
-  const api::Resources& r = request.resources;
-  if (!country_fits(offer, request.country_codes)) return Fit::Country;
-  if (!r.gpu_classes.empty() && find_gpu(offer, r) == offer.gpu_classes_free.end()) return Fit::Gpu;
-  if (r.cpu > offer.cpu || r.memory > offer.memory_mb) return Fit::TooSmall;
+bool is_within(const Share& share, const Share& limit) {
+  return share.cpu <= limit.cpu && share.memory_mb <= limit.memory_mb &&
+         share.storage_mb <= limit.storage_mb;
+}
+
+Fit fit_of(const PlacementRequest& request, const NodeOffer& offer, const IsExcluded& excluded) {
+  if (!is_country_of(request, offer)) return Fit::Country;
+  if (!request.gpu_classes.empty() && !has_card(offer, request.gpu_classes)) return Fit::Gpu;
+  if (!is_within(request.share, offer.total)) return Fit::TooSmall;
   if (offer.groups.contains(request.group_id)) return Fit::Taken;
-  if (offer.excluded.contains(request.group_id)) return Fit::Excluded;
-  const bool room = r.cpu <= offer.cpu_free && r.memory <= offer.memory_free_mb &&
-                    storage_mb(r) <= offer.storage_free_mb;
-  return room ? Fit::Yes : Fit::Busy;
+  if (excluded(offer.node_id)) return Fit::Excluded;
+  return is_within(request.share, offer.free) ? Fit::Yes : Fit::Busy;
 }
 
-void count(Misfit& misfit, Fit fit) {
-  ++misfit.nodes;
+bool could_carry(const PlacementRequest& request, const NodeOffer& offer,
+                 const IsExcluded& excluded) {
+  const auto suits = [&](const Card& card) { return is_class_of(request, card.class_id); };
+  return is_country_of(request, offer) && is_within(request.share, offer.total) &&
+         (request.gpu_classes.empty() || std::ranges::any_of(offer.cards, suits)) &&
+         !offer.groups.contains(request.group_id) && !excluded(offer.node_id);
+}
+
+double share_free(const NodeOffer& offer) {
+  const double cpu = static_cast<double>(offer.free.cpu) / std::max(offer.total.cpu, 1);
+  const double memory = static_cast<double>(offer.free.memory_mb) /
+                        static_cast<double>(std::max<int64_t>(offer.total.memory_mb, 1));
+  return std::min(cpu, memory);
+}
+
+// FNV-1a, because its value must not differ between runs, with MurmurHash3's last steps: the first
+// bits are to be as good as the last.
+uint64_t ring_position(std::string_view id) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (unsigned char c : id) hash = (hash ^ c) * 0x100000001b3;
+  hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccd;
+  hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53;
+  return hash ^ (hash >> 33);
+}
+
+PlacementCost cost_of(const PlacementRequest& request, const NodeOffer& offer) {
+  return {.wastes_gpu = request.gpu_classes.empty() && !offer.cards.empty(),
+          .share_used = -share_free(offer),
+          .instances = offer.instances,
+          .distance = offer.ring - ring_position(request.group_id)};
+}
+
+std::optional<CardChoice> choose_card(const NodeOffer& offer,
+                                      const std::vector<std::string>& classes,
+                                      const ClassDemand& demand) {
+  CardMatching matching(offer, demand);
+  const auto card = matching.find(classes);
+  if (!card) return std::nullopt;
+  return CardChoice{.device = offer.cards[*card].device, .moved = std::move(matching.moved())};
+}
+
+bool has_card(const NodeOffer& offer, const std::vector<std::string>& classes) {
+  bool may_move = false;
+  for (const Card& card : offer.cards) {
+    if (card.holder.empty() && contains(classes, card.class_id)) return true;
+    if (!card.holder_takes.empty()) may_move = true;
+  }
+  return may_move && choose_card(offer, classes, {}).has_value();
+}
+
+void Misfit::add(Fit fit, int by) {
+  const auto count = [by](size_t& n) { n += static_cast<size_t>(by); };
+  count(nodes);
   switch (fit) {
     case Fit::Yes:
       break;
     case Fit::Country:
-      ++misfit.country;
+      count(country);
       break;
     case Fit::Gpu:
-      ++misfit.gpu;
+      count(gpu);
       break;
     case Fit::TooSmall:
-      ++misfit.too_small;
+      count(too_small);
       break;
     case Fit::Busy:
-      ++misfit.busy;
+      count(busy);
       break;
     case Fit::Taken:
-      ++misfit.taken;
+      count(taken);
       break;
     case Fit::Excluded:
-      ++misfit.excluded;
+      count(excluded);
       break;
   }
-}
-
-// FNV-1a, because its value must not differ between runs.
-uint64_t spread_hash(std::string_view group, std::string_view node) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (std::string_view part : {group, node}) {
-    for (unsigned char c : part) hash = (hash ^ c) * 0x100000001b3;
-  }
-  return hash;
-}
-
-// Less is better.
-auto cost_of(const PlacementRequest& request, const NodeOffer& offer) {
-  const bool wastes_gpu = request.resources.gpu_classes.empty() && offer.has_gpu;
-  const double cpu_share = static_cast<double>(offer.cpu_free) / std::max(offer.cpu, 1);
-  const double memory_share = static_cast<double>(offer.memory_free_mb) /
-                              static_cast<double>(std::max<int64_t>(offer.memory_mb, 1));
-  return std::tuple(wastes_gpu, -std::min(cpu_share, memory_share), offer.instances,
-                    spread_hash(request.group_id, offer.node_id));
-}
-
-}  // namespace
-
-void occupy(NodeOffer& offer, const std::string& group_id, const api::Resources& resources) {
-  offer.cpu_free -= resources.cpu;
-  offer.memory_free_mb -= resources.memory;
-  offer.storage_free_mb -= storage_mb(resources);
-  const auto gpu = find_gpu(offer, resources);
-  if (gpu != offer.gpu_classes_free.end()) offer.gpu_classes_free.erase(gpu);
-  offer.groups.insert(group_id);
-  ++offer.instances;
-}
-
-PlacementPlan plan_placements(std::vector<PlacementRequest> requests,
-                              std::vector<NodeOffer> offers) {
-  std::ranges::sort(requests, {}, [](const PlacementRequest& request) {
-    return std::tie(request.priority, request.waiting_since, request.allocation_id);
-  });
-  PlacementPlan plan;
-  for (const PlacementRequest& request : requests) {
-    // What did not fit one replica of a group does not fit the next: free room only shrinks.
-    if (plan.misfits.contains(request.group_id)) continue;
-    NodeOffer* best = nullptr;
-    Misfit misfit;
-    int32_t candidates = 0;
-    for (NodeOffer& offer : offers) {
-      const Fit fit = fit_of(request, offer);
-      count(misfit, fit);
-      if (fit == Fit::Yes || fit == Fit::Busy) ++candidates;
-      if (fit != Fit::Yes) continue;
-      if (best == nullptr || cost_of(request, offer) < cost_of(request, *best)) best = &offer;
-    }
-    if (best == nullptr) {
-      plan.misfits.emplace(request.group_id, misfit);
-      continue;
-    }
-    occupy(*best, request.group_id, request.resources);
-    plan.placements.push_back({request.allocation_id, best->node_id, candidates - 1});
-  }
-  return plan;
-}
-
-bool could_carry(const NodeOffer& offer, const api::Resources& resources,
-                 const std::vector<std::string>& country_codes) {
-  const bool gpu =
-      resources.gpu_classes.empty() || find_gpu(offer, resources) != offer.gpu_classes_free.end();
-  return country_fits(offer, country_codes) && gpu && resources.cpu <= offer.cpu &&
-         resources.memory <= offer.memory_mb;
 }
 
 std::string Misfit::text() const {

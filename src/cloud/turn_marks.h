@@ -21,7 +21,10 @@ struct TurnMarks {
   std::set<std::string> routes;   // groups whose routes may have changed
   // To be looked at by the rules.
   std::set<std::string> review;  // groups
-  bool place = false;            // a waiting replica may fit now
+  std::set<std::string> offers;  // nodes that offer something else now, or to other groups
+  std::set<std::string> seek;    // groups of which a waiting replica may fit now, or none waits
+  // Allocations that got their node in this turn: nobody was told yet.
+  std::set<std::string> placed;
 };
 
 }  // namespace mesclun::cloud

@@ -29,8 +29,11 @@ struct GpuFacts {
   std::string class_id;
   std::string name;
   bool pretended = false;  // said by a setting, not found by a driver; shown as such everywhere
+  // As NVIDIA_VISIBLE_DEVICES names it, "GPU-8932f937-…"; empty: its number among `gpus`, from 0.
+  std::string device;
+  bool operator==(const GpuFacts&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(GpuFacts, (), (class_id, name, pretended))
+BOOST_DESCRIBE_STRUCT(GpuFacts, (), (class_id, name, pretended, device))
 
 struct NodeFacts {
   std::string hostname;
@@ -43,6 +46,7 @@ struct NodeFacts {
   int32_t cpu_share_percent = 100;  // of each core, by setting: a slow machine for development
   std::string runtime;              // "process"
   std::vector<std::string> warnings;
+  bool operator==(const NodeFacts&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(NodeFacts, (),
                       (hostname, agent_version, country, cpu, memory_mb, storage_mb, gpus,
@@ -105,14 +109,17 @@ struct ReplicaWish {
   // this replica before. The metadata service may set it again later.
   int32_t deletion_cost = 0;
   int32_t deletion_cost_change = 0;
-  // Other nodes that could have taken the replica when it was placed: what the instance may lose by
-  // asking for another one. Told to it as $MESCLUN_NODES_LEFT.
+  // Other nodes that could have taken the replica when it was placed, counted up to 100: what the
+  // instance may lose by asking for another one. Told to it as $MESCLUN_NODES_LEFT.
   std::optional<int32_t> nodes_left;
+  // The one GPU that its runs may use, as the node told it; empty: none. Changed only together with
+  // `run`.
+  std::string gpu;
   bool operator==(const ReplicaWish&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(ReplicaWish, (),
                       (version, run, run_action, run_by_user, stop, deletion_cost,
-                       deletion_cost_change, nodes_left))
+                       deletion_cost_change, nodes_left, gpu))
 
 enum class RunState { Creating, Running, Stopping, Ended };
 
@@ -293,6 +300,14 @@ struct RouteUpdate {
   std::string tunnel_secret;  // in a complete update: verifies tunnel tickets
 };
 BOOST_DESCRIBE_STRUCT(RouteUpdate, (), (complete, hosts, routes, keys, keys_changed, tunnel_secret))
+
+// Members that are new in a version are absent from what older ones say and keep.
+constexpr bool json_has_default(const GpuFacts*, std::string_view member) {
+  return member == "device";
+}
+constexpr bool json_has_default(const ReplicaWish*, std::string_view member) {
+  return member == "gpu";
+}
 
 using Message = std::variant<Hello, Welcome, Goodbye, Desired, Report, Acknowledge, Heartbeat,
                              LogBatch, TokenRequest, TokenReply, GatewayHello, RouteUpdate>;

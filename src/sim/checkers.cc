@@ -1,6 +1,7 @@
 #include "sim/checkers.h"
 
 #include "base/log.h"
+#include "cloud/fleet_views.h"
 
 namespace mesclun::sim {
 
@@ -60,7 +61,7 @@ void Checkers::check_fleet(const cloud::Fleet& fleet) {
     for (const std::string& id : fleet.allocations.on_node(node_id)) {
       const cloud::Allocation& allocation = fleet.allocations.at(id);
       if (allocation.done()) continue;
-      cpu += fleet.groups.at(allocation.group_id).spec.container.resources.cpu;
+      cpu += allocation.share.cpu;
       if (!groups.insert(allocation.group_id).second) {
         violated(fmt::format("two instances of one group on node {}", node_id));
       }
@@ -122,7 +123,7 @@ void Checkers::check_healed(const cloud::Fleet& fleet,
     if (starts_now(allocation)) continue;
     if (allocation.wish.stop || allocation.lost) {
       violated(fmt::format("allocation {} of {} never ended", id, group.spec.name));
-    } else if (!allocation.placed() && group.description.empty()) {
+    } else if (!allocation.placed() && cloud::waiting_reason(fleet, group).empty()) {
       violated(fmt::format("a replica of {} waits without a reason", group.spec.name));
     } else if (allocation.placed() && !allocation.serves()) {
       violated(fmt::format("allocation {} of {} does not serve: {}, ready {}, run {} of {}", id,
