@@ -225,3 +225,26 @@ def test_the_context_file_is_private(cloud: Cloud) -> None:
     assert cloud.context.stat().st_mode & 0o777 == 0o600
     written = json.loads(cloud.context.read_text())
     assert written["organization"] == cloud.organization and written["api_key"] == cloud.api_key
+
+
+def complete(*words: str) -> list[str]:
+    """What bash offers after these words, the last of which is unfinished."""
+    script = f"""PATH={BINARY.parent}:$PATH; source <(mesclun completion bash)
+    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mesclun_complete; printf '%s\\n' "${{COMPREPLY[@]}}" """
+    done = subprocess.run(["bash", "-c", script, "bash", "mesclun", *words], capture_output=True, text=True,
+                          timeout=60, check=True)
+    return done.stdout.split()
+
+
+def test_bash_completes_commands_verbs_and_flags() -> None:
+    assert complete("gro") == ["group"]
+    assert set(complete("group", "re")) == {"restart"}
+    assert {"--replicas", "--set"} <= set(complete("group", "update", "echo", "--"))
+    assert complete("group", "update", "--ti") == ["--timeout"]
+
+
+def test_a_group_in_one_line(cloud: Cloud) -> None:
+    name = unique_name("run")
+    done = cloud.cli("run", "--name", name, "--restart", "never", "example/true:1", "--", "true")
+    assert done.status == 0 and "succeeded" in done.out, done
+    cloud.cli("group", "delete", name)

@@ -4,8 +4,12 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/agent_command.h"
+#include "base/command_line.h"
+#include "base/completion.h"
+#include "base/suggest.h"
 #include "client/commands.h"
 #include "cloud/cloud_command.h"
 #include "gateway/gateway_command.h"
@@ -21,11 +25,14 @@ struct Subcommand {
   std::string_view help;  // empty: for our own processes, not shown
 };
 
+int run_completion_command(int argc, char** argv);
+
 constexpr Subcommand kSubcommands[] = {
     {"up", mesclun::run_up_command, "A whole cloud on this machine, in the foreground"},
     {"cloud", mesclun::cloud::run_cloud_command, "The control plane alone"},
     {"gateway", mesclun::gateway::run_gateway_command, "A gateway alone"},
     {"agent", mesclun::agent::run_agent_command, "The agent of a machine; pause, resume, drain"},
+    {"run", mesclun::client::run_run_command, "A container group in one line"},
     {"group", mesclun::client::run_group_command, "Container groups: create, list, update, ..."},
     {"instance", mesclun::client::run_instance_command,
      "Instances: list, reallocate, restart, ..."},
@@ -40,6 +47,7 @@ constexpr Subcommand kSubcommands[] = {
     {"project", mesclun::client::run_project_command, "Projects (operator)"},
     {"key", mesclun::client::run_key_command, "API keys (operator)"},
     {"sim", mesclun::sim::run_sim_command, "The control plane over a simulated fleet"},
+    {"completion", run_completion_command, "For bash, zsh or fish: prints what completes commands"},
     {"shim", mesclun::runtime::run_shim_command, ""},
 };
 
@@ -49,10 +57,37 @@ int usage(std::FILE* out, int status) {
              "[OPTIONS]\n\n",
              MESCLUN_VERSION);
   for (const Subcommand& command : kSubcommands) {
-    if (!command.help.empty()) fmt::print(out, "  {:<10} {}\n", command.name, command.help);
+    if (!command.help.empty()) fmt::print(out, "  {:<11} {}\n", command.name, command.help);
   }
   fmt::print(out, "\n`mesclun COMMAND --help` says more. Begin with `mesclun up`.\n");
   return status;
+}
+
+std::vector<std::string> shown_names() {
+  std::vector<std::string> names;
+  for (const Subcommand& command : kSubcommands) {
+    if (!command.help.empty()) names.emplace_back(command.name);
+  }
+  return names;
+}
+
+int run_completion_command(int argc, char** argv) {
+  mesclun::CommandLine line(
+      "Prints what a shell needs to complete the commands, verbs and flags of mesclun.\n"
+      "  bash: source <(mesclun completion bash)\n"
+      "  zsh:  source <(mesclun completion zsh)\n"
+      "  fish: mesclun completion fish | source",
+      argv[0]);
+  mesclun::Shell shell = mesclun::Shell::Bash;
+  line.choice("SHELL", shell,
+              {{"bash", mesclun::Shell::Bash},
+               {"zsh", mesclun::Shell::Zsh},
+               {"fish", mesclun::Shell::Fish}},
+              "Which shell")
+      .required();
+  if (const auto status = line.parse(argc, argv)) return *status;
+  fmt::print("{}", mesclun::completion_script(shell, "mesclun", shown_names()));
+  return 0;
 }
 
 }  // namespace
@@ -74,6 +109,8 @@ int main(int argc, char** argv) {
     argv[1] = program.data();
     return command.run(argc - 1, argv + 1);
   }
-  fmt::print(stderr, "mesclun: there is no command '{}'\n\n", name);
+  const std::string near = mesclun::near_names(name, shown_names());
+  fmt::print(stderr, "mesclun: there is no command '{}'{}\n\n", name,
+             near.empty() ? "" : "; did you mean " + near + "?");
   return usage(stderr, 2);
 }

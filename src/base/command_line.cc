@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "base/suggest.h"
+
 namespace mesclun {
 
 namespace {
@@ -196,10 +198,52 @@ void CommandLine::allow_outer_flags() {
   app_->fallthrough();
 }
 
+void CommandLine::alias(const std::string& name) {
+  app_->alias(name);
+}
+
+const CommandLine& CommandLine::innermost(int argc, char** argv) const {
+  for (int i = 1; i < argc; ++i) {
+    for (const auto& verb : verbs_) {
+      if (verb->app_->check_name(argv[i])) return *verb;
+    }
+  }
+  return *this;
+}
+
+void CommandLine::print_words() const {
+  for (const auto& verb : verbs_) fmt::print("{}\n", verb->name());
+  for (const CLI::Option* option : app_->get_options()) {
+    for (const std::string& flag : option->get_lnames()) fmt::print("--{}\n", flag);
+  }
+}
+
+std::string CommandLine::unknown_verb() const {
+  if (verbs_.empty() || !app_->get_subcommands().empty()) return "";
+  for (const std::string& word : app_->remaining()) {
+    if (!word.starts_with('-')) return word;
+  }
+  return "";
+}
+
 std::optional<int> CommandLine::parse(int argc, char** argv) {
+  if (argc > 1 && argv[argc - 1] == kWordsFlag) {
+    const CommandLine& inner = innermost(argc - 1, argv);
+    inner.print_words();
+    if (&inner != this) print_words();
+    return 0;
+  }
   try {
     app_->parse(argc, argv);
   } catch (const CLI::ParseError& e) {
+    if (const std::string word = unknown_verb(); !word.empty()) {
+      std::vector<std::string> names;
+      for (const auto& verb : verbs_) names.push_back(verb->name());
+      const std::string near = near_names(word, names);
+      fmt::print(stderr, "{}: there is no verb '{}'{}\nVerbs: {}\n", name(), word,
+                 near.empty() ? "" : "; did you mean " + near + "?", fmt::join(names, ", "));
+      return 2;
+    }
     return app_->exit(e) == 0 ? 0 : 2;
   }
   return std::nullopt;

@@ -96,6 +96,8 @@ class CommandLine {
 
   // A verb with flags of its own; lives as long as this does.
   CommandLine& verb(const std::string& name, const std::string& help);
+  // Another name for this verb.
+  void alias(const std::string& name);
   void when_named(std::function<void()> call);  // of a verb: called at the end of parsing
   bool named() const;                           // of a verb: the user wrote it
   std::span<const std::unique_ptr<CommandLine>> verbs() const { return verbs_; }
@@ -110,11 +112,18 @@ class CommandLine {
   std::string variable_of(std::string_view flag) const;
 
   // Returns the exit status when the program should end now: 0 after --help, 2 for wrong usage,
-  // which is printed.
+  // which is printed. An unknown verb is told with the nearest one and the choices. With
+  // kWordsFlag as the last argument it prints what may stand next, one word a line: for completion
+  // by shells.
+  static constexpr std::string_view kWordsFlag = "--words-for-completion";
   std::optional<int> parse(int argc, char** argv);
 
  private:
   explicit CommandLine(CLI::App* app);
+  const CommandLine& innermost(int argc, char** argv) const;
+  void print_words() const;
+  // The word where a verb should stand, if that is what went wrong.
+  std::string unknown_verb() const;
 
   std::string variable_prefix_ = "MESCLUN_";
   std::unique_ptr<CLI::App> owned_;  // none for a verb

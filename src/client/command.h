@@ -48,7 +48,4 @@ Error usage_error(std::string message);
 // The error with what to do about it, in lines.
 std::string explain(const Error& error, const Context& context, KeyKind key);
 
-// Names of `known` that look like `wanted`, nearest first, at most three: "echo, echo-2".
-std::string near_names(std::string_view wanted, const std::vector<std::string>& known);
-
 }  // namespace mesclun::client

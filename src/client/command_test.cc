@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include "base/suggest.h"
 #include "client/fake_answers.h"
 #include "client/operator_verbs.h"
 #include "client/stream_verbs.h"

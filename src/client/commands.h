@@ -9,6 +9,7 @@ namespace mesclun::client {
 
 int run_group_command(int argc, char** argv);
 int run_instance_command(int argc, char** argv);
+int run_run_command(int argc, char** argv);
 int run_logs_command(int argc, char** argv);
 int run_events_command(int argc, char** argv);
 int run_node_command(int argc, char** argv);
@@ -21,6 +22,7 @@ int run_load_command(int argc, char** argv);
 // The same over given streams and a given environment, for tests.
 int group_command(int argc, char** argv, const Console& console, const Environment& environment);
 int instance_command(int argc, char** argv, const Console& console, const Environment& environment);
+int run_command(int argc, char** argv, const Console& console, const Environment& environment);
 int logs_command(int argc, char** argv, const Console& console, const Environment& environment);
 int events_command(int argc, char** argv, const Console& console, const Environment& environment);
 int node_command(int argc, char** argv, const Console& console, const Environment& environment);

@@ -9,7 +9,8 @@ namespace {
 constexpr const char* kExamples = R"(Examples:
   mesclun group create -f echo.yaml --wait        create from a file, wait until it serves
   mesclun group list                              what there is, and where to call it
-  mesclun group update echo --replicas 3          scale
+  mesclun group scale echo 3                      more instances, or fewer
+  mesclun group get echo -o json | mesclun group create -f - --name echo-2
   mesclun group update echo --set container.image=ghcr.io/me/echo:2
   mesclun group update echo --set container.environment_variables.DEBUG=null
   mesclun group get echo -o json | jq .current_state
@@ -39,6 +40,7 @@ struct Options {
   GroupCreateOptions create;
   GroupUpdateOptions update;
   std::string name;
+  bool at_once = false;
   WaitOptions wait;
   Verb verb;
 };
@@ -46,6 +48,7 @@ struct Options {
 void add_create(CommandLine& line, Options& o) {
   CommandLine& verb = line.verb("create", "Create a group from a JSON or YAML file");
   verb.option("-f,--file", o.create.file, "The file; - is standard input").required();
+  verb.option("--name", o.create.name, "In place of the name in the file");
   add_wait_flags(verb, o.create.wait,
                  "every replica is running and ready (or, without autostart_policy, until the "
                  "image is prepared)");
@@ -56,8 +59,10 @@ void add_list_and_get(CommandLine& line, Options& o) {
   CommandLine& list = line.verb("list",
                                 "All groups of the project; * marks one that is "
                                 "still applying a change");
+  list.alias("ls");
   list.when_named([&o] { o.verb = [](Session& s) { return list_groups(s); }; });
   CommandLine& get = line.verb("get", "One group");
+  get.alias("describe");
   add_name(get, o.name);
   get.when_named([&o] { o.verb = [&o](Session& s) { return get_group(s, o.name); }; });
 }
@@ -76,6 +81,23 @@ void add_update(CommandLine& line, Options& o) {
       .one_value_each();
   add_wait_flags(verb, o.update.wait, "the change is applied everywhere");
   verb.when_named([&o] { o.verb = [&o](Session& s) { return update_group(s, o.update); }; });
+}
+
+void add_scale_and_restart(CommandLine& line, Options& o) {
+  CommandLine& scale = line.verb("scale", "How many instances");
+  add_name(scale, o.update.name);
+  add_number(scale, "REPLICAS", o.update.replicas, 0, 500, "The number").required();
+  add_wait_flags(scale, o.update.wait, "the change is applied everywhere");
+  scale.when_named([&o] { o.verb = [&o](Session& s) { return update_group(s, o.update); }; });
+  CommandLine& restart = line.verb(
+      "restart", "Restart the instances, one after the other as each serves again; files stay");
+  add_name(restart, o.name);
+  restart.flag("--at-once", o.at_once, "All at once, without waiting");
+  add_setting(restart, "--timeout", o.wait.timeout, 1s, std::chrono::hours(24),
+              "How long it may take in all");
+  restart.when_named([&o] {
+    o.verb = [&o](Session& s) { return restart_group(s, o.name, o.at_once, o.wait.timeout); };
+  });
 }
 
 void add_action(CommandLine& line, Options& o, const char* name, GroupAction action,
@@ -99,6 +121,7 @@ int group_command(int argc, char** argv, const Console& console, const Environme
   add_create(line, options);
   add_list_and_get(line, options);
   add_update(line, options);
+  add_scale_and_restart(line, options);
   add_action(line, options, "start", GroupAction::Start, "Start a stopped group",
              "every replica is running and ready");
   add_action(line, options, "stop", GroupAction::Stop, "Stop a group: its instances end",

@@ -74,6 +74,109 @@ TEST(GroupWait, FailedGroupEndsTheWait) {
   EXPECT_HAS(result.err, "mesclun events echo");
 }
 
+TEST(GroupCreate, TakesWhatGetPrints) {
+  FakeApi api;
+  api.on(path_of("POST", kGroups), {201, group_body("echo-2", "pending", 0)});
+  std::string printed = group_body("echo", "running", 2);
+  printed.replace(printed.find("\"priority\":null"), 15, "\"priority\":\"low\"");
+  const CommandResult result = run_command(group_command, {"create", "-f", "-", "--name", "echo-2"},
+                                           fake_environment(api), printed);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.err, "") << "no member is unknown";
+  const json::object sent = parse_json(api.seen().front().body).value().get_object();
+  EXPECT_EQ(sent.at("name"), "echo-2");
+  EXPECT_EQ(sent.at("container").at("priority"), "low");
+  EXPECT_EQ(sent.at("networking").at("port"), 8080);
+  for (const char* gone : {"id", "version", "current_state", "priority"}) {
+    EXPECT_FALSE(sent.contains(gone)) << gone;
+  }
+}
+
+TEST(GroupScale, SendsTheNumberAlone) {
+  FakeApi api;
+  api.on(path_of("PATCH", kGroups, "/echo"), {200, group_body("echo", "running", 2)});
+  const CommandResult result =
+      run_command(group_command, {"scale", "echo", "5"}, fake_environment(api));
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(api.seen().front().body, R"({"replicas":5})");
+}
+
+TEST(GroupRestart, GoesOnWhenTheGroupServesAgain) {
+  FakeApi api;
+  const std::string third = "3f2c0000-0000-4000-8000-000000000003";
+  const auto both = [](const std::string& a, const std::string& b) {
+    return FakeAnswer{200, fmt::format(R"({{"instances":[{},{}]}})", instance_body(a, true),
+                                       instance_body(b, true))};
+  };
+  api.on(path_of("GET", kGroups, "/echo/instances"), both(kId, kOtherId));
+  api.on(path_of("GET", kGroups, "/echo/instances"), both(kId, kOtherId));  // not ended yet
+  api.on(path_of("GET", kGroups, "/echo/instances"), both(third, kOtherId));
+  api.on(path_of("GET", kGroups, "/echo"), {200, group_body("echo", "running", 2)});
+  for (const char* id : {kId, kOtherId}) {
+    api.on(path_of("POST", kGroups, fmt::format("/echo/instances/{}/restart", id)), {202, ""});
+  }
+  const CommandResult result =
+      run_command(group_command, {"restart", "echo", "--timeout", "3s"}, fake_environment(api));
+  EXPECT_EQ(result.status, 1) << "the second never ends here";
+  EXPECT_HAS(result.err, fmt::format("instance {} was told to restart and has not", kOtherId));
+  const CommandResult at_once =
+      run_command(group_command, {"restart", "echo", "--at-once"}, fake_environment(api));
+  EXPECT_EQ(at_once.status, 0) << at_once.err;
+}
+
+TEST(Run, IsAGroupInOneLine) {
+  FakeApi api;
+  api.on(path_of("POST", kGroups), {201, group_body("echo-2", "pending", 0)});
+  const CommandResult result =
+      run_command(run_command,
+                  {"--no-wait", "--port", "8000", "--gpu", "rtx4090", "--env", "A=b=c", "--restart",
+                   "on-failure", "ghcr.io/me/Echo_2:1", "--", "./serve", "--fast"},
+                  fake_environment(api));
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(parse_json(api.seen().front().body).value(), parse_json(R"({
+      "name": "echo-2", "replicas": 1, "autostart_policy": true, "restart_policy": "on_failure",
+      "container": {"image": "ghcr.io/me/Echo_2:1", "command": ["./serve", "--fast"],
+                    "resources": {"cpu": 1, "memory": 1024, "gpu_classes": ["rtx4090"]},
+                    "environment_variables": {"A": "b=c"}},
+      "networking": {"protocol": "http", "port": 8000, "auth": false}})")
+                                                             .value());
+  const CommandResult wrong =
+      run_command(run_command, {"--env", "A", "image"}, fake_environment(api));
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_HAS(wrong.err, "--env 'A': write NAME=VALUE");
+}
+
+TEST(GroupWait, SaysWhyAlsoWithoutATerminal) {
+  FakeApi api;
+  api.on(path_of("POST", kGroups, "/echo/start"), {202, ""});
+  std::string waiting = group_body("echo", "deploying", 0);
+  const std::string status = R"("status":"deploying")";
+  waiting.replace(waiting.find(status), status.size(),
+                  status + R"(,"description":"Waiting for a node: none is online.")");
+  api.on(path_of("GET", kGroups, "/echo"), {200, waiting});
+  api.on(path_of("GET", kExtra, "/echo/events?limit=1"),
+         {200, R"j({"items":[{"sequence":4,"time":"2026-01-01T00:00:00Z",)j"
+               R"j("event_name":"Instance Exited:1 (Error)","detail":"it moves"}]})j"});
+  const CommandResult result = run_command(
+      group_command, {"start", "echo", "--wait", "--timeout", "1s"}, fake_environment(api));
+  EXPECT_EQ(result.status, 1);
+  EXPECT_HAS(result.err,
+             "echo: deploying: 0 of 2 running, 0 ready. Waiting for a node: none is online. Last: "
+             "Instance Exited:1 (Error): it moves\n");
+  EXPECT_HAS(result.err, "is not there after 1s (deploying: 0 of 2 running");
+}
+
+TEST(GroupCommand, UnknownVerbIsNamedWithTheNearest) {
+  FakeApi api;
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(run_command(group_command, {"lst"}, fake_environment(api)).status, 2);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_HAS(said, "there is no verb 'lst'; did you mean list");
+  EXPECT_HAS(said, "Verbs: create, list, get");
+  api.on(path_of("GET", kGroups, "/echo"), {200, group_body("echo", "running", 2)});
+  EXPECT_EQ(run_command(group_command, {"describe", "echo"}, fake_environment(api)).status, 0);
+}
+
 TEST(GroupWait, EndsAtItsTimeout) {
   FakeApi api;
   api.on(path_of("POST", kGroups, "/echo/stop"), {202, ""});

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include "api/gpu_class.h"
+#include "base/suggest.h"
 #include "client/group_wait.h"
 #include "client/input.h"
 
 namespace mesclun::client {
 
 namespace {
+
+constexpr Duration kRestartLook = 500ms;  // well below the calls that a key may make
 
 std::string action_name(GroupAction action) {
   switch (action) {
@@ -107,6 +110,26 @@ Task<Result<>> wait_and_print(Session& session, Answer<GroupView> group, WaitOpt
   co_return print_group(session, document);
 }
 
+// An instance has a new id with every run: so its end is seen, and then the group must serve again.
+Task<Result<>> wait_for_restart(Session& session, std::string name, std::string instance_id,
+                                TimePoint end) {
+  while (session.clock.now() < end) {
+    CO_TRY(const Answer<InstanceListView> list, co_await session.api.list_instances(name));
+    const bool there = std::ranges::any_of(list.value.instances, [&](const InstanceView& instance) {
+      return instance.id == instance_id && instance.state == "running";
+    });
+    if (!there) {
+      const Duration left = std::max<Duration>(end - session.clock.now(), 1s);
+      CO_TRY_DO(co_await wait_for_group(session, name, GroupGoal::Serving, left));
+      co_return Result<>();
+    }
+    CO_TRY_DO(co_await session.clock.sleep_for(kRestartLook));
+  }
+  co_return Error::deadline(fmt::format(
+      "instance {} was told to restart and has not; see what happens: mesclun events {} -f",
+      instance_id, name));
+}
+
 }  // namespace
 
 std::string group_address(const GroupView& group, const Context& context) {
@@ -148,13 +171,48 @@ Task<Error> suggest_groups(Session& session, Error error, std::string name) {
 }
 
 Task<Result<>> create_group(Session& session, GroupCreateOptions options) {
-  CO_TRY(const Document document, read_document(options.file, session.console.in));
+  CO_TRY(Document document, read_document(options.file, session.console.in));
+  document.value = prototype_of(std::move(document.value));
+  if (!options.name.empty() && document.value.is_object()) {
+    document.value.get_object()["name"] = options.name;
+  }
   for (const std::string& line : unknown_group_members(document)) {
     session.console.note("warning: " + line);
   }
   Result<Answer<GroupView>> group = co_await session.api.create_group(document.value);
   if (!group) co_return place_mistakes(document, group.error());
   co_return co_await wait_and_print(session, *std::move(group), options.wait);
+}
+
+Task<Result<>> create_group(Session& session, json::value prototype, WaitOptions wait) {
+  CO_TRY(Answer<GroupView> group, co_await session.api.create_group(std::move(prototype)));
+  co_return co_await wait_and_print(session, std::move(group), wait);
+}
+
+json::value prototype_of(json::value document) {
+  json::object* group = document.if_object();
+  if (group == nullptr || !group->contains("id") || !group->contains("current_state")) {
+    return document;
+  }
+  for (const char* read_only : {"id", "organization_name", "project_name", "version", "create_time",
+                                "update_time", "current_state", "pending_change", "readme"}) {
+    group->erase(read_only);
+  }
+  if (json::value* networking = group->if_contains("networking");
+      networking != nullptr && networking->is_object()) {
+    networking->get_object().erase("dns");
+  }
+  json::value* container = group->if_contains("container");
+  if (container == nullptr || !container->is_object()) return document;
+  container->get_object().erase("hash");
+  container->get_object().erase("size");
+  // It goes in under the container and comes out beside it (api.md §12, fact 6).
+  if (json::value* priority = group->if_contains("priority")) {
+    json::value moved = std::move(*priority);
+    group->erase("priority");
+    group->at("container").get_object()["priority"] = std::move(moved);
+  }
+  return document;
 }
 
 Task<Result<>> list_groups(Session& session) {
@@ -239,6 +297,28 @@ Task<Result<>> act_on_group(Session& session, std::string name, GroupAction acti
     session.print(json::object{{"accepted", verb}, {"container_group", name}});
   } else if (!wait.wait) {
     session.console.print(fmt::format("{}: {} accepted\n", name, verb));
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> restart_group(Session& session, std::string name, bool at_once, Duration timeout) {
+  const Result<Answer<InstanceListView>> list = co_await session.api.list_instances(name);
+  if (!list) co_return co_await suggest_groups(session, list.error(), name);
+  const TimePoint end = session.clock.now() + timeout;
+  size_t count = 0;
+  for (const InstanceView& instance : list->value.instances) {
+    if (instance.state != "running") continue;
+    const Result<> asked = co_await session.api.act_on_instance(name, instance.id, "restart");
+    // It may have ended meanwhile, and then starts anew in any case.
+    if (!asked && asked.code() != ErrorCode::NotFound) co_return asked;
+    ++count;
+    if (!at_once) CO_TRY_DO(co_await wait_for_restart(session, name, instance.id, end));
+  }
+  if (session.json()) {
+    session.print(
+        json::object{{"accepted", "restart"}, {"container_group", name}, {"instances", count}});
+  } else {
+    session.console.print(fmt::format("{}: {} restarted\n", name, count));
   }
   co_return Result<>();
 }

@@ -12,6 +12,7 @@ struct WaitOptions {
 
 struct GroupCreateOptions {
   std::string file;
+  std::string name;  // in place of the file's; empty: the file's
   WaitOptions wait;
 };
 
@@ -26,11 +27,20 @@ struct GroupUpdateOptions {
 enum class GroupAction { Start, Stop, Delete };
 
 Task<Result<>> create_group(Session& session, GroupCreateOptions options);
+Task<Result<>> create_group(Session& session, json::value prototype, WaitOptions wait);
 Task<Result<>> list_groups(Session& session);
 Task<Result<>> get_group(Session& session, std::string name);
 Task<Result<>> update_group(Session& session, GroupUpdateOptions options);
 Task<Result<>> act_on_group(Session& session, std::string name, GroupAction action,
                             WaitOptions wait);
+
+// Restarts the running instances one after the other, each once the group serves again; or all at
+// once.
+Task<Result<>> restart_group(Session& session, std::string name, bool at_once, Duration timeout);
+
+// What `group get -o json` prints, as a prototype of the same group: nothing of it is lost but what
+// the API never tells, the registry's credentials. Anything else is returned as it is.
+json::value prototype_of(json::value document);
 
 // The merge patch that the options stand for: the file, then --set, then --replicas.
 Result<json::value> build_patch(const json::value& from_file, const GroupUpdateOptions& options);

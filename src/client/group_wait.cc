@@ -9,7 +9,7 @@ namespace mesclun::client {
 namespace {
 
 constexpr Duration kFirstPause = 250ms;
-// At most 30 looks a minute of two calls each, a quarter of the 240 that a key may make.
+// At most 30 looks a minute of three calls each, three eighths of the 240 that a key may make.
 constexpr Duration kLongestPause = 2s;
 
 using State = GroupProgress::State;
@@ -32,7 +32,21 @@ std::string describe(const GroupView& group, int64_t ready) {
                                  counts.running_count, group.replicas, ready);
   if (group.pending_change) text += ", a change is being applied";
   if (counts.stopping_count > 0) text += fmt::format(", {} stopping", counts.stopping_count);
-  return text;
+  // The cloud's own reason why a replica has no node.
+  const std::string why = group.current_state.description.value_or("");
+  return why.empty() ? text : text + ". " + why;
+}
+
+// The newest event; empty if there is none, or nobody tells: it is an extra.
+Task<std::string> newest_event(Session& session, std::string name) {
+  const auto page = co_await session.api.list_happenings(name, "events", {.limit = 1});
+  EventListView events;
+  JsonProblems problems;
+  if (page) read_json(*page, events, JsonPath{}, problems);
+  if (!problems.empty() || events.items.empty()) co_return "";
+  const EventView& event = events.items.back();
+  const std::string detail = event.detail.value_or("");
+  co_return event.event_name + (detail.empty() ? "" : ": " + detail);
 }
 
 struct Look {
@@ -121,6 +135,7 @@ Task<Result<json::value>> wait_for_group(Session& session, std::string name, Gro
   Progress progress(session.console);
   Duration pause = kFirstPause;
   std::string last = "no answer yet";
+  std::string told;  // where there is no terminal: each change is a line
   while (true) {
     Result<Look> seen = co_await look(session, name, goal);
     const auto waited =
@@ -137,7 +152,14 @@ Task<Result<json::value>> wait_for_group(Session& session, std::string name, Gro
     } else {
       co_return seen.error();
     }
+    if (const std::string event = co_await newest_event(session, name); !event.empty()) {
+      last += fmt::format("{} Last: {}", last.ends_with('.') ? "" : ".", event);
+    }
     if (session.clock.now() + pause >= end) co_return too_late(name, last, limit);
+    if (!session.console.err_is_terminal && last != told) {
+      session.console.note(fmt::format("{}: {}", name, last));
+      told = last;
+    }
     progress.update(fmt::format("{}: {} ({} s)", name, last, waited));
     CO_TRY_DO(co_await session.clock.sleep_for(pause));
     pause = std::min<Duration>(pause * 3 / 2, kLongestPause);

@@ -9,6 +9,7 @@ namespace {
 constexpr const char* kLogsExamples = R"(Examples:
   mesclun logs echo                       the last 100 lines of all instances
   mesclun logs echo -f --tail 0           only what comes from now on, until Ctrl-C
+  mesclun logs echo --since 10m -n 1000   of the last ten minutes
   mesclun logs echo --instance 3f2a -o json | jq -r '.items[].text'
 With -o json: {"items": […]} oldest first; with -f one object a line.)";
 
@@ -27,7 +28,15 @@ void add_stream_flags(CommandLine& line, StreamOptions& stream) {
   line.flag("-f,--follow", stream.follow,
             "Go on printing what comes, until Ctrl-C or until the "
             "group is deleted");
-  add_setting(line, "--tail", stream.tail, int64_t{0}, int64_t{1000}, "How many of the newest");
+  add_setting(line, "-n,--tail", stream.tail, int64_t{0}, int64_t{1000}, "How many of the newest");
+  line.option(
+          "--since",
+          [&stream](const std::string& text) -> Result<> {
+            TRY(stream.since, parse_duration(text));
+            return {};
+          },
+          "Only what is not older, such as 10m")
+      .value_name("DURATION");
   add_setting(line, "--patience", stream.patience, 0s, std::chrono::hours(24),
               "With -f: how long to wait for a cloud that cannot be reached");
 }

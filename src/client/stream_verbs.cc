@@ -70,6 +70,20 @@ Task<Result<Page>> fetch(Session& session, StreamKind kind, std::string group, P
   co_return page;
 }
 
+// Leaves the items that are not older than `since`, by the times that they carry.
+Result<> drop_older(json::value& document, WallTime since) {
+  json::array& items = *document.get_object().at("items").if_array();
+  json::array kept;
+  for (json::value& item : items) {
+    const json::value* time = item.is_object() ? item.get_object().if_contains("time") : nullptr;
+    if (time == nullptr || !time->is_string()) return Error::internal("an item has no time");
+    TRY(const WallTime then, parse_rfc3339(time->get_string()));
+    if (then >= since) kept.push_back(std::move(item));
+  }
+  items = std::move(kept);
+  return {};
+}
+
 Result<> print_items(Session& session, StreamKind kind, const json::value& document) {
   std::string text;
   for (const json::value& item : *items_of(document)) {
@@ -150,8 +164,12 @@ Task<Result<>> show_stream(Session& session, StreamKind kind, StreamOptions opti
   if (!options.instance.empty()) {
     CO_TRY(query.instance_id, co_await find_instance(session, options.group, options.instance));
   }
-  const Result<Page> page = co_await fetch(session, kind, options.group, query);
+  Result<Page> page = co_await fetch(session, kind, options.group, query);
   if (!page) co_return co_await suggest_groups(session, page.error(), options.group);
+  if (options.since) {
+    CO_TRY_DO(drop_older(page->document, session.clock.wall_now() - *options.since));
+    page->size = items_of(page->document)->size();
+  }
   if (session.json() && !options.follow) {
     session.print(page->document);
     co_return Result<>();

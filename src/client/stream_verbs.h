@@ -9,6 +9,7 @@ struct StreamOptions {
   std::string group;
   std::string instance;  // an id or the beginning of one; empty: all
   int64_t tail = 100;
+  std::optional<Duration> since;  // only what is not older than that, of the newest `tail`
   bool follow = false;
   // While following, how long a cloud that cannot be reached is waited for.
   Duration patience = 5min;

@@ -102,6 +102,11 @@ struct EventView {
 };
 BOOST_DESCRIBE_STRUCT(EventView, (), (sequence, time, event_name, detail, instance_id, machine_id))
 
+struct EventListView {
+  std::vector<EventView> items;
+};
+BOOST_DESCRIBE_STRUCT(EventListView, (), (items))
+
 struct LogLineView {
   int64_t sequence = 0;
   std::string time;
