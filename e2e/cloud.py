@@ -147,6 +147,11 @@ class Cloud:
         self._up.wait()
         self._up = None
 
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        assert self._up
+        return self._up
+
     # ---- machines ----
 
     def node_folder(self, number: int) -> pathlib.Path:
@@ -257,6 +262,10 @@ class RolesCloud(Cloud):
             "--data", str(folder), "--name", f"node-{number}", "--memory", "4GiB", "--stop-grace", "5s"])
         (folder / "agent.pid").write_text(str(agent.pid))
         self._running[f"agent {number}"] = agent
+
+    def role(self, name: str) -> subprocess.Popen[str]:
+        """Cloud, gateway, or agent N."""
+        return self._running[name]
 
     def kill(self, name: str) -> None:
         """SIGKILL to one process: cloud, gateway, or agent N."""

@@ -73,8 +73,10 @@ class LocalGateway {
       conn->close();
       return;
     }
-    asio::post(loop_.executor(),
-               [this, descriptor, id = *machine] { gateway_->adopt_tunnel(descriptor, id, ""); });
+    asio::post(loop_.executor(), [this, descriptor, id = *machine] {
+      if (gateway_) gateway_->adopt_tunnel(descriptor, id, "");
+      if (!gateway_) ::close(descriptor);  // it has ended before its nodes
+    });
   }
 
  private:
@@ -200,8 +202,9 @@ Task<Result<>> up(asio::io_context& io, UpSettings settings) {
   const Result<> ended = co_await run_up(*host, gateway, agents, settings);
   // From here on to the end, whatever a further signal says: it ends the process at once.
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  co_await agents.stop(settings.stop_grace + 5s);
+  // Requests in flight end while their instances still run.
   co_await gateway.stop();
+  co_await agents.stop(settings.stop_grace + 5s);
   host->cloud().set_tunnel_handler({});
   co_await host->stop();
   co_return ended;

@@ -16,6 +16,8 @@ import signal
 import socket
 import struct
 import sys
+import threading
+import time
 import urllib.parse
 
 from gates import Gates
@@ -154,6 +156,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         gates.wait_until(query.get("gate", "hang"), 0)
         self.answer({})
 
+    def do_waiting(self, query: dict[str, str], rest: str) -> None:
+        self.answer({"waiting": gates.waiting(query["gate"])})
+
     def do_drop(self, query: dict[str, str], rest: str) -> None:
         """The connection breaks: before the answer, or in its middle."""
         if "middle" in query:
@@ -247,6 +252,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
 gates = Gates()
 
 
+def finish() -> None:
+    """Answers what waits for the signal, and ends when it has."""
+    def end() -> None:
+        gates.open("sigterm")
+        while gates.waiting("sigterm"):
+            time.sleep(0.01)
+        time.sleep(0.5)
+        os._exit(0)
+
+    threading.Thread(target=end).start()
+
+
+
 class Server(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET6
     daemon_threads = True
@@ -263,7 +281,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: finish() if os.environ.get("FINISH") else os._exit(0))
     if code := os.environ.get("EXIT_AT_START"):
         print("leaving at once", flush=True)
         sys.exit(int(code))

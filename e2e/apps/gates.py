@@ -11,6 +11,7 @@ class Gates:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._opened: dict[str, int] = {}
+        self._waiting: dict[str, int] = {}
 
     def open(self, name: str) -> None:
         with self._changed:
@@ -19,4 +20,10 @@ class Gates:
 
     def wait_until(self, name: str, number: int) -> None:
         with self._changed:
+            self._waiting[name] = self._waiting.get(name, 0) + 1
             self._changed.wait_for(lambda: self._opened.get(name, 0) > number, timeout=60)
+            self._waiting[name] -= 1
+
+    def waiting(self, name: str) -> int:
+        with self._changed:
+            return self._waiting.get(name, 0)

@@ -49,10 +49,7 @@ Task<Result<>> run_until_cancelled(asio::any_io_executor executor, Clock& clock,
     if (options.log_warnings) {
       for (const std::string& warning : agent.facts().warnings) log_warning("agent", warning);
     }
-    co_await until_cancelled();
-    // What follows is the orderly end and must not be cut short by the signal that asked for it.
-    co_await asio::this_coro::reset_cancellation_state();
-    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await until_ending();
     log_info("agent", "stopping all instances",
              {{"grace_s", to_seconds(options.settings.stop_grace)}});
     result = co_await agent.stop_instances("the agent of this machine was stopped",

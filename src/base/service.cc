@@ -81,6 +81,11 @@ Task<void> until_cancelled() {
   }
 }
 
+Task<void> until_ending() {
+  co_await until_cancelled();
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+}
+
 LoopThread::LoopThread(std::string name)
     : guard_(io_.get_executor()), thread_([this, name = name.substr(0, 15)] {
         ::pthread_setname_np(::pthread_self(), name.c_str());

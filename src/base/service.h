@@ -31,6 +31,10 @@ int run_service(std::function<Task<Result<>>(asio::io_context&)> body);
 // body.
 Task<void> until_cancelled();
 
+// The same, and from then on nothing cancels the caller's task: what follows is its orderly end, which
+// may wait for what is under way and must not be cut short by the signal that asked for it.
+Task<void> until_ending();
+
 // A loop with a thread of its own. Work is handed to it with asio::post or asio::co_spawn on
 // executor().
 class LoopThread {

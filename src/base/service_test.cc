@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/notify.h"
+#include "base/real_clock.h"
 
 namespace mesclun {
 namespace {
@@ -33,6 +34,22 @@ TEST(RunWithSignals, CancelsTheBodyWhenToldTo) {
   ASSERT_FALSE(result);
   EXPECT_EQ(result.code(), ErrorCode::Cancelled);
   EXPECT_EQ(seen, std::vector<int>{SIGUSR1});
+}
+
+Task<Result<>> end_in_order(int number, bool& slept) {
+  std::raise(number);
+  co_await until_ending();
+  RealClock clock;
+  slept = (co_await clock.sleep_for(20ms)).has_value();
+  co_return Result<>();
+}
+
+TEST(RunWithSignals, AnOrderlyEndMayWait) {
+  asio::io_context io(1);
+  bool slept = false;
+  EXPECT_TRUE(
+      run_with_signals(io, end_in_order(SIGUSR1, slept), {SIGUSR1}, [](int) { return true; }));
+  EXPECT_TRUE(slept) << "a task that is cancelled already sleeps no more";
 }
 
 TEST(RunWithSignals, LetsTheBodyGoOnOtherwise) {

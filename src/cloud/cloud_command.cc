@@ -43,8 +43,7 @@ Task<Result<>> serve(asio::io_context& io, CloudHostSettings settings) {
   fmt::print("ready api=http://{}/api/public nodes={}\n", host->api().to_string(),
              host->nodes().to_string());
   std::fflush(stdout);
-  co_await until_cancelled();
-  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  co_await until_ending();
   co_await host->stop();
   co_return Result<>();
 }

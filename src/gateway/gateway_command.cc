@@ -95,7 +95,7 @@ Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {
   gateway.serve_tunnels(std::move(tunnels));
   if (admin) gateway.serve_admin(std::move(*admin));
   gateway.start();
-  co_await until_cancelled();
+  co_await until_ending();
   co_await gateway.stop();
   co_return Result<>();
 }

@@ -74,7 +74,8 @@ Task<void> Proxy::stop(Duration drain) {
   // Closing a connection may end its task, which leaves the list.
   const std::vector<ClientConnection*> clients(clients_.begin(), clients_.end());
   for (ClientConnection* client : clients) {
-    if (client->idle()) client->close();
+    // Unless a request has come that was not read yet.
+    if (client->idle() && client->conn().is_clean()) client->close();
   }
   const TimePoint end = clock_.now() + drain;
   while (scope_.running() > 0 && clock_.now() < end) {

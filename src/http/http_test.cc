@@ -284,5 +284,39 @@ TEST(HttpServer, ServesAndRefusesWithinItsLimits) {
   loop.run(server_cases(loop.clock));
 }
 
+Task<HttpResponse> slowly(Clock& clock, HttpRequest request) {
+  std::ignore = co_await clock.sleep_for(request.path() == "/never" ? 1h : 2s);
+  co_return HttpResponse{.body = "done"};
+}
+
+Task<Result<>> ends_in_order(Clock& clock) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto handler = [&clock](HttpRequest request) { return slowly(clock, std::move(request)); };
+  HttpServer server(executor, clock, "test", {}, handler, plain_error);
+  std::vector<ConnPtr> clients;
+  for (const char* text :
+       {"", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET /never HTTP/1.1\r\nHost: a\r\n\r\n"}) {
+    auto [client, ours] = memory_conn_pair(executor, clock);
+    server.serve(std::move(ours));
+    CO_TRY_DO(co_await client->write(text));
+    clients.push_back(std::move(client));
+  }
+  CO_TRY_DO(co_await clock.sleep_for(1s));
+  const TimePoint start = clock.now();
+  co_await server.stop(5s);
+  EXPECT_EQ(clock.now() - start, 5s) << "no longer, for one that never answers";
+  CO_TRY(const std::string idle, co_await read_to_end(*clients[0]));
+  EXPECT_EQ(idle, "");
+  CO_TRY(const std::string answered, co_await read_to_end(*clients[1]));
+  EXPECT_TRUE(answered.starts_with("HTTP/1.1 200")) << answered;
+  EXPECT_NE(answered.find("Connection: close"), std::string::npos) << answered;
+  co_return Result<>();
+}
+
+TEST(HttpServer, EndsWhenItsRequestsHaveTheirAnswers) {
+  VirtualLoop loop;
+  loop.run(ends_in_order(loop.clock));
+}
+
 }  // namespace
 }  // namespace mesclun

@@ -41,7 +41,8 @@ Task<Result<>> refuse(Conn& conn, HttpInput& input, Clock& clock, const HttpLimi
 
 Task<Result<>> serve_http(ConnPtr conn, Clock& clock, HttpLimits limits,
                           std::function<Task<HttpResponse>(HttpRequest)> handler,
-                          HttpErrorBody error_body) {
+                          HttpErrorBody error_body, std::shared_ptr<HttpEnding> ending) {
+  if (!ending) ending = std::make_shared<HttpEnding>();
   ConnInput input(*conn);
   const auto refused = [&](Error error, int status = 0) {
     return refuse(*conn, input, clock, limits, error_body, std::move(error), status);
@@ -49,8 +50,11 @@ Task<Result<>> serve_http(ConnPtr conn, Clock& clock, HttpLimits limits,
   while (true) {
     // Waiting for a request is patient; once its first byte is here, its head is not.
     if (input.bytes().empty()) {
+      if (ending->begun) co_return Result<>();
       conn->set_deadline(clock.now() + limits.idle_timeout);
+      ending->idle.insert(conn.get());
       const Result<bool> more = co_await input.fill();
+      ending->idle.erase(conn.get());
       if (!more || !*more) co_return Result<>();
     }
     conn->set_deadline(clock.now() + limits.head_timeout);
@@ -68,7 +72,7 @@ Task<Result<>> serve_http(ConnPtr conn, Clock& clock, HttpLimits limits,
     request.peer = conn->peer_address();
     request.head = std::move(reader.request_head());
     const bool to_head = request.head.method == "HEAD";
-    const bool keep_alive = reader.keep_alive();
+    bool keep_alive = reader.keep_alive();
     conn->set_deadline(clock.now() + limits.body_timeout);
     if (!reader.body_done() && request.head.headers.has_token("Expect", "100-continue")) {
       CO_TRY_DO(co_await conn->write("HTTP/1.1 100 Continue\r\n\r\n"));
@@ -83,6 +87,7 @@ Task<Result<>> serve_http(ConnPtr conn, Clock& clock, HttpLimits limits,
     conn->set_deadline(TimePoint::max());
     HttpResponse response = co_await handler(std::move(request));
     if (co_await cancel_requested()) co_return Error::cancelled();
+    keep_alive = keep_alive && !ending->begun;
     std::string text;
     append_response(response, keep_alive, to_head, text);
     const Result<> sent = co_await send(*conn, clock, limits, std::move(text));
@@ -113,7 +118,7 @@ void HttpServer::serve(Listener listener) {
 }
 
 void HttpServer::serve(ConnPtr conn) {
-  connections_.spawn(serve_http(std::move(conn), clock_, limits_, handler_, error_body_));
+  connections_.spawn(serve_http(std::move(conn), clock_, limits_, handler_, error_body_, ending_));
 }
 
 Task<Result<>> HttpServer::accept_loop(std::shared_ptr<Listener> listener) {
@@ -133,8 +138,17 @@ Task<Result<>> HttpServer::accept_loop(std::shared_ptr<Listener> listener) {
   }
 }
 
-Task<void> HttpServer::stop() {
+Task<void> HttpServer::stop(Duration drain) {
+  ending_->begun = true;
   co_await listeners_.stop();
+  // Unless a request has come that was not read yet.
+  for (Conn* conn : ending_->idle) {
+    if (conn->is_clean()) conn->close();
+  }
+  const TimePoint end = clock_.now() + drain;
+  while (connections_.running() > 0 && clock_.now() < end) {
+    if (!co_await clock_.sleep_for(10ms)) break;
+  }
   co_await connections_.stop();
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <set>
 #include <string>
 
 #include "base/conn.h"
@@ -45,10 +47,16 @@ struct HttpResponse {
 // (400 malformed, 408 too slow, 413 too large, 431 is folded into 400, 503 too many connections).
 using HttpErrorBody = std::function<HttpResponse(const Error&)>;
 
+// The connections of one server, as its end sees them.
+struct HttpEnding {
+  bool begun = false;
+  std::set<Conn*> idle;  // wait for a request
+};
+
 // Serves one connection until it ends. `handler` runs on the connection's loop.
 Task<Result<>> serve_http(ConnPtr conn, Clock& clock, HttpLimits limits,
                           std::function<Task<HttpResponse>(HttpRequest)> handler,
-                          HttpErrorBody error_body);
+                          HttpErrorBody error_body, std::shared_ptr<HttpEnding> ending = {});
 
 class HttpServer {
  public:
@@ -61,7 +69,9 @@ class HttpServer {
   void serve(Listener listener);
   // Serves a connection that somebody else accepted.
   void serve(ConnPtr conn);
-  Task<void> stop();
+  // Takes no new connection, ends idle ones, and lets requests that are under way have their answers
+  // for at most `drain`.
+  Task<void> stop(Duration drain = 5s);
   size_t connections() const { return connections_.running(); }
 
  private:
@@ -71,6 +81,7 @@ class HttpServer {
   HttpLimits limits_;
   Handler handler_;
   HttpErrorBody error_body_;
+  std::shared_ptr<HttpEnding> ending_ = std::make_shared<HttpEnding>();
   Scope listeners_;
   Scope connections_;
 };
