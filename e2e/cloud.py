@@ -190,8 +190,13 @@ class Cloud:
 
     # ---- callers ----
 
+    def context_values(self) -> dict[str, str]:
+        """The current context of the context file; a file may also hold one context's values themselves."""
+        written = json.loads(self.context.read_text())
+        return written["contexts"][written["current"]] if "contexts" in written else written
+
     def operator(self) -> Api:
-        key = json.loads(self.context.read_text())["operator_key"]
+        key = self.context_values()["operator_key"]
         return Api(self.api_address, key, self.organization, self.project)
 
     def new_key(self, *organizations: str) -> str:

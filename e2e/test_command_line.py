@@ -223,7 +223,7 @@ def test_a_rate_limit_is_waited_out(cloud: Cloud) -> None:
 
 def test_the_context_file_is_private(cloud: Cloud) -> None:
     assert cloud.context.stat().st_mode & 0o777 == 0o600
-    written = json.loads(cloud.context.read_text())
+    written = cloud.context_values()
     assert written["organization"] == cloud.organization and written["api_key"] == cloud.api_key
 
 

@@ -94,7 +94,7 @@ def test_wrong_usage_ends_with_2(tmp_path: pathlib.Path, arguments: list[str]) -
 def test_ready_line_and_context_agree(new_cloud: Callable[..., Cloud]) -> None:
     cloud = new_cloud(nodes=2)
     cloud.start()
-    written = json.loads(cloud.context.read_text())
+    written = cloud.context_values()
     assert cloud.api_address in written["api"] and cloud.gateway_address in written["gateway"]
     assert (written["organization"], written["project"]) == (cloud.organization, cloud.project)
     assert written["api_key"] == cloud.api_key and written["operator_key"]

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,7 +12,9 @@
 #include "base/completion.h"
 #include "base/suggest.h"
 #include "client/commands.h"
+#include "client/context.h"
 #include "cloud/cloud_command.h"
+#include "cloud/cloud_host.h"
 #include "gateway/gateway_command.h"
 #include "runtime/shim/shim.h"
 #include "sim/sim_command.h"
@@ -25,11 +28,12 @@ struct Subcommand {
   std::string_view help;  // empty: for our own processes, not shown
 };
 
+int run_cloud_command(int argc, char** argv);
 int run_completion_command(int argc, char** argv);
 
 constexpr Subcommand kSubcommands[] = {
     {"up", mesclun::run_up_command, "A whole cloud on this machine, in the foreground"},
-    {"cloud", mesclun::cloud::run_cloud_command, "The control plane alone"},
+    {"cloud", run_cloud_command, "The control plane alone"},
     {"gateway", mesclun::gateway::run_gateway_command, "A gateway alone"},
     {"agent", mesclun::agent::run_agent_command, "The agent of a machine; pause, resume, drain"},
     {"run", mesclun::client::run_run_command, "A container group in one line"},
@@ -47,6 +51,8 @@ constexpr Subcommand kSubcommands[] = {
     {"project", mesclun::client::run_project_command, "Projects (operator)"},
     {"key", mesclun::client::run_key_command, "API keys (operator)"},
     {"sim", mesclun::sim::run_sim_command, "The control plane over a simulated fleet"},
+    {"context", mesclun::client::run_context_command,
+     "Which cloud the commands speak to: list, use, set, remove"},
     {"completion", run_completion_command, "For bash, zsh or fish: prints what completes commands"},
     {"shim", mesclun::runtime::run_shim_command, ""},
 };
@@ -61,6 +67,23 @@ int usage(std::FILE* out, int status) {
   }
   fmt::print(out, "\n`mesclun COMMAND --help` says more. Begin with `mesclun up`.\n");
   return status;
+}
+
+// Its operator can call it at once; users are for the operator to make.
+int run_cloud_command(int argc, char** argv) {
+  const auto ready = [](const mesclun::cloud::CloudHost& host, const std::string& data) {
+    mesclun::client::ContextValues values;
+    values.api = host.api().to_string();
+    values.operator_key = host.secrets().operator_key;
+    values.data = std::filesystem::absolute(data).lexically_normal().string();
+    const auto written =
+        mesclun::client::write_context(mesclun::client::process_environment(), std::move(values));
+    if (!written) {
+      mesclun::log_warning("cloud", "no context file: give the commands their addresses by flags",
+                           {{"error", written.error().message}});
+    }
+  };
+  return mesclun::cloud::run_cloud_command(argc, argv, ready);
 }
 
 std::vector<std::string> shown_names() {

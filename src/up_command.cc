@@ -161,8 +161,8 @@ Result<> write_context(const UpSettings& settings, const cloud::CloudHost& host,
   values.project = settings.project;
   values.api_key = user.api_key;
   values.operator_key = host.secrets().operator_key;
-  TRY(const std::string path, client::context_path(client::process_environment()));
-  return client::save_context(path, values);
+  values.data = std::filesystem::absolute(settings.cloud.data).lexically_normal().string();
+  return client::write_context(client::process_environment(), std::move(values));
 }
 
 Task<Result<>> run_up(cloud::CloudHost& host, LocalGateway& gateway, LocalAgents& agents,

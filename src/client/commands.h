@@ -17,6 +17,7 @@ int run_gpu_class_command(int argc, char** argv);
 int run_org_command(int argc, char** argv);
 int run_project_command(int argc, char** argv);
 int run_key_command(int argc, char** argv);
+int run_context_command(int argc, char** argv);
 int run_load_command(int argc, char** argv);
 
 // The same over given streams and a given environment, for tests.
@@ -31,6 +32,7 @@ int gpu_class_command(int argc, char** argv, const Console& console,
 int org_command(int argc, char** argv, const Console& console, const Environment& environment);
 int project_command(int argc, char** argv, const Console& console, const Environment& environment);
 int key_command(int argc, char** argv, const Console& console, const Environment& environment);
+int context_command(int argc, char** argv, const Console& console, const Environment& environment);
 int load_command(int argc, char** argv, const Console& console, const Environment& environment);
 
 }  // namespace mesclun::client

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 
 namespace mesclun::client {
 
@@ -33,6 +34,47 @@ constexpr Member kMembers[] = {
      &Context::operator_key},
 };
 
+// The one that a flag or $MESCLUN_CONTEXT_NAME names, else the current one.
+Result<ContextValues> named_context(const std::string& path, const Contexts& contexts,
+                                    const ContextValues& flags, const Environment& environment) {
+  std::string name = flags.context;
+  if (name.empty()) name = environment("MESCLUN_CONTEXT_NAME").value_or("");
+  if (name.empty()) name = contexts.current;
+  if (name.empty()) return ContextValues();
+  const auto found = contexts.all.find(name);
+  if (found != contexts.all.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [known, values] : contexts.all) names.push_back(known);
+  return Error::not_found(
+      fmt::format("context file {} has no context '{}'; it has {}", path, name,
+                  names.empty() ? "none" : fmt::to_string(fmt::join(names, ", "))));
+}
+
+Result<ContextValues> read_values(const std::string& path, const json::object& object) {
+  ContextValues values;
+  const auto read = [&](const char* name, std::string& out) -> Result<> {
+    const json::value* found = object.if_contains(name);
+    if (found == nullptr || found->is_null()) return {};
+    if (!found->is_string()) {
+      return Error::invalid(fmt::format("context file {}: {} must be a string", path, name));
+    }
+    out = std::string(found->get_string());
+    return {};
+  };
+  for (const Member& member : kMembers) TRY_DO(read(member.name, values.*member.given));
+  TRY_DO(read("data", values.data));
+  return values;
+}
+
+json::object values_document(const ContextValues& values) {
+  json::object document;
+  for (const Member& member : kMembers) {
+    if (!(values.*member.given).empty()) document[member.name] = values.*member.given;
+  }
+  if (!values.data.empty()) document["data"] = values.data;
+  return document;
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -56,30 +98,39 @@ Result<std::string> context_path(const Environment& environment) {
                "the context file"};
 }
 
-Result<ContextValues> load_context(const std::string& path) {
+Result<Contexts> load_contexts(const std::string& path) {
   TRY(const std::string text, read_file(path, kContextBytesMax));
   const auto document = parse_json(text);
   if (!document || !document->is_object()) {
     return Error::invalid(fmt::format("context file {}: {}; `mesclun up` writes a new one", path,
                                       document ? "not a JSON object" : document.error().message));
   }
-  ContextValues values;
-  for (const Member& member : kMembers) {
-    const json::value* found = document->get_object().if_contains(member.name);
-    if (found == nullptr || found->is_null()) continue;
-    if (!found->is_string()) {
-      return Error::invalid(fmt::format("context file {}: {} must be a string", path, member.name));
-    }
-    values.*member.given = std::string(found->get_string());
+  Contexts contexts;
+  const json::object& object = document->get_object();
+  const json::value* all = object.if_contains("contexts");
+  if (all == nullptr) {
+    TRY(contexts.all["default"], read_values(path, object));
+    contexts.current = "default";
+    return contexts;
   }
-  return values;
+  if (!all->is_object()) {
+    return Error::invalid(fmt::format("context file {}: contexts must be an object", path));
+  }
+  for (const auto& [name, values] : all->get_object()) {
+    if (!values.is_object()) {
+      return Error::invalid(fmt::format("context file {}: {} must be an object", path, name));
+    }
+    TRY(contexts.all[std::string(name)], read_values(path, values.get_object()));
+  }
+  const json::value* current = object.if_contains("current");
+  if (current != nullptr && current->is_string()) contexts.current = current->get_string();
+  return contexts;
 }
 
-Result<> save_context(const std::string& path, const ContextValues& values) {
-  json::object document;
-  for (const Member& member : kMembers) {
-    if (!(values.*member.given).empty()) document[member.name] = values.*member.given;
-  }
+Result<> save_contexts(const std::string& path, const Contexts& contexts) {
+  json::object all;
+  for (const auto& [name, values] : contexts.all) all[name] = values_document(values);
+  const json::object document{{"current", contexts.current}, {"contexts", std::move(all)}};
   const std::filesystem::path target(path);
   if (target.has_parent_path()) {
     std::error_code error;
@@ -93,15 +144,54 @@ Result<> save_context(const std::string& path, const ContextValues& values) {
   return replace_file(path, json::serialize(document) + "\n", Durability::PowerLoss);
 }
 
+std::string put_context(Contexts& contexts, ContextValues values, const std::string& wanted) {
+  std::string name;
+  for (const auto& [known, of] : contexts.all) {
+    if (!values.data.empty() && of.data == values.data) name = known;
+  }
+  const std::string first = wanted.empty() ? "local" : wanted;
+  if (name.empty()) name = first;
+  for (int number = 2; contexts.all.contains(name) && contexts.all[name].data != values.data;
+       ++number) {
+    name = fmt::format("{}-{}", first, number);
+  }
+  ContextValues& kept = contexts.all[name];
+  for (const Member& member : kMembers) {
+    // What a person has set and the cloud does not know stays.
+    if ((values.*member.given).empty()) values.*member.given = kept.*member.given;
+  }
+  kept = std::move(values);
+  contexts.current = name;
+  return name;
+}
+
+Result<> write_context(const Environment& environment, ContextValues values) {
+  TRY(const std::string path, context_path(environment));
+  Contexts contexts;
+  if (auto loaded = load_contexts(path)) {
+    contexts = *std::move(loaded);
+  } else if (loaded.code() != ErrorCode::NotFound) {
+    return loaded.error();
+  }
+  const std::string before = contexts.current;
+  const std::string name = put_context(contexts, std::move(values));
+  TRY_DO(save_contexts(path, contexts));
+  if (!before.empty() && before != name) {
+    log_info("context", "commands speak to this cloud now; `mesclun context use` goes back",
+             {{"context", name}, {"before", before}});
+  }
+  return {};
+}
+
 Result<Context> resolve_context(const ContextValues& flags, const Environment& environment) {
   Context context;
   ContextValues file;
   // Without any home folder flags and variables still work.
   if (Result<std::string> path = context_path(environment)) {
     context.path = *std::move(path);
-    Result<ContextValues> loaded = load_context(context.path);
+    Result<Contexts> loaded = load_contexts(context.path);
     if (loaded) {
-      file = *std::move(loaded);
+      TRY(file, named_context(context.path, *loaded, flags, environment));
       context.file_found = true;
     } else if (loaded.code() != ErrorCode::NotFound) {
       return loaded.error();

@@ -33,10 +33,11 @@ TEST(Context, PathFollowsTheMostSpecificVariable) {
 TEST(Context, FlagsWinOverVariablesWhichWinOverTheFile) {
   const TestFolder folder;
   const std::string path = folder.path("context.json");
-  ASSERT_TRUE(save_context(path, {.api = "file:1",
-                                  .organization = "file-org",
-                                  .project = "file-project",
-                                  .api_key = "file-key"}));
+  const ContextValues values{.api = "file:1",
+                             .organization = "file-org",
+                             .project = "file-project",
+                             .api_key = "file-key"};
+  ASSERT_TRUE(save_contexts(path, {.current = "a", .all = {{"a", values}}}));
   const Environment environment = environment_of({{"MESCLUN_CONTEXT", path},
                                                   {"MESCLUN_ORGANIZATION", "env-org"},
                                                   {"MESCLUN_PROJECT", "env-project"}});
@@ -59,12 +60,12 @@ TEST(Context, FileIsForItsOwnerOnlyAndReplacedWhole) {
                              .project = "p",
                              .api_key = "k",
                              .operator_key = "ok"};
-  ASSERT_TRUE(save_context(path, {.api = "old"}));
-  ASSERT_TRUE(save_context(path, values));
+  ASSERT_TRUE(save_contexts(path, {.current = "a", .all = {{"a", {.api = "old"}}}}));
+  ASSERT_TRUE(save_contexts(path, {.current = "a", .all = {{"a", values}}}));
   struct stat info{};
   ASSERT_EQ(::stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
-  const ContextValues read = load_context(path).value();
+  const ContextValues read = load_contexts(path).value().all.at("a");
   EXPECT_EQ(read.gateway, values.gateway);
   EXPECT_EQ(read.operator_key, "ok");
   // Nothing is left of the way there.
@@ -74,17 +75,71 @@ TEST(Context, FileIsForItsOwnerOnlyAndReplacedWhole) {
 
 TEST(Context, UnreadableFilesAreNamed) {
   const TestFolder folder;
-  EXPECT_EQ(load_context(folder.path("none")).code(), ErrorCode::NotFound);
-  for (const char* text : {"{", "[]", R"({"api": 3})", ""}) {
+  EXPECT_EQ(load_contexts(folder.path("none")).code(), ErrorCode::NotFound);
+  for (const char* text :
+       {"{", "[]", R"({"api": 3})", R"({"contexts": [1]})", R"({"contexts": {"a": 1}})", ""}) {
     const std::string path = folder.path("bad");
     std::ofstream(path) << text;
-    const Result<ContextValues> read = load_context(path);
+    const Result<Contexts> read = load_contexts(path);
     ASSERT_FALSE(read) << text;
     EXPECT_NE(read.error().message.find(path), std::string::npos) << read.error().message;
   }
-  const Result<> saved = save_context("/proc/none/context.json", {.api = "x"});
+  const Result<> saved = save_contexts("/proc/none/context.json", {});
   ASSERT_FALSE(saved);
   EXPECT_NE(saved.error().message.find("/proc/none"), std::string::npos);
+}
+
+TEST(Context, EachCloudHasItsOwn) {
+  Contexts contexts;
+  EXPECT_EQ(put_context(contexts, {.api = "1", .data = "/a"}), "local");
+  EXPECT_EQ(put_context(contexts, {.api = "2", .data = "/b"}), "local-2");
+  EXPECT_EQ(contexts.current, "local-2");
+  contexts.all["local"].project = "set by a person";
+  EXPECT_EQ(put_context(contexts, {.api = "3", .data = "/a"}), "local") << "the same cloud again";
+  EXPECT_EQ(contexts.all.at("local").project, "set by a person");
+  EXPECT_EQ(contexts.all.size(), 2u);
+  EXPECT_EQ(contexts.all.at("local").api, "3");
+  EXPECT_EQ(contexts.current, "local");
+}
+
+TEST(Context, OneOfSeveralIsNamedByFlagOrVariable) {
+  const TestFolder folder;
+  const std::string path = folder.path("context.json");
+  ASSERT_TRUE(
+      save_contexts(path, {.current = "a", .all = {{"a", {.api = "1"}}, {"b", {.api = "2"}}}}));
+  std::map<std::string, std::string> variables{{"MESCLUN_CONTEXT", path}};
+  const auto api_of = [&](const ContextValues& flags) {
+    const Result<Context> context = resolve_context(flags, environment_of(variables));
+    return context ? context->api.text : context.error().message;
+  };
+  EXPECT_EQ(api_of({}), "1");
+  EXPECT_EQ(api_of({.context = "b"}), "2");
+  EXPECT_NE(api_of({.context = "c"}).find("has no context 'c'; it has a, b"), std::string::npos);
+  variables["MESCLUN_CONTEXT_NAME"] = "b";
+  EXPECT_EQ(api_of({}), "2");
+}
+
+TEST(Context, CommandsListUseSetAndRemove) {
+  const TestFolder folder;
+  const std::map<std::string, std::string> variables{{"MESCLUN_CONTEXT", folder.path("c.json")}};
+  const auto run = [&](std::vector<std::string> words) {
+    return run_command(context_command, std::move(words), variables);
+  };
+  EXPECT_NE(run({"list"}).err.find("No contexts"), std::string::npos);
+  EXPECT_EQ(run({"set", "work", "--api", "h:1", "--project", "p"}).status, 0);
+  EXPECT_EQ(run({"set", "home", "--api", "h:2"}).status, 0);
+  EXPECT_EQ(load_contexts(folder.path("c.json")).value().current, "work") << "the first one made";
+  EXPECT_EQ(run({"use", "home"}).status, 0);
+  const CommandResult wrong = run({"use", "hom"});
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_NE(wrong.err.find("Did you mean home?"), std::string::npos);
+  EXPECT_EQ(run({"set", "work", "--project", "q"}).status, 0);
+  const Contexts seen = load_contexts(folder.path("c.json")).value();
+  EXPECT_EQ(seen.current, "home");
+  EXPECT_EQ(seen.all.at("work").api, "h:1");
+  EXPECT_EQ(seen.all.at("work").project, "q");
+  EXPECT_EQ(run({"remove", "home"}).status, 0);
+  EXPECT_EQ(load_contexts(folder.path("c.json")).value().all.size(), 1u);
 }
 
 TEST(Context, MissingValueSaysEveryWayToGiveIt) {

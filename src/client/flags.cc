@@ -8,6 +8,10 @@ void add_call_flags(CommandLine& line, CommonOptions& options) {
   line.choice("-o,--output", options.format,
               {{"table", OutputFormat::Table}, {"json", OutputFormat::Json}},
               "What to print: for people, or the API's own JSON");
+  line.option("--context", options.context.context,
+              "A context of the context file, by name (Env:MESCLUN_CONTEXT_NAME; else the current "
+              "one)")
+      .heading("Context");
   add_context_flag(line, "--api", options.context.api, "The cloud's API, HOST:PORT");
   add_setting(line, "--request-timeout", options.request_timeout, 1s, 10min,
               "Longest wait for one answer")

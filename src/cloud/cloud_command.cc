@@ -38,11 +38,13 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
 
 namespace {
 
-Task<Result<>> serve(asio::io_context& io, CloudHostSettings settings) {
+Task<Result<>> serve(asio::io_context& io, CloudHostSettings settings, CloudReady ready) {
+  const std::string data = settings.data;
   CO_TRY(auto host, co_await CloudHost::start(io.get_executor(), std::move(settings)));
   fmt::print("ready api=http://{}/api/public nodes={}\n", host->api().to_string(),
              host->nodes().to_string());
   std::fflush(stdout);
+  ready(*host, data);
   co_await until_ending();
   co_await host->stop();
   co_return Result<>();
@@ -50,7 +52,7 @@ Task<Result<>> serve(asio::io_context& io, CloudHostSettings settings) {
 
 }  // namespace
 
-int run_cloud_command(int argc, char** argv) {
+int run_cloud_command(int argc, char** argv, const CloudReady& ready) {
   CloudHostSettings settings;
   LogSettings log;
   CommandLine line(
@@ -62,7 +64,7 @@ int run_cloud_command(int argc, char** argv) {
   add_log_settings(line, log);
   if (const auto status = line.parse(argc, argv)) return *status;
   setup_logging(log);
-  return run_service([&](asio::io_context& io) { return serve(io, settings); });
+  return run_service([&](asio::io_context& io) { return serve(io, settings, ready); });
 }
 
 }  // namespace mesclun::cloud
