@@ -25,8 +25,13 @@ AllocationBook::AllocationBook(const Parts& parts, AllocationRecord record)
 void AllocationBook::assign(link::Assignment assignment) {
   record_.assignment = std::move(assignment);
   take_deletion_cost();
-  // A new version that asks for no new run is only a label of the one that runs.
-  if (!asks_for_newer_run()) record_.status.version = wish().version;
+  save(Durability::ProcessCrash);
+  parts_.changed();
+}
+
+void AllocationBook::carry() {
+  record_.spec = record_.assignment.spec;
+  record_.status.version = wish().version;
   save(Durability::ProcessCrash);
   parts_.changed();
 }

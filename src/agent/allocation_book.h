@@ -40,6 +40,10 @@ class AllocationBook {
   void set_deletion_cost(int32_t cost);
   // The wish for another run was not acted upon yet.
   bool asks_for_newer_run() const { return wish().run > run_taken_; }
+  // The current run carries another version than is wanted, which asks for no other run.
+  bool is_behind() const { return !asks_for_newer_run() && status().version != wish().version; }
+  // It carries the wanted version now.
+  void carry();
 
   // A step that is not Stay, with its events; `ends_run` if there is a run that it ends.
   void decide(const NextStep& step, bool ends_run);

@@ -48,6 +48,7 @@ struct Calls {
   nvmlReturn (*handle)(unsigned, nvmlDevice*);
   nvmlReturn (*name)(nvmlDevice, char*, unsigned);
   nvmlReturn (*memory)(nvmlDevice, void*);  // nvmlMemory; untyped, so that a sanitizer can compare
+  nvmlReturn (*uuid)(nvmlDevice, char*, unsigned);
 
   explicit Calls(const Nvml& nvml)
       : init(nvml.find<nvmlReturn()>("nvmlInit_v2")),
@@ -55,10 +56,11 @@ struct Calls {
         count(nvml.find<nvmlReturn(unsigned*)>("nvmlDeviceGetCount_v2")),
         handle(nvml.find<nvmlReturn(unsigned, nvmlDevice*)>("nvmlDeviceGetHandleByIndex_v2")),
         name(nvml.find<nvmlReturn(nvmlDevice, char*, unsigned)>("nvmlDeviceGetName")),
-        memory(nvml.find<nvmlReturn(nvmlDevice, void*)>("nvmlDeviceGetMemoryInfo")) {}
+        memory(nvml.find<nvmlReturn(nvmlDevice, void*)>("nvmlDeviceGetMemoryInfo")),
+        uuid(nvml.find<nvmlReturn(nvmlDevice, char*, unsigned)>("nvmlDeviceGetUUID")) {}
   bool complete() const {
     return init != nullptr && shutdown != nullptr && count != nullptr && handle != nullptr &&
-           name != nullptr && memory != nullptr;
+           name != nullptr && memory != nullptr && uuid != nullptr;
   }
 };
 
@@ -71,15 +73,17 @@ void list_devices(const Calls& nvml, GpuDiscovery& out) {
   for (unsigned i = 0; i < count; ++i) {
     nvmlDevice device = nullptr;
     std::array<char, kNameBytes> name{};
+    std::array<char, kNameBytes> uuid{};
     nvmlMemory memory{};
     nvmlReturn error = nvml.handle(i, &device);
     if (error == 0) error = nvml.name(device, name.data(), kNameBytes - 1);
     if (error == 0) error = nvml.memory(device, &memory);
+    if (error == 0) error = nvml.uuid(device, uuid.data(), kNameBytes - 1);
     if (error != 0) {
       out.problem = fmt::format("GPU {} does not answer (NVML error {})", i, error);
       continue;
     }
-    link::GpuFacts gpu{.name = gpu_class_name(name.data(), memory.total)};
+    link::GpuFacts gpu{.name = gpu_class_name(name.data(), memory.total), .device = uuid.data()};
     out.gpus.push_back(std::move(gpu));
   }
 }

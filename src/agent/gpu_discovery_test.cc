@@ -18,6 +18,8 @@ TEST(GpuDiscovery, NamesGpusLikeTheClassesOfTheCloud) {
   EXPECT_EQ(found.gpus[0].name, "RTX 4090 (24 GB)");
   EXPECT_EQ(found.gpus[1].name, "H100 80GB HBM3 (80 GB)");
   EXPECT_EQ(found.gpus[0].class_id, "");
+  EXPECT_EQ(found.gpus[0].device, "GPU-0");
+  EXPECT_EQ(found.gpus[1].device, "GPU-1");
   EXPECT_FALSE(found.gpus[0].pretended);
   EXPECT_EQ(found.problem, "");
 }

@@ -231,6 +231,7 @@ Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
   // may have heard of is never used again.
   book_.begin_run(book_.status().run == 0 ? instance_id() : new_uuid(parts_.random));
   spec_ = wanted_spec_;
+  limits_refused_ = false;
   held_startup_event_.reset();
   make_run_object();
 
@@ -290,6 +291,11 @@ RunFacts InstanceSupervisor::facts() const {
   facts.newer_run = book_.asks_for_newer_run();
   facts.run_action = book_.wish().run_action;
   facts.run_by_user = book_.wish().run_by_user;
+  if (limits_refused_ && !facts.newer_run) {
+    facts.newer_run = true;
+    facts.run_action = link::RunAction::Restart;
+    facts.run_by_user = false;
+  }
   if (run_ != nullptr) {
     facts.exit = run_->exit();
     facts.failed_probe = run_->failed_probe();
@@ -304,8 +310,36 @@ Task<Result<NextStep>> InstanceSupervisor::next_step() {
   while (true) {
     NextStep step = decide_next(facts(), parts_.clock.now());
     if (step.kind != NextStep::Kind::Stay) co_return step;
+    if (book_.is_behind()) {
+      CO_TRY_DO(co_await catch_up());
+      continue;
+    }
     CO_TRY_DO(co_await wake_.wait_until(parts_.clock, step.look_again.value_or(TimePoint::max())));
   }
+}
+
+// To a version that asks for no other run: what of it limits the run is changed as it lives.
+// Cancelled is the only error.
+Task<Result<>> InstanceSupervisor::catch_up() {
+  const runtime::RunLimits limits = limits_of(wanted_spec_, parts_.node);
+  const api::Resources resources = wanted_spec_.container.resources;
+  const int32_t version = book_.wish().version;
+  if (limits != limits_of(spec_, parts_.node)) {
+    const Result<> done = co_await parts_.driver.set_limits(instance_id(), limits);
+    const ErrorCode failed = done ? ErrorCode::Internal : done.code();
+    if (failed == ErrorCode::Cancelled) co_return done;
+    // One that has just ended is judged by its end, which comes.
+    const bool has_ended = failed == ErrorCode::NotFound || failed == ErrorCode::FailedPrecondition;
+    if (!done && !has_ended) {
+      log_warning("agent", "limits cannot be changed as it runs; it is started again",
+                  {{"instance", instance_id()}, {"error", done.error().message}});
+      limits_refused_ = true;
+      co_return Result<>();
+    }
+    spec_.container.resources = resources;
+  }
+  if (version == book_.wish().version) book_.carry();
+  co_return Result<>();
 }
 
 // Stored first: what follows destroys what the decision was made from.

@@ -93,6 +93,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   Task<Result<>> start_run();
   void on_running();
   Task<Result<NextStep>> next_step();
+  Task<Result<>> catch_up();
   Task<Result<NextStep>> carry_out(NextStep step);
   Task<Result<>> end_run();
   Task<Result<>> drop_when_stored();
@@ -117,6 +118,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   api::GroupSpec spec_;
   std::unique_ptr<InstanceRun> run_;
   std::optional<std::string> held_startup_event_;  // detail
+  bool limits_refused_ = false;                    // new ones need another run
   bool dropped_ = true;                            // the driver has forgotten it
 
   Notify wake_;

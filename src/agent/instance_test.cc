@@ -45,6 +45,35 @@ TEST_F(InstanceTest, AGoodStartHasTheObservedOrder) {
   EXPECT_EQ(node.report().instance_id, "instance-of-a");
 }
 
+TEST_F(InstanceTest, NewLimitsAreSetAsItRuns) {
+  begin();
+  ASSERT_TRUE(running());
+  const std::string instance = node.report().instance_id;
+  wanted().spec = test_spec(R"({"container": {"resources": {"cpu": 3, "memory": 4096}}})");
+  wanted().wish.version = 2;
+  node.cloud.say();
+  ASSERT_TRUE(node.until([&] { return node.report().version == 2; }));
+  EXPECT_EQ(node.report().instance_id, instance);
+  EXPECT_EQ(node.driver.find_spec(instance)->cpu_cores, 1.5) << "half of each core";
+  EXPECT_EQ(node.driver.find_spec(instance)->memory_bytes, int64_t{4096} * 1024 * 1024);
+  EXPECT_EQ(node.driver.starts(), 1u);
+}
+
+TEST_F(InstanceTest, LimitsThatCannotChangeAsItRunsStartItAgain) {
+  begin();
+  ASSERT_TRUE(running());
+  const std::string instance = node.report().instance_id;
+  node.driver.refuse_limits("busy");
+  wanted().spec = test_spec(R"({"container": {"resources": {"cpu": 3, "memory": 4096}}})");
+  wanted().wish.version = 2;
+  node.cloud.say();
+  ASSERT_TRUE(node.until([&] { return node.report().version == 2 && node.report().ready; }));
+  EXPECT_NE(node.report().instance_id, instance);
+  EXPECT_EQ(node.driver.find_spec(node.report().instance_id)->cpu_cores, 1.5)
+      << "half of each core";
+  EXPECT_EQ(node.driver.find_spec(node.report().instance_id)->files_of, instance);
+}
+
 TEST_F(InstanceTest, TheProcessRuntimeSaysThatNothingIsPulled) {
   node.driver.set_facts({.runtime = "process"});
   begin();

@@ -96,6 +96,10 @@ class FatalDriver final : public runtime::ContainerDriver {
     CO_TRY_DO(co_await kill_.pass_or_hang());
     co_return co_await driver_.start(std::move(instance_id));
   }
+  Task<Result<>> set_limits(std::string instance_id, runtime::RunLimits limits) override {
+    CO_TRY_DO(co_await kill_.pass_or_hang());
+    co_return co_await driver_.set_limits(std::move(instance_id), limits);
+  }
   Task<Result<runtime::RunExit>> wait(std::string instance_id) override {
     return driver_.wait(std::move(instance_id));
   }

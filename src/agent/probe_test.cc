@@ -216,6 +216,7 @@ TEST_F(ProbeRunner, ASlowAnswerFailsAtTheTimeout) {
       return std::optional<Listener>();
     }
     Task<Result<>> start(std::string) override { co_return Result<>(); }
+    Task<Result<>> set_limits(std::string, runtime::RunLimits) override { co_return Result<>(); }
     Task<Result<runtime::RunExit>> wait(std::string) override { co_return Error::not_found("x"); }
     Task<Result<>> stop(std::string, Duration) override { co_return Result<>(); }
     Task<Result<>> remove(std::string) override { co_return Result<>(); }

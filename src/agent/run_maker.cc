@@ -27,6 +27,11 @@ std::map<std::string, std::string> make_environment(const link::GroupIdentity& g
   return environment;
 }
 
+runtime::RunLimits limits_of(const api::GroupSpec& spec, const NodeIdentity& node) {
+  return {.cpu_cores = spec.container.resources.cpu * node.cpu_share_percent / 100.0,
+          .memory_bytes = int64_t{spec.container.resources.memory} * 1024 * 1024};
+}
+
 runtime::RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
                           const NodeIdentity& node, std::string instance_id, std::string files_of) {
   runtime::RunSpec run;
@@ -36,8 +41,13 @@ runtime::RunSpec make_run(const link::Assignment& assignment, const api::GroupSp
   if (assignment.wish.nodes_left) {
     run.environment.emplace("MESCLUN_NODES_LEFT", std::to_string(*assignment.wish.nodes_left));
   }
-  run.cpu_cores = spec.container.resources.cpu * node.cpu_share_percent / 100.0;
-  run.memory_bytes = int64_t{spec.container.resources.memory} * 1024 * 1024;
+  // The engine of a container and the libraries of NVIDIA: whoever was given no card sees none.
+  const std::string& gpu = assignment.wish.gpu;
+  run.environment["NVIDIA_VISIBLE_DEVICES"] = gpu.empty() ? "void" : gpu;
+  run.environment["CUDA_VISIBLE_DEVICES"] = gpu.empty() ? "-1" : gpu;
+  const runtime::RunLimits limits = limits_of(spec, node);
+  run.cpu_cores = limits.cpu_cores;
+  run.memory_bytes = limits.memory_bytes;
   if (const auto shm = spec.container.resources.shm_size) {
     run.shm_bytes = int64_t{*shm} * 1024 * 1024;
   }

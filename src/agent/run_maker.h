@@ -22,6 +22,7 @@ std::map<std::string, std::string> make_environment(const link::GroupIdentity& g
                                                     std::string_view instance_id,
                                                     std::string_view machine_id);
 
+runtime::RunLimits limits_of(const api::GroupSpec& spec, const NodeIdentity& node);
 // `files_of`: the earlier run whose files it takes over, or empty.
 runtime::RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
                           const NodeIdentity& node, std::string instance_id, std::string files_of);

@@ -24,7 +24,9 @@ TEST(RunMaker, PlatformVariablesWinAndHostnameDoesNot) {
   const runtime::RunSpec run = make(R"({"container": {"environment_variables": {
       "A": "b", "HOSTNAME": "mine", "SALAD_INSTANCE_ID": "forged", "SALAD_PROJECT_ID": "forged"}}})");
   const std::map<std::string, std::string> expected = {{"A", "b"},
+                                                       {"CUDA_VISIBLE_DEVICES", "-1"},
                                                        {"HOSTNAME", "mine"},
+                                                       {"NVIDIA_VISIBLE_DEVICES", "void"},
                                                        {"SALAD_CONTAINER_GROUP_ID", "gid"},
                                                        {"SALAD_CONTAINER_GROUP_NAME", "gname"},
                                                        {"SALAD_INSTANCE_ID", "i"},
@@ -42,6 +44,15 @@ TEST(RunMaker, TheInstanceIsToldHowManyNodesAreLeft) {
   told.wish.nodes_left = 2;
   const runtime::RunSpec run = make_run(told, {}, {}, "i", "");
   EXPECT_EQ(run.environment.at("MESCLUN_NODES_LEFT"), "2");
+}
+
+TEST(RunMaker, TheInstanceSeesTheGpuThatItWasGiven) {
+  link::Assignment told = assignment(test_spec(R"({"container": {"environment_variables": {
+          "NVIDIA_VISIBLE_DEVICES": "all", "CUDA_VISIBLE_DEVICES": "0,1"}}})"));
+  told.wish.gpu = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6";
+  const runtime::RunSpec run = make_run(told, *read_spec(told.spec), {}, "i", "");
+  EXPECT_EQ(run.environment.at("NVIDIA_VISIBLE_DEVICES"), told.wish.gpu);
+  EXPECT_EQ(run.environment.at("CUDA_VISIBLE_DEVICES"), told.wish.gpu);
 }
 
 TEST(RunMaker, LimitsComeFromResourcesAndTheNodesShare) {

@@ -27,6 +27,13 @@ struct RunSpec {
   json::object label;
 };
 
+// What a run may take; changed while it lives.
+struct RunLimits {
+  double cpu_cores = 1;
+  int64_t memory_bytes = 0;
+  bool operator==(const RunLimits&) const = default;
+};
+
 struct RunExit {
   int32_t code = 0;            // 128 + signal when killed, -1 when it could not be started
   bool start_failure = false;  // no such program, not executable, ...
@@ -81,6 +88,9 @@ class ContainerDriver {
   virtual Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) = 0;
   // A program that cannot be started is no error here: wait() tells.
   virtual Task<Result<>> start(std::string instance_id) = 0;
+  // For a run that was created and has not ended. Where facts() say that a limit is not kept, it is
+  // not kept now either. Less memory than is in use may end the application.
+  virtual Task<Result<>> set_limits(std::string instance_id, RunLimits limits) = 0;
   // Until the application has ended and nothing of the run is alive, whatever walls there are.
   // Several tasks may wait.
   virtual Task<Result<RunExit>> wait(std::string instance_id) = 0;

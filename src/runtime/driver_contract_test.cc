@@ -377,6 +377,16 @@ CONTRACT(FilesGoWithTheLastRunThatTookThemOver) {
   co_return Result<>();
 }
 
+CONTRACT(LimitsOfALivingRunCanBeChanged) {
+  const RunLimits more{.cpu_cores = 2, .memory_bytes = int64_t{512} * 1024 * 1024};
+  EXPECT_EQ((co_await driver.set_limits("nobody", more)).code(), ErrorCode::NotFound);
+  CO_TRY(const std::string id, co_await t.start(driver, {}));
+  CO_TRY_DO(co_await driver.set_limits(id, more));
+  CO_TRY_DO(co_await driver.stop(id, 0s));
+  EXPECT_EQ((co_await driver.set_limits(id, more)).code(), ErrorCode::FailedPrecondition);
+  co_return Result<>();
+}
+
 // Goal: an agent that starts again finds what there is, and can go on with it.
 CONTRACT(NextDriverGoesOnWithWhatThereIs) {
   RunSpec living = t.kind->spec({});

@@ -132,6 +132,15 @@ Task<Result<RunExit>> FakeDriver::wait(std::string instance_id) {
   co_return *run->exit;
 }
 
+Task<Result<>> FakeDriver::set_limits(std::string instance_id, RunLimits limits) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  if (run->exit) co_return misfit("that run has ended");
+  if (!limits_refused_.empty()) co_return Error::unavailable(limits_refused_);
+  run->spec.cpu_cores = limits.cpu_cores;
+  run->spec.memory_bytes = limits.memory_bytes;
+  co_return Result<>();
+}
+
 Task<Result<>> FakeDriver::stop(std::string instance_id, Duration grace) {
   CO_TRY(const RunPtr run, find(instance_id));
   if (run->exit) co_return Result<>();

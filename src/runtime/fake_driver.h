@@ -48,6 +48,7 @@ class FakeDriver final : public ContainerDriver {
   Task<Result<>> create(RunSpec spec) override;
   Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) override;
   Task<Result<>> start(std::string instance_id) override;
+  Task<Result<>> set_limits(std::string instance_id, RunLimits limits) override;
   Task<Result<RunExit>> wait(std::string instance_id) override;
   Task<Result<>> stop(std::string instance_id, Duration grace) override;
   Task<Result<>> remove(std::string instance_id) override;
@@ -61,6 +62,8 @@ class FakeDriver final : public ContainerDriver {
 
   // ---- what tests and the simulator do to it ----
   void set_script(Script script) { script_ = std::move(script); }
+  // set_limits() fails with it; empty: it works.
+  void refuse_limits(std::string why) { limits_refused_ = std::move(why); }
   void set_facts(DriverFacts facts) { facts_ = std::move(facts); }
   // The application's own HTTP answers, instead of 200.
   void set_application(
@@ -111,6 +114,7 @@ class FakeDriver final : public ContainerDriver {
   Script script_;
   DriverFacts facts_{.runtime = "fake"};
   std::function<HttpResponse(const std::string&, const HttpRequest&)> application_;
+  std::string limits_refused_;
   std::map<std::string, RunPtr> runs_;
   uint64_t creates_ = 0;
   uint64_t starts_ = 0;

@@ -95,6 +95,16 @@ Task<Result<>> ProcessDriver::start(std::string instance_id) {
   co_return Result<>();
 }
 
+Task<Result<>> ProcessDriver::set_limits(std::string instance_id, RunLimits limits) {
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
+  if (run->exit) co_return ended(*run);
+  if (!(limits.cpu_cores > 0) || limits.memory_bytes < 0) {
+    co_return Error::invalid("impossible limits");
+  }
+  co_return walls_.cgroups.change(
+      instance_id, {.cpu_cores = limits.cpu_cores, .memory_bytes = limits.memory_bytes});
+}
+
 Task<Result<RunExit>> ProcessDriver::wait(std::string instance_id) {
   CO_TRY(const RunPtr run, runs_.find(instance_id));
   CO_TRY_DO(co_await wait_for_exit(run));

@@ -38,6 +38,7 @@ class ProcessDriver final : public ContainerDriver {
   Task<Result<>> create(RunSpec spec) override;
   Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) override;
   Task<Result<>> start(std::string instance_id) override;
+  Task<Result<>> set_limits(std::string instance_id, RunLimits limits) override;
   Task<Result<RunExit>> wait(std::string instance_id) override;
   Task<Result<>> stop(std::string instance_id, Duration grace) override;
   Task<Result<>> remove(std::string instance_id) override;

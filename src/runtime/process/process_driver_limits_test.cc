@@ -48,6 +48,31 @@ DRIVER_TEST(ProcessDriverTest, CpuLimitIsAFractionOfACore) {
   co_return Result<>();
 }
 
+DRIVER_TEST(ProcessDriverTest, LimitsChangeUnderALivingProgram) {
+  if (!driver.facts().limits_memory) {
+    fmt::print("  skipped: {}\n", driver.facts().warnings.back());
+    co_return Result<>();
+  }
+  RunSpec made = t.shell("sleep 60");
+  const std::string id = made.instance_id;
+  made.memory_bytes = 100 * 1024 * 1024;
+  CO_TRY_DO(co_await driver.create(made));
+  CO_TRY_DO(co_await driver.start(id));
+  CO_TRY(const RunRecord record, read_record<RunRecord>(t.data("runs/" + id + "/run.json")));
+  for (const int64_t mb : {300, 50}) {
+    const RunLimits limits{.cpu_cores = 0.5, .memory_bytes = mb * 1024 * 1024};
+    CO_TRY_DO(co_await driver.set_limits(id, limits));
+    std::string held;
+    for (const std::string& group : record.cgroups) {
+      held += read_file(group + "/memory.max").value_or("");
+      held += read_file(group + "/memory.limit_in_bytes").value_or("");
+    }
+    EXPECT_THAT(held, HasSubstr(std::to_string(limits.memory_bytes)));
+  }
+  CO_TRY_DO(co_await driver.stop(id, 0s));
+  co_return Result<>();
+}
+
 DRIVER_TEST(ProcessDriverTest, SharedMemoryIsBoundedAndItsOwn) {
   RunSpec made = t.shell("df -k /dev/shm | tail -1 | awk '{print $2}'; ls -A /dev/shm");
   made.shm_bytes = 1024 * 1024;

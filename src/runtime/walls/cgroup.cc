@@ -109,17 +109,36 @@ Cgroups Cgroups::of_this_machine() {
   return Cgroups(find_cgroup_mounts(mountinfo ? *mountinfo : std::string(), controllers_of));
 }
 
-Result<std::string> Cgroups::create_cpu(const std::string& name, double cores) const {
+Result<> Cgroups::set_cpu(const std::string& path, double cores) const {
   const auto wanted = static_cast<int64_t>(std::lround(cores * kPeriodMicroseconds));
   const int64_t quota = std::max(wanted, kQuotaMicrosecondsMin);
-  TRY(const std::string path, make_group(mounts_.cpu, mounts_.cpu_v2, "cpu", name));
-  Result<> done;
   if (mounts_.cpu_v2) {
-    done = write_into(path + "/cpu.max", fmt::format("{} {}", quota, kPeriodMicroseconds));
-  } else {
-    done = write_into(path + "/cpu.cfs_period_us", fmt::format("{}", kPeriodMicroseconds));
-    if (done) done = write_into(path + "/cpu.cfs_quota_us", fmt::format("{}", quota));
+    return write_into(path + "/cpu.max", fmt::format("{} {}", quota, kPeriodMicroseconds));
   }
+  TRY_DO(write_into(path + "/cpu.cfs_period_us", fmt::format("{}", kPeriodMicroseconds)));
+  return write_into(path + "/cpu.cfs_quota_us", fmt::format("{}", quota));
+}
+
+Result<> Cgroups::set_memory(const std::string& path, int64_t bytes) const {
+  if (bytes <= 0) return {};
+  const std::string text = fmt::format("{}", bytes);
+  // Swap would only put off the end; kernels without swap accounting lack the file.
+  if (mounts_.memory_v2) {
+    TRY_DO(write_into(path + "/memory.max", text));
+    std::ignore = write_into(path + "/memory.swap.max", "0");
+    return {};
+  }
+  // Version 1 wants memory to be at most memory with swap: the one that grows goes first.
+  const std::string swap = path + "/memory.memsw.limit_in_bytes";
+  std::ignore = write_into(swap, text);
+  TRY_DO(write_into(path + "/memory.limit_in_bytes", text));
+  std::ignore = write_into(swap, text);
+  return {};
+}
+
+Result<std::string> Cgroups::create_cpu(const std::string& name, double cores) const {
+  TRY(const std::string path, make_group(mounts_.cpu, mounts_.cpu_v2, "cpu", name));
+  const Result<> done = set_cpu(path, cores);
   if (done) return path;
   remove_cgroups({path});
   return done.error();
@@ -127,17 +146,20 @@ Result<std::string> Cgroups::create_cpu(const std::string& name, double cores) c
 
 Result<std::string> Cgroups::create_memory(const std::string& name, int64_t bytes) const {
   TRY(const std::string path, make_group(mounts_.memory, mounts_.memory_v2, "memory", name));
-  if (bytes <= 0) return path;
-  const std::string text = fmt::format("{}", bytes);
-  const Result<> done =
-      write_into(path + (mounts_.memory_v2 ? "/memory.max" : "/memory.limit_in_bytes"), text);
-  // Swap would only put off the end; kernels without swap accounting lack the file.
-  const std::string swap =
-      path + (mounts_.memory_v2 ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes");
-  if (done) std::ignore = write_into(swap, mounts_.memory_v2 ? "0" : text);
+  const Result<> done = set_memory(path, bytes);
   if (done) return path;
   remove_cgroups({path});
   return done.error();
+}
+
+Result<> Cgroups::change(const std::string& name, CgroupLimits limits) const {
+  if (limits_cpu()) {
+    TRY_DO(set_cpu(fmt::format("{}/mesclun/{}", mounts_.cpu, name), limits.cpu_cores));
+  }
+  if (limits_memory()) {
+    TRY_DO(set_memory(fmt::format("{}/mesclun/{}", mounts_.memory, name), limits.memory_bytes));
+  }
+  return {};
 }
 
 std::vector<std::string> Cgroups::paths_of(const std::string& name) const {

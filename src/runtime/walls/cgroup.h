@@ -44,12 +44,17 @@ class Cgroups {
 
   // The folders of the new groups; nothing is left behind on error.
   Result<std::vector<std::string>> create(const std::string& name, CgroupLimits limits) const;
+  // Of groups that there are.
+  Result<> change(const std::string& name, CgroupLimits limits) const;
   // What create() would answer.
   std::vector<std::string> paths_of(const std::string& name) const;
   Result<std::string> create_cpu(const std::string& name, double cores) const;
   Result<std::string> create_memory(const std::string& name, int64_t bytes) const;
 
  private:
+  Result<> set_cpu(const std::string& path, double cores) const;
+  Result<> set_memory(const std::string& path, int64_t bytes) const;
+
   CgroupMounts mounts_;
 };
 
