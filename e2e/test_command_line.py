@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import select
 import signal
@@ -248,3 +249,24 @@ def test_a_group_in_one_line(cloud: Cloud) -> None:
     done = cloud.cli("run", "--name", name, "--restart", "never", "example/true:1", "--", "true")
     assert done.status == 0 and "succeeded" in done.out, done
     cloud.cli("group", "delete", name)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("group", "--help"), ("load", "--help"),
+                                   ("group", "list", "-o", "json"), ("node", "list"),
+                                   ("companion", "settings"), ("companion", "check-config", "/dev/null")],
+                         ids=" ".join)
+def test_output_that_cannot_be_written_is_an_error(cloud: Cloud, words: tuple[str, ...]) -> None:
+    """Of every command; a pipe that its reader closed is none."""
+    command = [str(BINARY), *words]
+    if words[0] == "companion":
+        command = [str(BINARY.with_name("mesclun-app")), *words[1:]]
+    env = cloud.environment()
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=env, timeout=60, check=False)
+    assert done.returncode == 1 and b"cannot write standard output: " in done.stderr, done
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=env, timeout=60, check=False,
+                          restore_signals=False)  # Python ignores SIGPIPE, and so does its child then
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b""), done

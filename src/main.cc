@@ -10,6 +10,7 @@
 #include "agent/agent_command.h"
 #include "base/command_line.h"
 #include "base/completion.h"
+#include "base/standard_output.h"
 #include "base/suggest.h"
 #include "client/commands.h"
 #include "client/context.h"
@@ -113,12 +114,7 @@ int run_completion_command(int argc, char** argv) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  // glibc's fastbins are swept at every allocation of 1 KiB and more, which here is every read and
-  // every larger coroutine; the per-thread cache before them does for small ones.
-  ::mallopt(M_MXFAST, 0);
+int run(int argc, char** argv) {
   if (argc < 2) return usage(stderr, 2);
   const std::string_view name = argv[1];
   if (name == "--help" || name == "-h" || name == "help") return usage(stdout, 0);
@@ -136,4 +132,13 @@ int main(int argc, char** argv) {
   fmt::print(stderr, "mesclun: there is no command '{}'{}\n\n", name,
              near.empty() ? "" : "; did you mean " + near + "?");
   return usage(stderr, 2);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // glibc's fastbins are swept at every allocation of 1 KiB and more, which here is every read and
+  // every larger coroutine; the per-thread cache before them does for small ones.
+  ::mallopt(M_MXFAST, 0);
+  return mesclun::with_output_written("mesclun", [&] { return run(argc, argv); });
 }

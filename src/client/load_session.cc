@@ -7,6 +7,7 @@
 #include "base/real_clock.h"
 #include "base/real_random.h"
 #include "base/service.h"
+#include "base/standard_output.h"
 
 namespace mesclun::client {
 
@@ -42,7 +43,7 @@ class LoadSession {
     io_.poll();
     finish();
     if (signalled_ != 0) return 128 + signalled_;
-    return summary_.failed() == 0 ? 0 : 1;
+    return summary_.failed() == 0 && !write_failed_ ? 0 : 1;
   }
 
  private:
@@ -64,10 +65,22 @@ class LoadSession {
   Task<Result<>> show_progress() {
     while (true) {
       CO_TRY_DO(co_await clock_.sleep_for(kProgressEvery));
-      if (settings_.json) std::fflush(console_.out);
-      if (settings_.lines_out != nullptr) std::fflush(settings_.lines_out);
+      if (settings_.json) flush(console_.out, "standard output");
+      if (settings_.lines_out != nullptr) flush(settings_.lines_out, settings_.lines_name);
       progress_.update(summary_.progress(client_.controller(), settings_.plan, elapsed()));
     }
+  }
+
+  // Lines that are lost end the run: they are what it is for. A reader who closed the pipe has had
+  // enough of them.
+  void flush(std::FILE* file, const std::string& name) {
+    if (!lost_.empty()) return;
+    const std::optional<std::string> why = unwritten(file);
+    if (!why && std::ferror(file) == 0) return;
+    lost_ = name;
+    write_failed_ = why.has_value();
+    if (why) console_.note(fmt::format("mesclun: cannot write {}: {}", name, *why));
+    runner_.stop();
   }
 
   void take(LoadOutcome outcome) {
@@ -83,10 +96,11 @@ class LoadSession {
 
   void finish() {
     const std::string table = summary_.table(client_.controller(), elapsed());
-    std::fflush(console_.out);
+    if (settings_.json) flush(console_.out, "standard output");
+    if (settings_.lines_out != nullptr) flush(settings_.lines_out, settings_.lines_name);
     progress_.done(fmt::format("{}: {} of {} requests succeeded in {:.1f} s",
-                               signalled_ != 0 ? "stopped" : "done", summary_.ok(),
-                               summary_.requests(), to_seconds(elapsed())));
+                               signalled_ != 0 || !lost_.empty() ? "stopped" : "done",
+                               summary_.ok(), summary_.requests(), to_seconds(elapsed())));
     if (settings_.json) {
       console_.note(std::string_view(table).substr(0, table.size() - 1));
     } else {
@@ -107,6 +121,8 @@ class LoadSession {
   LoadRunner runner_;
   Scope scope_;
   int signalled_ = 0;
+  std::string lost_;  // where lines could not be written
+  bool write_failed_ = false;
 };
 
 }  // namespace

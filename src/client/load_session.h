@@ -16,6 +16,7 @@ struct LoadSettings {
   LineOptions lines;
   bool json = false;               // lines to standard output, the table to standard error
   std::FILE* lines_out = nullptr;  // and lines here; may be null
+  std::string lines_name;          // of that file, for people
   uint64_t seed = 0;               // of the jitter; 0: another one each time
   Duration grace = 5s;             // for what is under way when somebody stops the run
 };
