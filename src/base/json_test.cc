@@ -133,6 +133,18 @@ TEST(Yaml, KeepsWhatOtherReadersGuess) {
   EXPECT_EQ(document.lines.at("/list/1"), 9);
 }
 
+TEST(Yaml, SeveralDocumentsAreAskedFor) {
+  const char* const text = "# first\n---\na: 1\n---\n---\nb: 2\nc: 3\n...\n";
+  const std::vector<YamlDocument> documents = parse_yaml_documents(text).value();
+  ASSERT_EQ(documents.size(), 2u);
+  EXPECT_EQ(json::serialize(documents[0].value), R"({"a":1})");
+  EXPECT_EQ(documents[1].lines.at("/c"), 7);
+  EXPECT_EQ(parse_yaml(text).error().message,
+            "line 6, column 1: a second document; only one can be here");
+  EXPECT_TRUE(parse_yaml("---\na: 1\n---\n"));
+  EXPECT_TRUE(parse_yaml("")->value.is_null());
+}
+
 TEST(Yaml, ErrorsNameTheLineAndBombsAreBounded) {
   EXPECT_NE(parse_yaml("a: [1,\nb: }").error().message.find("line 2"), std::string::npos);
   EXPECT_EQ(parse_yaml("a: 1\nb: 2\na: 3\n").error().message,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace mesclun {
@@ -41,7 +42,8 @@ json::value scalar(const YAML::Node& node) {
 
 class Converter {
  public:
-  explicit Converter(std::map<std::string, int>& lines) : lines_(lines) {}
+  // `values`: of all documents together.
+  Converter(std::map<std::string, int>& lines, int& values) : lines_(lines), values_(values) {}
 
   json::value convert(const YAML::Node& node, const std::string& path, int depth) {
     if (depth > kDepthMax) throw TooLarge("more than 32 levels deep");
@@ -76,23 +78,40 @@ class Converter {
 
  private:
   std::map<std::string, int>& lines_;
-  int values_ = 0;
+  int& values_;
 };
 
 }  // namespace
 
-Result<YamlDocument> parse_yaml(std::string_view text) {
-  YamlDocument document;
+Result<std::vector<YamlDocument>> parse_yaml_documents(std::string_view text) {
+  std::vector<YamlDocument> documents;
   try {
-    const YAML::Node root = YAML::Load(std::string(text));
-    document.value = Converter(document.lines).convert(root, "", 0);
+    int values = 0;
+    for (const YAML::Node& root : YAML::LoadAll(std::string(text))) {
+      YamlDocument document;
+      document.value = Converter(document.lines, values).convert(root, "", 0);
+      documents.push_back(std::move(document));
+    }
   } catch (const YAML::Exception& e) {
     return Error::invalid(
         fmt::format("line {}, column {}: {}", e.mark.line + 1, e.mark.column + 1, e.msg));
   } catch (const TooLarge& e) {
     return Error::invalid(e.what());
   }
-  return document;
+  if (std::ranges::any_of(documents, [](const auto& d) { return !d.value.is_null(); })) {
+    std::erase_if(documents, [](const YamlDocument& d) { return d.value.is_null(); });
+  }
+  if (documents.empty()) documents.emplace_back();
+  return documents;
+}
+
+Result<YamlDocument> parse_yaml(std::string_view text) {
+  TRY(std::vector<YamlDocument> documents, parse_yaml_documents(text));
+  if (documents.size() > 1) {
+    return Error::invalid(fmt::format("line {}, column 1: a second document; only one can be here",
+                                      documents[1].lines.at("")));
+  }
+  return std::move(documents.front());
 }
 
 }  // namespace mesclun

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <vector>
 
 #include "base/json.h"
 
@@ -17,5 +18,8 @@ struct YamlDocument {
 // code `no` stays a string. InvalidArgument carries line and column. At most 100,000 values,
 // aliases counted as often as they are used.
 Result<YamlDocument> parse_yaml(std::string_view text);
+// The same for a text of several documents ("---" between them), in their order. Empty ones are left
+// out where there are others; parse_yaml() refuses more than one.
+Result<std::vector<YamlDocument>> parse_yaml_documents(std::string_view text);
 
 }  // namespace mesclun

@@ -46,7 +46,9 @@ struct Options {
 };
 
 void add_create(CommandLine& line, Options& o) {
-  CommandLine& verb = line.verb("create", "Create a group from a JSON or YAML file");
+  CommandLine& verb = line.verb(
+      "create",
+      "Create a group from a JSON or YAML file, or one from each document of a YAML file");
   verb.option("-f,--file", o.create.file, "The file; - is standard input").required();
   verb.option("--name", o.create.name, "In place of the name in the file");
   add_wait_flags(verb, o.create.wait,

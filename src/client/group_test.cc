@@ -28,6 +28,34 @@ TEST(GroupCreate, SendsTheFileWaitsUntilEveryReplicaIsReadyAndShowsTheAddress) {
   EXPECT_EQ(create.key, "user-key-0123456789");
 }
 
+TEST(GroupCreate, EachDocumentIsAGroup) {
+  FakeApi api;
+  api.on(path_of("POST", kGroups), {201, group_body("a", "pending", 0)});
+  api.on(path_of("POST", kGroups), {201, group_body("b", "pending", 0)});
+  const CommandResult result = run_command(group_command, {"create", "-f", "-"},
+                                           fake_environment(api), "name: a\n---\nname: b\n");
+  EXPECT_EQ(result.status, 0) << result.err;
+  ASSERT_EQ(api.seen().size(), 2u);
+  EXPECT_EQ(api.seen()[1].body, R"({"name":"b"})");
+  EXPECT_HAS(result.out, "NAME       a\n");
+  EXPECT_HAS(result.out, "NAME       b\n");
+}
+
+TEST(GroupCreate, TheFirstMistakeEndsItAndSaysWhatIsMissing) {
+  FakeApi api;
+  api.on(path_of("POST", kGroups), {201, group_body("a", "pending", 0)});
+  api.on(path_of("POST", kGroups),
+         {400, problem_body(400, "invalid_request", "/replicas must be between 0 and 500")});
+  const CommandResult result =
+      run_command(group_command, {"create", "-f", "-"}, fake_environment(api),
+                  "name: a\n---\nname: b\nreplicas: -1\n---\nname: c\n");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_EQ(api.seen().size(), 2u);
+  EXPECT_HAS(result.out, "NAME       a\n");
+  EXPECT_HAS(result.err, "standard input:4: /replicas must be");
+  EXPECT_HAS(result.err, "standard input:3 and those after it were not created");
+}
+
 TEST(GroupCreate, JsonOutputIsTheServersDocument) {
   FakeApi api;
   const std::string body = group_body("echo", "pending", 0);

@@ -171,17 +171,38 @@ Task<Error> suggest_groups(Session& session, Error error, std::string name) {
 }
 
 Task<Result<>> create_group(Session& session, GroupCreateOptions options) {
-  CO_TRY(Document document, read_document(options.file, session.console.in));
-  document.value = prototype_of(std::move(document.value));
-  if (!options.name.empty() && document.value.is_object()) {
-    document.value.get_object()["name"] = options.name;
+  CO_TRY(std::vector<Document> documents, read_documents(options.file, session.console.in));
+  if (!options.name.empty() && documents.size() > 1) {
+    co_return usage_error("--name is for a file with one group; this one has several documents");
   }
-  for (const std::string& line : unknown_group_members(document)) {
-    session.console.note("warning: " + line);
+  for (Document& document : documents) {
+    document.value = prototype_of(std::move(document.value));
+    if (!options.name.empty()) document.value.get_object()["name"] = options.name;
+    for (const std::string& line : unknown_group_members(document)) {
+      session.console.note("warning: " + line);
+    }
   }
-  Result<Answer<GroupView>> group = co_await session.api.create_group(document.value);
-  if (!group) co_return place_mistakes(document, group.error());
-  co_return co_await wait_and_print(session, *std::move(group), options.wait);
+  // Waited for together: the second need not wait for the first to serve.
+  std::vector<Answer<GroupView>> groups;
+  std::optional<Error> mistake;
+  for (const Document& document : documents) {
+    Result<Answer<GroupView>> group = co_await session.api.create_group(document.value);
+    if (group) {
+      groups.push_back(*std::move(group));
+      continue;
+    }
+    mistake = place_mistakes(document, group.error());
+    if (documents.size() > 1) {
+      mistake->message += fmt::format("\nThe document at {} and those after it were not created.",
+                                      locate(document, ""));
+    }
+    break;
+  }
+  for (Answer<GroupView>& group : groups) {
+    CO_TRY_DO(co_await wait_and_print(session, std::move(group), options.wait));
+  }
+  if (mistake) co_return *std::move(mistake);
+  co_return Result<>();
 }
 
 Task<Result<>> create_group(Session& session, json::value prototype, WaitOptions wait) {

@@ -97,44 +97,75 @@ json::value read_set_value(const std::vector<std::string>& names, std::string_vi
 
 }  // namespace
 
-Result<Document> parse_document(std::string name, std::string_view text) {
-  Document document{.name = std::move(name)};
-  if (is_json(document.name, text)) {
+Result<std::vector<Document>> parse_documents(const std::string& name, std::string_view text) {
+  std::vector<Document> documents;
+  if (is_json(name, text)) {
     Result<json::value> value = parse_json(text);
     if (!value) {
       const std::string& message = value.error().message;
       return Error::invalid(
-          fmt::format("{}:{}: {}", document.name, line_of_json_error(text, message), message));
+          fmt::format("{}:{}: {}", name, line_of_json_error(text, message), message));
     }
-    document.value = *std::move(value);
+    Document& document = documents.emplace_back(name, *std::move(value));
     // Nearly all JSON is YAML, so the same reader knows the lines.
     if (Result<YamlDocument> yaml = parse_yaml(text)) document.lines = std::move(yaml->lines);
   } else {
-    Result<YamlDocument> yaml = parse_yaml(text);
-    if (!yaml) return yaml_error(document.name, yaml.error().message);
-    document.value = std::move(yaml->value);
-    document.lines = std::move(yaml->lines);
+    Result<std::vector<YamlDocument>> yaml = parse_yaml_documents(text);
+    if (!yaml) return yaml_error(name, yaml.error().message);
+    for (YamlDocument& one : *yaml) {
+      documents.emplace_back(name, std::move(one.value), std::move(one.lines));
+    }
   }
-  if (!document.value.is_object()) {
-    return Error::invalid(fmt::format(
-        "{}: must be an object with members such as name and container, not {}", document.name,
-        document.value.is_null() ? "empty" : "a single value or a list"));
+  for (const Document& document : documents) {
+    if (document.value.is_object()) continue;
+    return Error::invalid(
+        fmt::format("{}: must be an object with members such as name and container, not {}",
+                    documents.size() > 1 ? locate(document, "") : name,
+                    document.value.is_null() ? "empty" : "a single value or a list"));
   }
-  return document;
+  return documents;
 }
 
-Result<Document> read_document(const std::string& path, std::FILE* in) {
+Result<Document> parse_document(const std::string& name, std::string_view text) {
+  TRY(std::vector<Document> documents, parse_documents(name, text));
+  if (documents.size() > 1) {
+    return Error::invalid(
+        fmt::format("{}: a second document; only one can be here", locate(documents[1], "")));
+  }
+  return std::move(documents.front());
+}
+
+namespace {
+
+struct NamedText {
+  std::string name;
+  std::string text;
+};
+
+Result<NamedText> read_input(const std::string& path, std::FILE* in) {
   if (path == "-") {
-    TRY(const std::string text, read_stream(in, "standard input"));
-    return parse_document("standard input", text);
+    TRY(std::string text, read_stream(in, "standard input"));
+    return NamedText{"standard input", std::move(text)};
   }
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
                                                              &std::fclose);
   if (file == nullptr) {
     return Error::invalid(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
   }
-  TRY(const std::string text, read_stream(file.get(), path));
-  return parse_document(path, text);
+  TRY(std::string text, read_stream(file.get(), path));
+  return NamedText{path, std::move(text)};
+}
+
+}  // namespace
+
+Result<std::vector<Document>> read_documents(const std::string& path, std::FILE* in) {
+  TRY(const NamedText input, read_input(path, in));
+  return parse_documents(input.name, input.text);
+}
+
+Result<Document> read_document(const std::string& path, std::FILE* in) {
+  TRY(const NamedText input, read_input(path, in));
+  return parse_document(input.name, input.text);
 }
 
 std::string locate(const Document& document, std::string_view pointer) {

@@ -19,8 +19,12 @@ struct Document {
 
 // Reads a file, or `in` for "-". At most 4 MiB. Text that starts with "{" or "[" is JSON unless the
 // name ends in .yaml or .yml; everything else is YAML. Errors carry "FILE:LINE:".
+//
+// A YAML file may hold several documents; read_document() wants one.
+Result<std::vector<Document>> read_documents(const std::string& path, std::FILE* in);
+Result<std::vector<Document>> parse_documents(const std::string& name, std::string_view text);
 Result<Document> read_document(const std::string& path, std::FILE* in);
-Result<Document> parse_document(std::string name, std::string_view text);
+Result<Document> parse_document(const std::string& name, std::string_view text);
 
 // "/container/image" in the document: "group.yaml:7". The line of the nearest value around it when
 // the value itself is missing; just the name when nothing is known.

@@ -64,6 +64,19 @@ TEST(Document, MistakesOfContentNameTheLine) {
   EXPECT_EQ(locate_mistakes(document, "the name is taken"), "the name is taken");
 }
 
+TEST(Document, AYamlFileMayHoldSeveral) {
+  const char* const text = "name: a\n---\nname: b\nreplicas: -1\n";
+  const std::vector<Document> documents = parse_documents("g.yaml", text).value();
+  ASSERT_EQ(documents.size(), 2u);
+  EXPECT_EQ(documents[1].value.at("name"), "b");
+  EXPECT_EQ(locate(documents[1], "/replicas"), "g.yaml:4");
+  EXPECT_EQ(parse_document("g.yaml", text).error().message,
+            "g.yaml:3: a second document; only one can be here");
+  EXPECT_EQ(parse_documents("g.yaml", "name: a\n---\n- b\n").error().message,
+            "g.yaml:3: must be an object with members such as name and container, not a single "
+            "value or a list");
+}
+
 TEST(Document, JsonHasLinesToo) {
   const Document document =
       parse_document("g.json", "{\n  \"name\": \"x\",\n  \"replicas\": -1\n}").value();
