@@ -79,7 +79,9 @@ class Load:
             "--duration", f"{SECONDS_MAX}s", "--timeout", f"{REQUEST_SECONDS_MAX}s",
             "--concurrency", str(concurrency), "--concurrency-max", str(concurrency_max),
             "--attempts", str(ATTEMPTS_MAX), "--retry-budget", str(RETRIES_PER_REQUEST),
-            "--keep-bodies", "--output", "json"], log)
+            "--keep-bodies", "--output", "json",
+            # A picture may be read twice.
+            "--retry-unsafe"], log)
 
     def running(self) -> bool:
         return self._child.running()

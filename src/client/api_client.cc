@@ -5,6 +5,7 @@
 #include "api/problem.h"
 #include "base/integer.h"
 #include "base/units.h"
+#include "http/date.h"
 #include "http/url.h"
 
 namespace mesclun::client {
@@ -70,8 +71,14 @@ std::string encode_segment(std::string_view text) {
   return percent_encode(text);
 }
 
-Duration retry_after(const HeaderList& headers) {
-  const auto seconds = parse_integer<int64_t>(headers.find("Retry-After").value_or(""));
+Duration retry_after(const HeaderList& headers, WallTime now) {
+  const std::string_view text = headers.find("Retry-After").value_or("");
+  std::optional<int64_t> seconds = parse_integer<int64_t>(text);
+  if (const auto when = parse_http_date(text)) {
+    // By the server's clock, if it tells that.
+    const auto from = parse_http_date(headers.find("Date").value_or("")).value_or(now);
+    seconds = std::chrono::ceil<std::chrono::seconds>(*when - from).count();
+  }
   return std::chrono::seconds(std::clamp<int64_t>(seconds.value_or(1), 1, 86'400));
 }
 
@@ -106,7 +113,7 @@ Task<Result<json::value>> ApiClient::call(ApiCall call) {
   while (true) {
     CO_TRY(const HttpReply reply, co_await send(call));
     if (reply.status != 429) co_return read_answer(reply);
-    const Duration pause = retry_after(reply.headers);
+    const Duration pause = retry_after(reply.headers, clock_.wall_now());
     if (waited + pause > settings_.rate_limit_wait) {
       Error error = api::error_from_problem(reply.status, reply.body);
       error.message += fmt::format(" (waited {}, and should wait {} more)", format_duration(waited),

@@ -128,7 +128,8 @@ inline bool passes_by_itself(const Error& error) {
 // One segment of a path: everything but letters, digits and -._~ is percent-encoded.
 std::string encode_segment(std::string_view text);
 
-// Seconds of a Retry-After header; 1 s for none, a date or nonsense.
-Duration retry_after(const HeaderList& headers);
+// What a Retry-After header says, in seconds or as a date; 1 s for none or nonsense. `now`: for a
+// date, where the server does not tell its own time.
+Duration retry_after(const HeaderList& headers, WallTime now);
 
 }  // namespace mesclun::client

@@ -27,14 +27,15 @@ round trip while answers come, and shrinks to 0.7 when the server answers 429, 5
 to, or does not answer in time. With --rate requests come at their times (open loop); one that cannot be
 answered within --timeout is refused here at once and never sent.
 
-Retried are 429, 5xx and broken connections, so send only what may be done twice. A request counts as failed
-when its last attempt did.
+Retried are 429, 5xx and broken connections; POST and PATCH only when nobody has begun with them (429, 503, no
+connection), unless --retry-unsafe says that they may be done twice. A request counts as failed when its last
+attempt did.
 
 JSON lines, in the order of the answers: index, status (0: no answer), attempts, hedged, latency_ms, error (null
 when it succeeded), body_bytes, node (with --label-header), body or body_base64 (with --keep-bodies). With
 -o json the table goes to standard error.
 
-Exit status: 0 every request succeeded in the end, 1 some failed, 2 wrong usage, 130 after Ctrl-C, which stops
+Exit status: 0 every request succeeded in the end, 1 some failed or the lines could not be written, 2 wrong usage, 130 after Ctrl-C, which stops
 sending, waits up to 5 s for what is under way and prints the table; a second Ctrl-C ends at once.)";
 
 constexpr uint64_t kRequestsDefault = 100;
@@ -100,6 +101,8 @@ void add_care_flags(CommandLine& line, Options& o) {
                     "along as X-Request-Timeout-Ms"));
   group(add_setting(line, "--attempts", traffic.attempts_max, 1, 100,
                     "Attempts of one request, the first one included"));
+  group(line.flag("--retry-unsafe", traffic.retry_unsafe,
+                  "Send POST and PATCH again even if they may have been done; hedge them too"));
   group(add_setting(line, "--retry-budget", traffic.retry_ratio, 0.0, 10.0,
                     "Retries and hedges per request, in the long run (and 10 at once)"));
   group(add_setting(line, "--hedge", traffic.hedge_quantile, 0.0, 0.999,
@@ -196,6 +199,7 @@ int load_command(int argc, char** argv, const Console& console, const Environmen
       return 2;
     }
     options.load.lines_out = out.get();
+    options.load.lines_name = options.out;
   }
   return run_load(std::move(options.load), console);
 }

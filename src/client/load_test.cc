@@ -120,6 +120,28 @@ TEST(Load, FilesHeadersAndLinesOut) {
   EXPECT_EQ(lines[3].at("body_base64").as_string(), "/w==");
 }
 
+TEST(Load, LinesThatCannotBeWrittenAreAFailure) {
+  FakeApi api;
+  api.on("GET /x", {200, "ok"});
+  const CommandResult result = load(api, {"--requests", "50", "--out", "/dev/full"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_HAS(result.err, "mesclun: cannot write /dev/full: No space left on device");
+}
+
+TEST(Load, APostIsSentAgainOnlyIfNobodyBeganWithIt) {
+  for (const bool unsafe : {false, true}) {
+    FakeApi api;
+    api.on("POST /x", {429, "", "1"});
+    api.on("POST /x", {500, ""});
+    api.on("POST /x", {200, "ok"});
+    std::vector<std::string> words = {"--requests", "1", "--body", "{}"};
+    if (unsafe) words.push_back("--retry-unsafe");
+    const CommandResult result = load(api, std::move(words));
+    EXPECT_EQ(result.status, unsafe ? 0 : 1) << result.err;
+    EXPECT_EQ(api.seen().size(), unsafe ? 3u : 2u);
+  }
+}
+
 TEST(Load, OpenLoopKeepsItsPace) {
   FakeApi api;
   api.on("GET /x", {200, ""});

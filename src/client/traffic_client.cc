@@ -9,7 +9,7 @@ namespace mesclun::client {
 namespace {
 
 bool ends_request(const Result<HttpReply>& reply) {
-  const Verdict verdict = judge(reply).verdict;
+  const Verdict verdict = judge(reply, {}).verdict;
   return verdict == Verdict::Ok || verdict == Verdict::Rejected;
 }
 
@@ -73,12 +73,13 @@ Task<Result<TrafficAnswer>> TrafficClient::request(TrafficRequest request) {
       x.answer.started = clock_.now();
       x.deadline = x.answer.started + request.timeout;
     }
-    const std::optional<Duration> hedge = controller_.hedge_delay();
+    const std::optional<Duration> hedge =
+        controller_.may_hedge(x.call.method) ? controller_.hedge_delay() : std::nullopt;
     Result<HttpReply> reply = hedge ? co_await attempt_hedged(x, *hedge) : co_await attempt(x);
     if (!reply && reply.code() == ErrorCode::Cancelled) co_return Error::cancelled();
-    const Outcome outcome = judge(reply);
+    const Outcome outcome = judge(reply, clock_.wall_now());
     conclude(x, std::move(reply), outcome);
-    if (stopped_) co_return finish(x);
+    if (stopped_ || !controller_.may_repeat(x.call.method, outcome)) co_return finish(x);
     const auto pause = controller_.plan_retry(clock_.now(), x.deadline, x.answer.attempts, outcome);
     if (!pause) co_return finish(x);
     CO_TRY_DO(co_await stopped_changed_.wait_until(clock_, clock_.now() + *pause));
@@ -173,7 +174,7 @@ Task<Result<HttpReply>> TrafficClient::attempt(Exchange& x) {
   if (!reply && reply.code() == ErrorCode::Cancelled) {
     controller_.abandoned();
   } else {
-    controller_.ended(sent_at, clock_.now(), judge(reply));
+    controller_.ended(sent_at, clock_.now(), judge(reply, clock_.wall_now()));
   }
   if (!stopped_) pump();
   // A pause of the server changes when the head may go.

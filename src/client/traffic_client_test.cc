@@ -23,6 +23,7 @@ struct Bench {
     loop.run(one({.call = {.target = "/x"}, .timeout = timeout}));
     return answers.back();
   }
+  void post() { loop.run(one({.call = {.method = "POST", .target = "/x"}, .timeout = 30s})); }
   // `count` at once; returns when all are answered.
   void run_many(int count, Duration timeout) { loop.run(many(count, timeout)); }
   Task<Result<>> many(int count, Duration timeout) {
@@ -58,6 +59,15 @@ TEST(TrafficClient, RetriesUntilAnAnswer) {
   EXPECT_EQ(answer.attempts, 3);
   EXPECT_EQ(answer.error, "");
   EXPECT_GE(answer.latency, 30ms);
+}
+
+TEST(TrafficClient, WhatMayHaveBeenDoneIsNotSentAgain) {
+  for (const bool unsafe : {false, true}) {
+    Bench bench({.retry_unsafe = unsafe},
+                [](const HttpCall&, size_t n) { return fake_answer(n == 0 ? 429 : 502); });
+    bench.post();
+    EXPECT_EQ(bench.answers.back().attempts, unsafe ? 3 : 2) << "429 was turned away";
+  }
 }
 
 TEST(TrafficClient, SaysWhyItGaveUp) {
@@ -170,6 +180,14 @@ TEST(Hedging, SecondCopyWinsAndTheFirstIsCancelled) {
   EXPECT_EQ(slow.latency, 40ms);
   EXPECT_EQ(bench.transport.cancelled, 1u);
   EXPECT_EQ(bench.client.controller().in_flight(), 0u);
+}
+
+TEST(Hedging, NeverDoesTwiceWhatMayNotBe) {
+  Bench bench({.hedge_quantile = 0.95},
+              [](const HttpCall&, size_t n) { return fake_answer(200, n == 30 ? 1s : 20ms); });
+  for (int i = 0; i < 31; ++i) bench.post();
+  EXPECT_EQ(bench.answers.back().latency, 1s);
+  EXPECT_FALSE(bench.answers.back().hedged);
 }
 
 TEST(Hedging, AFailedCopyWaitsForTheOther) {

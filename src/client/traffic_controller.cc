@@ -28,13 +28,14 @@ Error early(std::string message) {
 
 }  // namespace
 
-Outcome judge(const Result<HttpReply>& reply) {
+Outcome judge(const Result<HttpReply>& reply, WallTime now) {
   if (!reply) {
     const bool overload =
         reply.error().cause == Cause::Unreachable || reply.code() == ErrorCode::DeadlineExceeded;
     // An answer over our own bound would be as large the next time.
     if (reply.code() == ErrorCode::OutOfRange) return {Verdict::Rejected};
-    return {overload ? Verdict::Refused : Verdict::Failed};
+    return {.verdict = overload ? Verdict::Refused : Verdict::Failed,
+            .undone = reply.error().cause == Cause::Unreachable};
   }
   Outcome outcome{.status = reply->status};
   const int status = reply->status;
@@ -42,7 +43,8 @@ Outcome judge(const Result<HttpReply>& reply) {
     outcome.verdict = Verdict::Ok;
   } else if (status == 429 || status == 503 || status == 504) {
     outcome.verdict = Verdict::Refused;
-    if (reply->headers.has("Retry-After")) outcome.retry_after = retry_after(reply->headers);
+    outcome.undone = status != 504;
+    if (reply->headers.has("Retry-After")) outcome.retry_after = retry_after(reply->headers, now);
   } else {
     outcome.verdict = status < 500 ? Verdict::Rejected : Verdict::Failed;
   }

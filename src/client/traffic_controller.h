@@ -10,6 +10,7 @@
 #include "client/latency_window.h"
 #include "client/retry_budget.h"
 #include "http/client.h"
+#include "http/forward.h"
 
 namespace mesclun::client {
 
@@ -25,6 +26,8 @@ struct TrafficSettings {
   Duration retry_after_max = 30s;
   size_t waiting_max = 1000;  // requests that wait for their turn; the next one is refused
   double hedge_quantile = 0;  // 0: no hedging
+  // Whether to send again what may have been done, and not only what does no harm twice.
+  bool retry_unsafe = false;
 };
 
 // What an attempt says about the server.
@@ -39,9 +42,12 @@ struct Outcome {
   Verdict verdict = Verdict::Ok;
   int status = 0;                            // 0: no answer
   std::optional<Duration> retry_after = {};  // as the server said
+  // Nobody has begun to work on the request: no connection, or turned away with 429 or 503.
+  bool undone = false;
 };
 
-Outcome judge(const Result<HttpReply>& reply);
+// `now`: for a Retry-After that is a date, where the server does not tell its own time.
+Outcome judge(const Result<HttpReply>& reply, WallTime now);
 
 enum class AttemptKind { First, Retry, Hedge };
 
@@ -88,6 +94,13 @@ class TrafficController {
   // be none. `attempts` were made.
   std::optional<Duration> plan_retry(TimePoint now, TimePoint deadline, int attempts,
                                      const Outcome& outcome);
+  // Whether what came to `outcome` may be sent again at all.
+  bool may_repeat(std::string_view method, const Outcome& outcome) const {
+    return settings_.retry_unsafe || outcome.undone || is_idempotent(method);
+  }
+  bool may_hedge(std::string_view method) const {
+    return settings_.retry_unsafe || is_idempotent(method);
+  }
   // How long after the first copy a second may be sent; nothing while it is not known what is slow.
   std::optional<Duration> hedge_delay() const;
   bool take_hedge(TimePoint now, TimePoint deadline, int attempts);

@@ -14,8 +14,10 @@ HttpReply reply_of(int status, const std::string& retry_after = "") {
   return reply;
 }
 
+constexpr WallTime kNow{std::chrono::seconds(784'111'777)};  // Sun, 06 Nov 1994 08:49:37 GMT
+
 Outcome outcome_of(int status) {
-  return judge(reply_of(status));
+  return judge(reply_of(status), kNow);
 }
 
 // Answers of `latency`, one after the other, so that the controller knows the server.
@@ -40,11 +42,29 @@ TEST(Judge, TellsOverloadFromOtherFailures) {
   for (int status : {500, 502, 524}) {
     EXPECT_EQ(outcome_of(status).verdict, Verdict::Failed) << status;
   }
-  EXPECT_EQ(judge(Error::deadline("late")).verdict, Verdict::Refused);
-  EXPECT_EQ(judge(Error::unavailable("reset")).verdict, Verdict::Failed);
+  EXPECT_EQ(judge(Error::deadline("late"), kNow).verdict, Verdict::Refused);
+  EXPECT_EQ(judge(Error::unavailable("reset"), kNow).verdict, Verdict::Failed);
   const Error refused{ErrorCode::Unavailable, "refused", Cause::Unreachable};
-  EXPECT_EQ(judge(refused).verdict, Verdict::Refused);
-  EXPECT_EQ(judge(reply_of(503, "7")).retry_after, std::optional<Duration>(7s));
+  EXPECT_EQ(judge(refused, kNow).verdict, Verdict::Refused);
+  EXPECT_EQ(judge(reply_of(503, "7"), kNow).retry_after, std::optional<Duration>(7s));
+}
+
+TEST(Judge, ADateIsRetryAfterToo) {
+  const auto wait = [](const HttpReply& reply) { return judge(reply, kNow).retry_after; };
+  EXPECT_EQ(wait(reply_of(503, "Sun, 06 Nov 1994 08:49:57 GMT")), std::optional<Duration>(20s));
+  EXPECT_EQ(wait(reply_of(503, "Sun, 06 Nov 1994 08:00:00 GMT")), std::optional<Duration>(1s));
+  HttpReply fast_clock = reply_of(503, "Sun, 06 Nov 1994 09:49:57 GMT");
+  fast_clock.headers.add("Date", "Sun, 06 Nov 1994 09:49:47 GMT");
+  EXPECT_EQ(wait(fast_clock), std::optional<Duration>(10s)) << "by the server's own clock";
+}
+
+TEST(Judge, OnlyWhatWasTurnedAwayIsSurelyUndone) {
+  for (int status : {429, 503}) EXPECT_TRUE(outcome_of(status).undone) << status;
+  for (int status : {200, 400, 500, 502, 504, 524}) EXPECT_FALSE(outcome_of(status).undone);
+  const Error refused{ErrorCode::Unavailable, "refused", Cause::Unreachable};
+  EXPECT_TRUE(judge(refused, kNow).undone);
+  EXPECT_FALSE(judge(Error::deadline("late"), kNow).undone);
+  EXPECT_FALSE(judge(Error::unavailable("reset"), kNow).undone);
 }
 
 TEST(LatencyWindow, QuantilesForgetOldSamples) {
@@ -124,7 +144,7 @@ TEST(TrafficController, RetryAfterStopsAllSendsAndIsBounded) {
            {"3", 3s, 3750ms}, {"3600", 30s, 37500ms}}) {
     TrafficController controller({}, random);
     controller.sent(AttemptKind::First);
-    controller.ended(kStart, kStart, judge(reply_of(429, said)));
+    controller.ended(kStart, kStart, judge(reply_of(429, said), kNow));
     const Duration pause = controller.next_send(kStart) - kStart;
     EXPECT_GE(pause, least);
     EXPECT_LE(pause, most);
@@ -141,7 +161,7 @@ TEST(TrafficController, OneFullInstanceOfManyDelaysOnlyTheRequestItRefused) {
   SeededRandom random(1);
   TrafficController controller({}, random);
   for (int i = 0; i < 4; ++i) controller.sent(AttemptKind::First);
-  const Outcome refused = judge(reply_of(429, "3"));
+  const Outcome refused = judge(reply_of(429, "3"), kNow);
   controller.ended(kStart, kStart, refused);
   EXPECT_LT(controller.next_send(kStart), kStart + 3s) << "the others may have room";
   const auto retry = controller.plan_retry(kStart, kStart + 1min, 1, refused);
@@ -255,7 +275,7 @@ TEST(TrafficController, BoundsHoldWhateverTheServerDoes) {
       const int status =
           random.chance(failing) ? std::array{429, 503, 500, 502, 404}[random.below(5)] : 200;
       const bool says_when = status == 429 && random.chance(0.2);
-      const Outcome outcome = judge(reply_of(status, says_when ? "1" : ""));
+      const Outcome outcome = judge(reply_of(status, says_when ? "1" : ""), kNow);
       const bool refused = outcome.verdict == Verdict::Refused;
       const bool answered = outcome.verdict == Verdict::Ok || outcome.verdict == Verdict::Rejected;
       refused_in_a_row = refused ? refused_in_a_row + 1 : answered ? 0 : refused_in_a_row;
