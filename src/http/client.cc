@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/race.h"
+#include "base/service.h"
 #include "http/forward.h"
 #include "http/reader.h"
 
@@ -28,7 +30,7 @@ Task<Result<>> read_reply(HttpReader& reader, size_t body_bytes_max, HttpReply& 
   co_return co_await reader.read_whole_body(reply.body, body_bytes_max);
 }
 
-Task<Result<>> write_call(Conn& conn, const HttpCall& call, const std::string& host) {
+std::string head_of(const HttpCall& call, const std::string& host) {
   RequestHead head;
   head.method = call.method;
   head.target = call.target;
@@ -40,20 +42,45 @@ Task<Result<>> write_call(Conn& conn, const HttpCall& call, const std::string& h
   }
   std::string text;
   write_head(head, text);
-  const std::array<asio::const_buffer, 2> buffers = {asio::buffer(text), asio::buffer(call.body)};
-  co_return co_await conn.write(buffers);
+  return text;
+}
+
+// Without the first `sent` bytes. Goes on until it is cancelled: a server that refuses may close its
+// side, and its answer is what counts.
+Task<void> send_rest(Conn& conn, std::string_view head, std::string_view body, size_t sent,
+                     bool& whole) {
+  const size_t of_head = std::min(sent, head.size());
+  head.remove_prefix(of_head);
+  body.remove_prefix(sent - of_head);
+  const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(body)};
+  const Result<> written = co_await conn.write(buffers);
+  whole = written.has_value();
+  co_await until_cancelled();
 }
 
 }  // namespace
 
 Task<Result<HttpReply>> http_call(Conn& conn, HttpCall call, std::string host,
                                   size_t body_bytes_max, bool& keep_alive) {
-  CO_TRY_DO(co_await write_call(conn, call, host));
+  const std::string head = head_of(call, host);
+  const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(call.body)};
   ConnInput input(conn);
   HttpReader reader = HttpReader::response(input, kHeadBytesMax, call.method == "HEAD");
   HttpReply reply;
-  CO_TRY_DO(co_await read_reply(reader, body_bytes_max, reply));
-  keep_alive = reader.connection_reusable();
+  // Most calls go at once. Beside the others the answer is awaited: a server may refuse before it
+  // has read all of the call, and read no more.
+  const size_t sent = conn.write_now(buffers);
+  bool whole = sent == head.size() + call.body.size();
+  if (whole) {
+    CO_TRY_DO(co_await read_reply(reader, body_bytes_max, reply));
+  } else {
+    std::optional<Result<>> read;
+    co_await race(send_rest(conn, head, call.body, sent, whole),
+                  detail::store_result(read_reply(reader, body_bytes_max, reply), read));
+    if (!read) co_return Error::cancelled();
+    CO_TRY_DO(*read);
+  }
+  keep_alive = whole && reader.connection_reusable();
   co_return reply;
 }
 
@@ -62,7 +89,8 @@ Task<Result<ConnPtr>> http_upgrade(ConnPtr conn, std::string host, std::string t
   HttpCall call{.method = "GET", .target = std::move(target), .headers = std::move(headers)};
   call.headers.set("Connection", "Upgrade");
   call.headers.set("Upgrade", protocol);
-  CO_TRY_DO(co_await write_call(*conn, call, host));
+  const std::string head = head_of(call, host);
+  CO_TRY_DO(co_await conn->write(head));
   ConnInput input(*conn);
   HttpReader reader = HttpReader::response(input, kHeadBytesMax, false);
   HttpReply reply;

@@ -20,8 +20,8 @@ struct HttpReply {
   std::string body;
 };
 
-// One call over a connection that the caller opened. `keep_alive` says whether it can carry
-// another.
+// One call over a connection that the caller opened. An answer counts also if it comes before all of
+// the call is sent. `keep_alive` says whether the connection can carry another.
 Task<Result<HttpReply>> http_call(Conn& conn, HttpCall call, std::string host,
                                   size_t body_bytes_max, bool& keep_alive);
 

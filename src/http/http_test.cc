@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include "base/race.h"
+#include "base/service.h"
 #include "base/test_conn.h"
 #include "base/test_loop.h"
 #include "http/client.h"
 #include "http/parser.h"
+#include "http/reader.h"
 #include "http/server.h"
 
 namespace mesclun {
@@ -316,6 +318,40 @@ Task<Result<>> ends_in_order(Clock& clock) {
 TEST(HttpServer, EndsWhenItsRequestsHaveTheirAnswers) {
   VirtualLoop loop;
   loop.run(ends_in_order(loop.clock));
+}
+
+// Answers as soon as the head is there, and reads no more.
+Task<void> refuse_early(Conn& conn) {
+  ConnInput input(conn);
+  HttpReader reader = HttpReader::request(input, 4096);
+  std::ignore = co_await reader.read_head();
+  std::ignore = co_await conn.write("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig");
+  co_await until_cancelled();
+}
+
+Task<void> call_with(Conn& conn, std::string body, std::optional<Result<HttpReply>>& reply,
+                     bool& keep_alive) {
+  HttpCall call{.method = "POST", .body = std::move(body)};
+  reply = co_await http_call(conn, std::move(call), "a", 1000, keep_alive);
+}
+
+Task<Result<>> call_beside(Conn& ours, Conn& its, std::optional<Result<HttpReply>>& reply,
+                           bool& keep_alive) {
+  co_await race(call_with(ours, std::string(100'000, 'x'), reply, keep_alive), refuse_early(its));
+  co_return Result<>();
+}
+
+TEST(HttpCall, TakesAnAnswerThatComesBeforeAllIsSent) {
+  VirtualLoop loop;
+  auto [ours, its] = memory_conn_pair(loop.executor(), loop.clock, 1000);
+  std::optional<Result<HttpReply>> reply;
+  bool keep_alive = true;
+  loop.run(call_beside(*ours, *its, reply, keep_alive));
+  ASSERT_TRUE(reply);
+  ASSERT_TRUE(*reply);
+  EXPECT_EQ((*reply)->status, 413);
+  EXPECT_EQ((*reply)->body, "big");
+  EXPECT_FALSE(keep_alive);
 }
 
 }  // namespace
