@@ -193,11 +193,12 @@ def test_warm_up_comes_before_started(on_node: Make) -> None:
     one = on_node(checks=warmup(body='{"data": 2, "gate": "warm"}'))
     one.wait_for_state("starting")
     wait_for(lambda: len(one.seen_data()) == 1 if is_open(one.app) else False, "the first request", 20, 0.05)
-    assert one.call("GET", "/mesclun-app/started").status == 503
+    asked = one.start_call("GET", "/mesclun-app/started")
     assert one.predict(1).status == 503, "nobody is served yet"
+    assert asked.is_alive(), "the answer waits for the start"
     one.open_gate("warm")
+    assert asked.reply().status == 200
     one.wait_for_state("ready")
-    assert one.call("GET", "/mesclun-app/started").status == 200
     assert one.seen_data() == [2, 2, 2]
 
 

@@ -123,7 +123,7 @@ def test_an_application_that_is_blocked_by_work_is_busy_and_keeps_its_instance(n
     """One thread, 3 s of work: its own check goes unanswered much longer than would make an idle one failed."""
     group = new_group("--single-threaded", "--batch-seconds", "3", config={
         "application": {"check": {"path": "/health", "interval": "200ms", "timeout": "200ms", "failures": 2}},
-        "front": {"queue_max": 1}})
+        "front": {"queue_max": 1, "ready_while_busy": False}})
     before = wait_for(lambda: serving_instances(group.api, group.name), "it serves", 60)[0]
     wait_for(lambda: group.app.call("GET", "/mesclun-app/health").status == 200, "it is behind the gateway", 30)
     assert group.predict(4) == 16

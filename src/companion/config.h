@@ -57,6 +57,7 @@ struct FrontConfig {
   uint64_t rate_min = 1000;  // bytes a second
   int connections_max = 1000;
   bool trust_priority = false;
+  bool ready_while_busy = true;
   int refused_status = 429;
   int timeout_status = 504;
   std::vector<std::string> direct_paths;

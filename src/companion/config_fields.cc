@@ -64,6 +64,8 @@ void visit(FrontConfig& c, FieldVisitor& v) {
   v.integer("connections_max", c.connections_max, 1, 100'000, "from callers");
   v.boolean("trust_priority", c.trust_priority,
             "callers may put themselves before others (Priority: u=0 to u=2)");
+  v.boolean("ready_while_busy", c.ready_while_busy,
+            "a full queue is load and no ill health: /mesclun-app/ready stays 200");
   v.integer("refused_status", c.refused_status, 400, 599, "of a refusal because of load");
   v.integer("timeout_status", c.timeout_status, 400, 599, "of a request that missed its deadline");
   v.texts("direct_paths", c.direct_paths, "path prefixes that go to the application unqueued");

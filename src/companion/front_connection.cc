@@ -13,6 +13,10 @@ namespace {
 
 constexpr Duration kHeadTimeout = 10s;
 constexpr Duration kPageTimeout = 30s;
+// A question whether it has started is answered when it has, so that nobody must ask often to hear of
+// it at once.
+constexpr Duration kStartedWait = 30s;
+constexpr Duration kStartedLook = 50ms;
 
 }  // namespace
 
@@ -31,8 +35,11 @@ Task<Result<>> FrontConnection::run() {
       const Result<bool> http2 = co_await caller_.is_http2();
       if (!http2) co_return Result<>();
       if (*http2) {
-        co_return co_await serve_grpc_health(caller_.take_conn(), clock,
-                                             [&pages = pages_] { return pages.health(); });
+        co_return co_await serve_grpc_health(caller_.take_conn(), clock, [&pages = pages_] {
+          HealthVerdict verdict = pages.health();
+          if (pages.is_ready(verdict)) verdict.health = Health::Ready;
+          return verdict;
+        });
       }
     }
     const Result<bool> head = co_await caller_.read_head();
@@ -67,6 +74,9 @@ Task<Result<>> FrontConnection::run() {
 Task<Next> FrontConnection::serve_request() {
   CallerRequest& request = caller_.request();
   if (only_pages_) request.keep_alive = false;
+  if (!only_pages_ && pages_.is_awaited(request.path()) && !co_await wait_until_started()) {
+    co_return Next::Gone;
+  }
   if (std::optional<StatusPage> page = pages_.find(request.path())) {
     co_return co_await serve_page(std::move(*page));
   }
@@ -88,6 +98,22 @@ Task<Next> FrontConnection::serve_request() {
   if (is_direct()) co_return co_await serve_direct();
   QueuedExchange queued(caller_, front_);
   co_return co_await queued.run();
+}
+
+// False: the caller has left.
+Task<bool> FrontConnection::wait_until_started() {
+  caller_.conn().set_deadline(TimePoint::max());
+  bool gone = false;
+  co_await race(until_started(), caller_.watch(gone));
+  co_return !gone && !co_await cancel_requested();
+}
+
+Task<void> FrontConnection::until_started() {
+  Clock& clock = front_.clock();
+  const TimePoint end = clock.now() + kStartedWait;
+  while (pages_.is_awaited(caller_.request().path()) && clock.now() < end) {
+    if (!co_await clock.sleep_for(kStartedLook)) co_return;
+  }
 }
 
 // Not counted with the answers: probes would hide the callers.

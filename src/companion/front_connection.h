@@ -18,6 +18,8 @@ class FrontConnection {
 
  private:
   Task<Next> serve_request();
+  Task<bool> wait_until_started();
+  Task<void> until_started();
   Task<Next> serve_page(StatusPage page);
   Task<Next> serve_direct();
   bool is_direct();

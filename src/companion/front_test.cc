@@ -338,6 +338,37 @@ TEST_F(FrontTest, WorkIsReadFromAnswers) {
   EXPECT_EQ(observed_work, 25);
 }
 
+TEST_F(FrontTest, AFullQueueIsNoIllHealth) {
+  config.front.queue_max = 1;
+  for (const bool ready_while_busy : {true, false}) {
+    config.front.ready_while_busy = ready_while_busy;
+    start();
+    std::vector<Answer> answers(2);
+    spawn(predict(1), 0s, answers[0]);
+    spawn({.target = "/mesclun-app/ready"}, 1s, answers[1]);
+    run();
+    EXPECT_EQ(answers[1].status, ready_while_busy ? 200 : 503);
+    EXPECT_THAT(answers[1].body, HasSubstr("\"state\":\"busy\""));
+    loop.run(stop_front());
+    server.reset();
+    front.reset();
+  }
+}
+
+TEST_F(FrontTest, WhoAsksWhetherItHasStartedHearsItAtOnce) {
+  start();
+  judge.emplace(config.application);
+  std::vector<Answer> answers(2);
+  const TimePoint began = loop.clock.now();
+  for (Answer& answer : answers) spawn({.target = "/mesclun-app/started"}, 0s, answer);
+  loop.clock.run_for(20s);
+  EXPECT_EQ(answers[0].status, 0);
+  judge->started(loop.clock.now());
+  run();
+  EXPECT_EQ(answers[0].status, 200);
+  EXPECT_LT(answers[0].at - began, 21s);
+}
+
 TEST_F(FrontTest, BeforeItServesEverythingButHealthIsRefused) {
   start();
   judge.emplace(config.application);

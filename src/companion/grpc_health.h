@@ -9,7 +9,7 @@
 namespace mesclun::companion {
 
 // Serves one connection until it ends. Services: "" and "live" are SERVING while the application is
-// alive, "ready" while it would take a request; any other is unknown. Watch tells of a change
+// alive, "ready" while it is Ready; any other is unknown. Watch tells of a change
 // within 250 ms. At most 32 calls at a time.
 Task<Result<>> serve_grpc_health(ConnPtr conn, Clock& clock, std::function<HealthVerdict()> health);
 

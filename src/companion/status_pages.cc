@@ -15,6 +15,11 @@ HealthVerdict StatusPages::health() const {
   return judge_.verdict(clock_.now(), front_ == nullptr ? WorkFacts{} : front_->work_facts());
 }
 
+bool StatusPages::is_ready(const HealthVerdict& verdict) const {
+  return verdict.health == Health::Ready ||
+         (verdict.health == Health::Busy && config_.front.ready_while_busy);
+}
+
 std::string StatusPages::describe(const HealthVerdict& verdict) const {
   // Published applications answer {"status": ...}; the same word under both names serves them too.
   json::object out{{"state", to_string(verdict.health)}, {"status", to_string(verdict.health)}};
@@ -31,6 +36,11 @@ std::string StatusPages::describe(const HealthVerdict& verdict) const {
   return json::serialize(out);
 }
 
+bool StatusPages::is_awaited(std::string_view path) const {
+  return path == "/mesclun-app/started" && !judge_.is_started() &&
+         health().health == Health::Starting;
+}
+
 std::optional<StatusPage> StatusPages::find(std::string_view path) const {
   const bool health_path = !config_.front.health_path.empty() && path == config_.front.health_path;
   if (!health_path && !path.starts_with(kPrefix)) return std::nullopt;
@@ -40,7 +50,7 @@ std::optional<StatusPage> StatusPages::find(std::string_view path) const {
   if (page == "health")
     return StatusPage{verdict.alive() ? 200 : 503, json_type, describe(verdict)};
   if (page == "ready") {
-    return StatusPage{verdict.health == Health::Ready ? 200 : 503, json_type, describe(verdict)};
+    return StatusPage{is_ready(verdict) ? 200 : 503, json_type, describe(verdict)};
   }
   if (page == "started") {
     return StatusPage{judge_.is_started() ? 200 : 503, json_type, describe(verdict)};

@@ -35,6 +35,9 @@ class StatusPages {
   // Nothing: the path is not ours. `path` is without the query.
   std::optional<StatusPage> find(std::string_view path) const;
   HealthVerdict health() const;
+  bool is_ready(const HealthVerdict& verdict) const;
+  // `path` asks whether the instance has started, and it has not: the answer may wait for that.
+  bool is_awaited(std::string_view path) const;
 
  private:
   std::string describe(const HealthVerdict& verdict) const;
