@@ -125,6 +125,12 @@ def test_logs_and_events(cloud: Cloud, app: App) -> None:
     assert cloud.cli("events", app.name, "-o", "json").json["items"] == app.api.events(app.name)[-100:]
 
 
+def test_a_group_is_loaded_by_its_name(cloud: Cloud, app: App) -> None:
+    done = cloud.cli("load", app.name, "-n", "20", "-c", "2")
+    assert done.status == 0 and "ok             20 (100.0 %)" in done.out, done
+    assert cloud.cli("load", app.name + "x", "-n", "1").status == 1
+
+
 def test_following_logs_until_ctrl_c(cloud: Cloud, app: App) -> None:
     app.wait_until_serving()
     follower = subprocess.Popen([str(BINARY), "logs", app.name, "-f", "--tail", "0"], env=cloud.environment(),

@@ -87,7 +87,11 @@ Task<HttpResponse> FakeApi::answer(HttpRequest request) {
     return std::string(request.head.headers.find(name).value_or(""));
   };
   const std::scoped_lock lock(mutex_);
-  seen_.push_back({line, header("Salad-Api-Key"), header("Content-Type"), request.body});
+  seen_.push_back({.line = line,
+                   .key = header("Salad-Api-Key"),
+                   .host = header("Host"),
+                   .media_type = header("Content-Type"),
+                   .body = request.body});
   const auto found = answers_.find(line);
   if (found == answers_.end()) co_return problem(Error::not_found("no such thing: " + line));
   const FakeAnswer chosen = found->second.front();
@@ -97,6 +101,9 @@ Task<HttpResponse> FakeApi::answer(HttpRequest request) {
   response.body = chosen.body;
   response.headers.add("Content-Type", "application/json");
   if (!chosen.retry_after.empty()) response.headers.add("Retry-After", chosen.retry_after);
+  if (!chosen.gateway_error.empty()) {
+    response.headers.add("X-Gateway-Error", chosen.gateway_error);
+  }
   co_return response;
 }
 

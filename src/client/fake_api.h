@@ -16,11 +16,13 @@ struct FakeAnswer {
   int status = 200;
   std::string body;
   std::string retry_after = {};
+  std::string gateway_error = {};
 };
 
 struct SeenRequest {
   std::string line;  // "GET /path?query"
   std::string key;
+  std::string host;
   std::string media_type;
   std::string body;
 };

@@ -14,6 +14,8 @@ inline constexpr const char* kExitStatusHelp =
 // came from.
 CommandOption add_context_flag(CommandLine& line, const std::string& flag, std::string& value,
                                const std::string& help);
+// Only what says which cloud, project and key: for a command whose other flags are its own.
+void add_user_context_flags(CommandLine& line, CommonOptions& options);
 // For commands of users.
 void add_user_flags(CommandLine& line, CommonOptions& options);
 // For commands of operators.

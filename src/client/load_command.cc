@@ -5,6 +5,7 @@
 #include "client/flags.h"
 #include "client/load_input.h"
 #include "client/load_session.h"
+#include "client/load_target.h"
 
 namespace mesclun::client {
 
@@ -15,7 +16,7 @@ constexpr const char* kAbout =
     "takes, retries within a budget, no request that cannot be answered in time.";
 
 constexpr const char* kExamples = R"(Examples:
-  mesclun load http://greeter.localhost:8801/ --requests 1000
+  mesclun load greeter -n 1000                     a group, through the gateway of the current context
   mesclun load http://greeter.localhost:8801/ --duration 1m --rate 50      50 a second, whatever comes back
   mesclun load http://127.0.0.1:8801/predict --host model.localhost \
       --bodies-jsonl prompts.jsonl --keep-bodies --out answers.jsonl       each line once, answers kept
@@ -41,6 +42,7 @@ sending, waits up to 5 s for what is under way and prints the table; a second Ct
 constexpr uint64_t kRequestsDefault = 100;
 
 struct Options {
+  CommonOptions common;
   std::string url;
   std::string method;
   std::vector<std::string> headers;
@@ -57,7 +59,8 @@ struct Options {
 };
 
 void add_request_flags(CommandLine& line, Options& o) {
-  line.option("URL", o.url, "http://HOST:PORT/PATH; names under .localhost are this machine")
+  line.option("URL", o.url,
+              "http://HOST:PORT/PATH, names under .localhost are this machine; or GROUP[/PATH]")
       .required();
   const auto group = [](CommandOption option) { return option.heading("Requests"); };
   group(line.option("--method", o.method, "GET, or POST with a body"));
@@ -79,14 +82,15 @@ void add_request_flags(CommandLine& line, Options& o) {
 
 void add_amount_flags(CommandLine& line, Options& o) {
   const auto group = [](CommandOption option) { return option.heading("How many"); };
-  group(add_setting(line, "--requests", o.load.plan.requests, uint64_t{0}, uint64_t{1'000'000'000},
+  group(add_setting(line, "-n,--requests", o.load.plan.requests, uint64_t{0},
+                    uint64_t{1'000'000'000},
                     "How many; 0: each body once, or 100, or as many as --duration has time for"));
   group(add_setting(line, "--duration", o.load.plan.duration, 0s, std::chrono::hours(24 * 7),
                     "How long to send; 0: until --requests are done"));
   group(add_setting(line, "--rate", o.load.plan.rate, 0.0, 100'000.0,
                     "Requests a second; 0: whenever there is room"));
   o.concurrency_option =
-      group(add_setting(line, "--concurrency", o.load.traffic.concurrency, size_t{1},
+      group(add_setting(line, "-c,--concurrency", o.load.traffic.concurrency, size_t{1},
                         size_t{10'000}, "Requests at once, at the start"));
   o.concurrency_max_option =
       group(add_setting(line, "--concurrency-max", o.load.traffic.concurrency_max, size_t{1},
@@ -176,9 +180,28 @@ Result<> complete(Options& o, const Console& console) {
   return {};
 }
 
+Task<Result<>> note_target(Session& session, std::string name, LoadTarget& target) {
+  CO_TRY(target, co_await find_target(session, std::move(name)));
+  co_return Result<>();
+}
+
+// A group's name becomes the address, Host and key with which it is called. The exit status of a
+// failure.
+std::optional<int> find_group(Options& o, const Console& console, const Environment& environment) {
+  LoadTarget target;
+  const auto find = [&](Session& session) { return note_target(session, o.url, target); };
+  if (const int status = run_verb(o.common, Needs::Project, console, environment, find)) {
+    return status;
+  }
+  o.url = target.url;
+  if (o.host.empty()) o.host = target.host;
+  if (!target.api_key.empty()) o.headers.push_back("Salad-Api-Key: " + target.api_key);
+  return std::nullopt;
+}
+
 }  // namespace
 
-int load_command(int argc, char** argv, const Console& console, const Environment&) {
+int load_command(int argc, char** argv, const Console& console, const Environment& environment) {
   Options options;
   CommandLine line(kAbout, argv[0], "load");
   line.footer(kExamples);
@@ -186,7 +209,11 @@ int load_command(int argc, char** argv, const Console& console, const Environmen
   add_amount_flags(line, options);
   add_care_flags(line, options);
   add_result_flags(line, options);
+  add_user_context_flags(line, options.common);
   if (const auto status = line.parse(argc, argv)) return *status;
+  if (names_group(options.url)) {
+    if (const auto status = find_group(options, console, environment)) return *status;
+  }
   if (const Result<> ready = complete(options, console); !ready) {
     console.note("mesclun: " + ready.error().message + "\nSee mesclun load --help.");
     return 2;

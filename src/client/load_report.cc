@@ -15,6 +15,7 @@ namespace mesclun::client {
 namespace {
 
 constexpr uint64_t kSteps = 128;  // per power of two
+constexpr size_t kFailuresMax = 50;
 
 size_t bucket_of(uint64_t micros) {
   if (micros < 2 * kSteps) return micros;
@@ -86,7 +87,9 @@ void LoadSummary::add(const LoadOutcome& outcome) {
     ++ok_;
     latencies_.record(answer.latency);
   } else {
-    ++failures_[answer.failure];
+    // A server that answers ever new reasons must not fill our memory.
+    const bool room = failures_.size() < kFailuresMax || failures_.contains(answer.failure);
+    ++failures_[room ? answer.failure : "other"];
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/test_folder.h"
 #include "client/fake_answers.h"
+#include "client/load_target.h"
 
 namespace mesclun::client {
 namespace {
@@ -139,6 +140,48 @@ TEST(Load, APostIsSentAgainOnlyIfNobodyBeganWithIt) {
     const CommandResult result = load(api, std::move(words));
     EXPECT_EQ(result.status, unsafe ? 0 : 1) << result.err;
     EXPECT_EQ(api.seen().size(), unsafe ? 3u : 2u);
+  }
+}
+
+TEST(Load, AGroupsNameIsEnough) {
+  FakeApi api;
+  api.on(path_of("GET", kGroups, "/echo"), {200, group_body("echo", "running", 2)});
+  api.on("GET /predict?x=1", {200, "ok"});
+  std::map<std::string, std::string> environment = fake_environment(api);
+  environment["MESCLUN_GATEWAY"] = api.endpoint().to_string();
+  const CommandResult result =
+      run_command(load_command, {"echo/predict?x=1", "-n", "3", "-c", "1"}, environment);
+  EXPECT_EQ(result.status, 0) << result.err;
+  ASSERT_EQ(api.seen().size(), 4u);
+  EXPECT_EQ(api.seen().back().host, "echo.localhost");
+  EXPECT_EQ(api.seen().back().key, "") << "the group asks for none";
+}
+
+TEST(Load, AGroupThatIsNotThereIsTold) {
+  FakeApi api;
+  const CommandResult result = run_command(load_command, {"ecko"}, fake_environment(api));
+  EXPECT_EQ(result.status, 1);
+  EXPECT_HAS(result.err, "mesclun: ");
+  EXPECT_EQ(result.out, "");
+}
+
+TEST(Load, TheGatewaysReasonIsShown) {
+  FakeApi api;
+  api.on("GET /x", {503, "", "1", "no_ready_instance"});
+  const CommandResult result = load(api, {"--requests", "2", "--attempts", "1", "-o", "json"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_HAS(result.err, "(2 × 503 no_ready_instance)");
+  EXPECT_HAS(std::string(lines_of(result.out).at(0).at("error").as_string()),
+             "(gateway: no_ready_instance)");
+}
+
+TEST(LoadTarget, TellsGroupsFromAddresses) {
+  for (const char* group : {"greeter", "greeter/", "greeter/predict?x=http://a.b", "g-1?x"}) {
+    EXPECT_TRUE(names_group(group)) << group;
+  }
+  for (const char* address : {"", "localhost", "localhost/x", "http://a/", "a.b", "a:80", "[::1]",
+                              "greeter.localhost:8801/x"}) {
+    EXPECT_FALSE(names_group(address)) << address;
   }
 }
 

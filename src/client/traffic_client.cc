@@ -27,8 +27,22 @@ std::string status_text(const HttpReply& reply) {
   }
   if (const auto why = reply.headers.find("X-Gateway-Error")) {
     text += fmt::format(" (gateway: {})", *why);
+  } else if (const auto code = reply.headers.find("X-Mesclun-App")) {
+    text += fmt::format(" (mesclun-app: {})", *code);
   }
   return text;
+}
+
+// "503 no_ready_instance": what the gateway or the companion says of its own answers, in a word.
+std::string failure_word(int status, const HttpReply& reply) {
+  std::string word = std::to_string(status);
+  for (const char* name : {"X-Gateway-Error", "X-Mesclun-App"}) {
+    const std::string_view why = reply.headers.find(name).value_or("");
+    const bool plain = std::ranges::all_of(
+        why, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+    if (!why.empty() && why.size() <= 32 && plain) return word + " " + std::string(why);
+  }
+  return word;
 }
 
 void set_error(TrafficAnswer& answer, const Error& error) {
@@ -103,7 +117,7 @@ void TrafficClient::conclude(Exchange& x, Result<HttpReply> reply, const Outcome
   x.answer.reply = std::move(*reply);
   const bool ok = outcome.verdict == Verdict::Ok;
   x.answer.error = ok ? "" : status_text(x.answer.reply);
-  x.answer.failure = ok ? "" : std::to_string(outcome.status);
+  x.answer.failure = ok ? "" : failure_word(outcome.status, x.answer.reply);
 }
 
 TrafficAnswer TrafficClient::finish(Exchange& x) {
