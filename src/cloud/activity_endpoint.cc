@@ -70,13 +70,14 @@ Answer ActivityEndpoint::handle(HttpRequest request, ApiTarget target) {
   co_return no_such_path();
 }
 
-void ActivityEndpoint::events_added(const std::set<std::string>&) {
-  events_added_.notify_all();
+void ActivityEndpoint::events_added(const std::set<std::string>& group_ids) {
+  for (const std::string& id : group_ids) events_added_.tell(id);
 }
 
 Answer ActivityEndpoint::events(HttpRequest request, std::string group_id) {
   CO_TRY(const Page page, read_page(request));
   const TimePoint end = clock_.now() + page.wait;
+  const auto follower = events_added_.follow(group_id);
   while (true) {
     auto loaded = std::make_shared<std::vector<Event>>();
     store::Body body = [loaded, group_id, page](store::Transaction& tx) -> Result<> {
@@ -85,7 +86,7 @@ Answer ActivityEndpoint::events(HttpRequest request, std::string group_id) {
     };
     CO_TRY_DO(co_await database_.read(std::move(body)));
     if (loaded->empty() && clock_.now() < end) {
-      CO_TRY_DO(co_await events_added_.wait_until(clock_, end));
+      CO_TRY_DO(co_await follower->wait_until(clock_, end));
       continue;
     }
     json::array items;

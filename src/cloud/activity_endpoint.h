@@ -4,6 +4,7 @@
 
 #include "cloud/api_target.h"
 #include "cloud/fleet_loop.h"
+#include "cloud/group_followers.h"
 #include "cloud/log_table.h"
 
 namespace mesclun::cloud {
@@ -32,7 +33,7 @@ class ActivityEndpoint {
   FleetLoop& loop_;
   LogTable& logs_;
   // The loop only.
-  Notify events_added_;
+  GroupFollowers events_added_;
 };
 
 }  // namespace mesclun::cloud

@@ -1,6 +1,7 @@
 #include "cloud/log_table.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/log.h"
 
@@ -29,13 +30,15 @@ Task<Result<>> LogTable::run() {
     while (waiting_.empty()) CO_TRY_DO(co_await arrived_.wait());
     auto batches = std::exchange(waiting_, {});
     const auto lines = static_cast<int64_t>(std::exchange(waiting_lines_, 0));
+    std::set<std::string> groups;
+    for (const auto& [machine_id, batch] : batches) groups.insert(batch.group_id);
     const Result<> written = co_await write(std::move(batches));
     if (written) {
       lines_since_prune_ += lines;
     } else {
       dropped_ += lines;
     }
-    stored_.notify_all();
+    for (const std::string& id : groups) stored_.tell(id);
     if (dropped_ > 0) {
       log_warning(
           "logs", "lines of containers were lost",
@@ -99,10 +102,11 @@ Task<Result<std::vector<LogRow>>> LogTable::read(std::string group_id, std::stri
                                                  std::optional<int64_t> after, int64_t limit,
                                                  Duration wait) {
   const TimePoint end = clock_.now() + wait;
+  const auto follower = stored_.follow(group_id);
   while (true) {
     CO_TRY(auto rows, co_await read_once(group_id, instance_id, after, limit));
     if (!rows.empty() || clock_.now() >= end) co_return rows;
-    CO_TRY_DO(co_await stored_.wait_until(clock_, end));
+    CO_TRY_DO(co_await follower->wait_until(clock_, end));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "base/notify.h"
+#include "cloud/group_followers.h"
 #include "link/messages.h"
 #include "store/database.h"
 
@@ -56,7 +57,7 @@ class LogTable {
   store::Database& database_;
   LogTableSettings settings_;
   Notify arrived_;
-  Notify stored_;
+  GroupFollowers stored_;
   std::deque<std::pair<std::string, link::LogBatch>> waiting_;  // machine id, lines
   size_t waiting_lines_ = 0;
   int64_t dropped_ = 0;
