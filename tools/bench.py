@@ -28,7 +28,8 @@ def row(bench: str, case: str, subject: str, metric: str, value: float, unit: st
 
 
 def run_program(program: pathlib.Path, pattern: str) -> list[Row]:
-    """Google Benchmark's own repetitions and statistics; we keep the median of CPU time."""
+    """Google Benchmark's own repetitions and statistics; we keep the median of CPU time, or of what a program times
+    itself."""
     command = [str(program), "--benchmark_format=json", "--benchmark_repetitions=3",
                "--benchmark_report_aggregates_only=true", *([f"--benchmark_filter={pattern}"] if pattern else [])]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -37,8 +38,12 @@ def run_program(program: pathlib.Path, pattern: str) -> list[Row]:
     if not done.stdout.strip():  # the filter left nothing
         return []
     results = json.loads(done.stdout)["benchmarks"]
-    return [row(program.name, result["run_name"], "mesclun", "cpu_time", result["cpu_time"], result["time_unit"])
-            for result in results if result.get("aggregate_name") == "median"]
+    rows = []
+    for result in (r for r in results if r.get("aggregate_name") == "median"):
+        metric = "real_time" if result["run_name"].endswith("/manual_time") else "cpu_time"
+        name = result["run_name"].split("/")[0] if metric == "real_time" else result["run_name"]
+        rows.append(row(program.name, name, "mesclun", metric, result[metric], result["time_unit"]))
+    return rows
 
 
 def show(rows: list[Row]) -> None:

@@ -1,0 +1,226 @@
+// How long the cloud's loop stands still at a large fleet: 8,000 nodes in memory, on real time. What
+// is measured is the longest pause, in which nobody is heard; not how fast it all is.
+#include <benchmark/benchmark.h>
+
+#include <boost/asio/io_context.hpp>
+
+#include "api/gpu_class.h"
+#include "base/ids.h"
+#include "base/log.h"
+#include "base/real_clock.h"
+#include "cloud/cloud.h"
+#include "cloud/fleet_groups.h"
+#include "cloud/schema.h"
+
+namespace mesclun::cloud {
+namespace {
+
+constexpr size_t kNodes = 8'000;
+constexpr int kGroups = 38;
+constexpr int32_t kReplicas = 500;
+constexpr size_t kInstances = size_t{kGroups} * kReplicas;
+constexpr Duration kLimit = 10min;
+
+double millis(Duration duration) {
+  return to_seconds(duration) * 1e3;
+}
+
+class World {
+ public:
+  World() {
+    CloudSettings settings;
+    settings.nodes.join_token = "join";
+    settings.nodes.tunnel_secret = "tunnel";
+    cloud_ =
+        std::make_unique<Cloud>(io_.get_executor(), clock_, random_, *database_, *logs_, settings);
+    run(cloud_->start());
+    scope_.spawn(watch());
+    for (size_t i = 0; i < kNodes; ++i) connect();
+    until([this] { return cloud_->fleet().nodes.offered().size() == kNodes; });
+    longest_ = {};
+  }
+  ~World() {
+    run(end());
+    scope_.cancel();
+    until([this] { return scope_.running() == 0; });
+    cloud_.reset();
+  }
+
+  // The longest time in which the loop did nothing else, since the last call.
+  Duration take_longest_pause() { return std::exchange(longest_, {}); }
+  void create_groups() {
+    for (int i = 0; i < kGroups; ++i) scope_.spawn(create(i));
+  }
+  size_t placed() const {
+    size_t count = 0;
+    for (const auto& [id, group] : cloud_->fleet().groups.all()) {
+      const GroupTally& tally = cloud_->fleet().allocations.tally(id);
+      count += static_cast<size_t>(tally.counted - tally.allocating);
+    }
+    return count;
+  }
+  size_t running() const {
+    size_t count = 0;
+    for (const auto& [id, group] : cloud_->fleet().groups.all()) {
+      count += static_cast<size_t>(cloud_->fleet().allocations.tally(id).running);
+    }
+    return count;
+  }
+  // Whose sessions broke although they were well.
+  size_t lost() const { return ended_; }
+  void disconnect_all() {
+    ending_ = true;
+    for (link::Session* session : sessions_) session->close();
+  }
+  size_t offered() const { return cloud_->fleet().nodes.offered().size(); }
+  void ask() { run(ask_once()); }
+  void until(const std::function<bool()>& done) {
+    const TimePoint end = clock_.now() + kLimit;
+    while (!done() && clock_.now() < end) io_.run_one_for(10ms);
+    if (!done()) std::abort();
+  }
+
+ private:
+  void run(Task<Result<>> task) {
+    bool done = false;
+    scope_.spawn(note_end(std::move(task), done));
+    until([&] { return done; });
+  }
+  static Task<Result<>> note_end(Task<Result<>> task, bool& done) {
+    const Result<> result = co_await std::move(task);
+    done = true;
+    co_return result;
+  }
+  Task<Result<>> watch() {
+    constexpr Duration kEvery = 1ms;
+    while (true) {
+      const TimePoint before = clock_.now();
+      CO_TRY_DO(co_await clock_.sleep_for(kEvery));
+      longest_ = std::max(longest_, clock_.now() - before - kEvery);
+    }
+  }
+  void connect() {
+    auto [ours, theirs] = link::memory_session_pair(io_.get_executor(), clock_);
+    cloud_->serve_agent(std::move(theirs));
+    sessions_.push_back(ours.get());
+    nodes_.spawn(live(std::move(ours), new_uuid(random_)));
+  }
+  // An agent whose instances run as soon as it hears of them.
+  Task<Result<>> live(link::SessionPtr session, std::string id) {
+    link::Hello hello{.machine_id = id, .node_secret = "a secret of " + id, .join_token = "join"};
+    hello.facts.cpu = 16;
+    hello.facts.memory_mb = 65'536;
+    hello.facts.storage_mb = 500'000;
+    link::Message first = std::move(hello);
+    CO_TRY_DO(session->send(first));
+    while (true) {
+      Result<link::Message> said = co_await session->receive_within(5s);
+      link::Message answer = link::Heartbeat{};
+      if (!said && said.code() != ErrorCode::DeadlineExceeded) break;
+      if (said && std::holds_alternative<link::Welcome>(*said)) answer = link::Report{};
+      if (said && std::holds_alternative<link::Desired>(*said)) {
+        answer = report_of(std::get<link::Desired>(*said));
+      } else if (said && !std::holds_alternative<link::Welcome>(*said)) {
+        continue;
+      }
+      if (!session->send(answer)) break;
+    }
+    if (!ending_) ++ended_;
+    co_return Result<>();
+  }
+  static link::Report report_of(const link::Desired& desired) {
+    link::Report report{.revision = desired.revision};
+    for (const link::Assignment& told : desired.assignments) {
+      link::InstanceReport& instance = report.instances.emplace_back();
+      instance.allocation_id = told.allocation_id;
+      instance.status = {.instance_id = told.instance_id,
+                         .version = told.wish.version,
+                         .run = told.wish.run,
+                         .state = link::RunState::Running,
+                         .started = true,
+                         .ready = true};
+    }
+    return report;
+  }
+  Task<Result<>> create(int number) {
+    json::object document{{"name", "group-" + std::to_string(number)},
+                          {"autostart_policy", true},
+                          {"replicas", kReplicas}};
+    document["container"] = {{"image", "i"}, {"resources", {{"cpu", 1}, {"memory", 1024}}}};
+    const api::GroupSpec spec = api::read_group_spec(document, api::known_gpu_classes()).value();
+    FleetLoop::Command command = [spec](Fleet& fleet, Moment now) -> Result<> {
+      const ProjectIdentity project{"org", "acme", "project", "web"};
+      TRY_DO(create_group(fleet, project, spec, 100'000, now));
+      return {};
+    };
+    co_return co_await cloud_->fleet_loop().submit(std::move(command));
+  }
+  Task<Result<>> ask_once() {
+    CO_TRY_DO(co_await cloud_->fleet_loop().ask<bool>(
+        [](const Fleet&, Moment) -> Result<bool> { return true; }));
+    co_return Result<>();
+  }
+  Task<Result<>> end() {
+    ending_ = true;
+    co_await nodes_.stop();
+    co_await cloud_->stop();
+    co_return Result<>();
+  }
+
+  asio::io_context io_{1};
+  RealClock clock_;
+  SeededRandom random_{1};
+  std::unique_ptr<store::Database> database_ = store::open_sqlite({}, cloud_migrations()).value();
+  std::unique_ptr<store::Database> logs_ = store::open_sqlite({}, log_migrations()).value();
+  std::unique_ptr<Cloud> cloud_;
+  std::vector<link::Session*> sessions_;
+  Duration longest_{};
+  size_t ended_ = 0;
+  bool ending_ = false;
+  Scope nodes_{io_.get_executor(), "nodes"};
+  Scope scope_{io_.get_executor(), "bench"};
+};
+
+void quiet() {
+  setup_logging({.level = LogLevel::Error});
+}
+
+void LongestPauseWhilePlacing(benchmark::State& state) {
+  quiet();
+  for (auto _ : state) {
+    World world;
+    const auto begin = std::chrono::steady_clock::now();
+    world.create_groups();
+    world.until([&] { return world.placed() == kInstances; });
+    const Duration placing = std::chrono::steady_clock::now() - begin;
+    world.until([&] { return world.running() == kInstances; });
+    state.SetIterationTime(to_seconds(world.take_longest_pause()));
+    state.counters["placed_s"] = to_seconds(placing);
+    state.counters["running_s"] = to_seconds(std::chrono::steady_clock::now() - begin);
+    state.counters["sessions_lost"] = static_cast<double>(world.lost());
+  }
+}
+BENCHMARK(LongestPauseWhilePlacing)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
+
+void LongestPauseWhenAllLeave(benchmark::State& state) {
+  quiet();
+  for (auto _ : state) {
+    World world;
+    const auto begin = std::chrono::steady_clock::now();
+    world.disconnect_all();
+    world.until([&] { return world.offered() == 0; });
+    state.SetIterationTime(to_seconds(world.take_longest_pause()));
+    state.counters["left_ms"] = millis(std::chrono::steady_clock::now() - begin);
+  }
+}
+BENCHMARK(LongestPauseWhenAllLeave)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
+
+void OneQuestion(benchmark::State& state) {
+  quiet();
+  World world;
+  for (auto _ : state) world.ask();
+}
+BENCHMARK(OneQuestion)->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+}  // namespace mesclun::cloud
