@@ -28,6 +28,11 @@ class ReadAheadConn final : public Conn {
   }
   bool is_clean() const override { return used_ == head_.size() && conn_->is_clean(); }
   void set_deadline(TimePoint when) override { conn_->set_deadline(when); }
+  void set_idle_deadline(TimePoint when, Duration idle) override {
+    conn_->set_idle_deadline(when, idle);
+  }
+  uint64_t written() const override { return conn_->written(); }
+  bool is_lost_after(uint64_t first) const override { return conn_->is_lost_after(first); }
   void shutdown_write() override { conn_->shutdown_write(); }
   void close() override { conn_->close(); }
   void abort() override { conn_->abort(); }
@@ -88,6 +93,7 @@ class MemoryConn final : public Conn {
           continue;
         }
         pipe->bytes.append(rest.substr(0, n));
+        written_ += n;
         rest.remove_prefix(n);
         pipe->changed.notify_all();
       }
@@ -104,12 +110,17 @@ class MemoryConn final : public Conn {
       written += n;
       if (n < buffer.size()) break;
     }
+    written_ += written;
     if (written > 0) out_->changed.notify_all();
     return written;
   }
 
   bool is_clean() const override {
     return !closed_ && !in_->broken && !in_->ended && in_->bytes.empty() && !out_->broken;
+  }
+  uint64_t written() const override { return written_; }
+  bool is_lost_after(uint64_t first) const override {
+    return out_->broken && written_ - out_->bytes.size() <= first;
   }
   void set_deadline(TimePoint when) override {
     deadline_ = when;
@@ -141,6 +152,7 @@ class MemoryConn final : public Conn {
   std::shared_ptr<Pipe> out_;
   Clock& clock_;
   TimePoint deadline_ = TimePoint::max();
+  uint64_t written_ = 0;
   bool closed_ = false;
 };
 

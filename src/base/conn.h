@@ -43,6 +43,21 @@ class Conn {
   // From then on reads and writes fail, the pending ones too. Precise to 100 ms on real
   // connections.
   virtual void set_deadline(TimePoint when) = 0;
+  // The same for a peer that may read as slowly as it likes: real connections move the deadline on
+  // by `idle`, whenever it comes, if the peer's machine has taken bytes meanwhile. A buffer of some
+  // megabytes hides for minutes from write() that it empties.
+  virtual void set_idle_deadline(TimePoint when, Duration idle) {
+    std::ignore = idle;
+    set_deadline(when);
+  }
+  // Bytes that were written so far.
+  virtual uint64_t written() const { return 0; }
+  // The stream is over, and the peer's machine has taken nothing after the first `first` bytes that
+  // were written, so nobody has read them. False also where that is not known.
+  virtual bool is_lost_after(uint64_t first) const {
+    std::ignore = first;
+    return false;
+  }
   // Tells the peer that nothing more will come; reading goes on.
   virtual void shutdown_write() = 0;
   // Ends both directions at once; pending operations fail with Unavailable. Safe to repeat.

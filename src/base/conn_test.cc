@@ -148,6 +148,69 @@ TEST(Conn, IsCleanUntilSomethingIsUnreadOrItsPeerEnds) {
   loop.run(real_clean(loop.clock, Endpoint{.host = path, .is_unix = true}));
 }
 
+// What is written to a peer that has closed is lost, what it had before is not.
+Task<Result<>> lost_if_nobody_took_it(Clock& clock, Pair pair, bool known) {
+  CO_TRY_DO(co_await pair.a->write("taken"));
+  char buffer[10];
+  CO_TRY_DO(co_await read_exactly(*pair.b, asio::buffer(buffer, 5)));
+  EXPECT_EQ(pair.a->written(), 5u);
+  EXPECT_FALSE(pair.a->is_lost_after(0));
+  pair.b->close();
+  CO_TRY_DO(co_await clock.sleep_for(1ms));
+  std::ignore = co_await pair.a->write("lost");
+  CO_TRY_DO(co_await clock.sleep_for(10ms));
+  EXPECT_EQ(pair.a->is_lost_after(5), known);
+  EXPECT_FALSE(pair.a->is_lost_after(4)) << "a part was taken";
+  co_return Result<>();
+}
+
+Task<Result<>> real_lost(Clock& clock, Endpoint endpoint, bool known) {
+  CO_TRY(Pair pair, co_await connected_pair(clock, endpoint));
+  std::swap(pair.a, pair.b);  // only the side that connects knows
+  co_return co_await lost_if_nobody_took_it(clock, std::move(pair), known);
+}
+
+TEST(SocketConn, KnowsWhetherThePeerTookWhatWasWritten) {
+  RealLoop loop;
+  loop.run(real_lost(loop.clock, Endpoint{.host = "127.0.0.1"}, true));
+  const std::string path = testing::TempDir() + "conn_test_lost.sock";
+  loop.run(real_lost(loop.clock, Endpoint{.host = path, .is_unix = true}, false));
+}
+
+Task<void> read_slowly(Clock& clock, Conn& conn, int reads, uint64_t& seen) {
+  std::vector<char> buffer(512 * 1024);
+  for (int i = 0; i < reads; ++i) {
+    std::ignore = co_await clock.sleep_for(100ms);
+    const Result<size_t> n = co_await conn.read_some(asio::buffer(buffer));
+    if (!n) co_return;
+    seen += *n;
+  }
+}
+
+// More than the kernel buffers, so that write() itself sees nothing move for longer than `idle`.
+Task<void> write_idly(Clock& clock, Conn& conn, Result<>& end) {
+  const std::string all(32 * 1024 * 1024, 'x');
+  conn.set_idle_deadline(clock.now() + 400ms, 400ms);
+  end = co_await conn.write(all);
+}
+
+Task<Result<>> slow_reader(Clock& clock, int reads) {
+  CO_TRY(Pair pair, co_await connected_pair(clock, Endpoint{.host = "127.0.0.1"}));
+  Result<> end;
+  uint64_t seen = 0;
+  co_await join(write_idly(clock, *pair.a, end), read_slowly(clock, *pair.b, reads, seen));
+  EXPECT_FALSE(end);
+  EXPECT_EQ(end.code(), ErrorCode::DeadlineExceeded) << "it has stopped reading";
+  EXPECT_GT(seen, uint64_t{512} * 1024 * static_cast<uint64_t>(reads) / 4)
+      << "a slow reader is not cut";
+  co_return Result<>();
+}
+
+TEST(SocketConn, IdleMeansThatNoByteMoves) {
+  RealLoop loop;
+  loop.run(slow_reader(loop.clock, 15));
+}
+
 TEST(MemoryConn, WritesNowWhatThereIsRoomFor) {
   VirtualLoop loop;
   auto [a, b] = memory_conn_pair(loop.executor(), loop.clock, 10);

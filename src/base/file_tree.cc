@@ -105,7 +105,8 @@ class TreeRemover {
       reader.rewind();
       while (const char* name = reader.next()) {
         if (stopped()) return;
-        moved |= ::unlinkat(reader.descriptor(), name, 0) == 0 || move_up(reader.descriptor(), name);
+        moved |=
+            ::unlinkat(reader.descriptor(), name, 0) == 0 || move_up(reader.descriptor(), name);
       }
     }
   }

@@ -23,6 +23,7 @@
 #include "base/notify.h"
 #include "base/race.h"
 #include "base/scope.h"
+#include "base/tcp_state.h"
 #include "base/text.h"
 
 namespace mesclun {
@@ -36,13 +37,16 @@ Error broken(const error_code& error) {
   return Error::unavailable(error.message());
 }
 
+enum class Made { Here, Elsewhere };
+
 class SocketConn final : public Conn {
  public:
-  SocketConn(StreamSocket socket, std::string peer)
+  SocketConn(StreamSocket socket, std::string peer, Made made)
       : socket_(std::move(socket)),
         peer_(std::move(peer)),
         wheel_(asio::use_service<DeadlineWheel>(
-            asio::query(socket_.get_executor(), asio::execution::context))) {
+            asio::query(socket_.get_executor(), asio::execution::context))),
+        made_(made) {
     error_code ignored;
     socket_.native_non_blocking(true, ignored);
     socket_.non_blocking(true, ignored);
@@ -77,6 +81,7 @@ class SocketConn final : public Conn {
     if (closed_ || expired_) return 0;
     error_code error;
     const size_t n = socket_.write_some(buffers.first(std::min(buffers.size(), kGather)), error);
+    if (!error) written_ += n;
     return error ? 0 : n;
   }
 
@@ -104,6 +109,7 @@ class SocketConn final : public Conn {
           co_return why_no_more(failed, is_cancelled(co_await asio::this_coro::cancellation_state));
         }
         if (error) co_return broken(error);
+        written_ += n;
         while (n > 0) {
           const size_t used = std::min(n, rest.front().size());
           rest.front() += used;
@@ -123,11 +129,20 @@ class SocketConn final : public Conn {
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
   }
   void set_deadline(TimePoint when) override {
-    if (closed_) return;
-    expired_ = false;
-    wheel_.set(deadline_, when == TimePoint::max()
-                              ? DeadlineWheel::time_point::max()
-                              : DeadlineWheel::time_point(when.time_since_epoch()));
+    idle_ = Duration::zero();
+    start_deadline(when);
+  }
+  void set_idle_deadline(TimePoint when, Duration idle) override {
+    idle_ = idle;
+    taken_ = taken();
+    start_deadline(when);
+  }
+  uint64_t written() const override { return written_; }
+  bool is_lost_after(uint64_t first) const override {
+    if (made_ != Made::Here || closed_) return false;
+    const std::optional<TcpState> state = read_tcp_state(socket_.native_handle());
+    // The first byte that the kernel counts is that of the connect.
+    return state && state->over && state->acknowledged <= first + 1;
   }
   void shutdown_write() override {
     error_code ignored;
@@ -170,7 +185,27 @@ class SocketConn final : public Conn {
     return broken(error);
   }
 
+  void start_deadline(TimePoint when) {
+    if (closed_) return;
+    expired_ = false;
+    when_ = when;
+    wheel_.set(deadline_, when == TimePoint::max()
+                              ? DeadlineWheel::time_point::max()
+                              : DeadlineWheel::time_point(when.time_since_epoch()));
+  }
+
+  // Bytes that the peer's machine has taken.
+  uint64_t taken() const {
+    if (closed_) return 0;
+    const std::optional<TcpState> state = read_tcp_state(socket_.native_handle());
+    return state ? state->acknowledged : written_;
+  }
+
   void expire() {
+    if (const uint64_t now_taken = taken(); idle_ > Duration::zero() && now_taken > taken_) {
+      taken_ = now_taken;
+      return start_deadline(when_ + idle_);
+    }
     expired_ = true;
     error_code ignored;
     socket_.cancel(ignored);
@@ -180,6 +215,11 @@ class SocketConn final : public Conn {
   std::string peer_;
   DeadlineWheel& wheel_;
   DeadlineWheel::Entry deadline_;
+  const Made made_;
+  uint64_t written_ = 0;
+  TimePoint when_ = TimePoint::max();
+  Duration idle_{};     // of the last set_idle_deadline
+  uint64_t taken_ = 0;  // by the peer's machine, when that was set
   uint32_t turns_ = 0;
   bool drained_ = false;  // the last read took all there was
   bool expired_ = false;
@@ -223,7 +263,7 @@ Task<Result<ConnPtr>> connect_socket(StreamSocket socket,
   }
   if (error) co_return broken(error);
   set_no_delay(socket.native_handle());
-  co_return make_socket_conn(std::move(socket), std::move(peer));
+  co_return std::make_unique<SocketConn>(std::move(socket), std::move(peer), Made::Here);
 }
 
 Task<Result<std::vector<asio::ip::tcp::endpoint>>> resolve(Endpoint endpoint) {
@@ -382,7 +422,7 @@ Result<Endpoint> parse_endpoint(std::string_view text, uint16_t default_port) {
 }
 
 ConnPtr make_socket_conn(StreamSocket socket, std::string peer) {
-  return std::make_unique<SocketConn>(std::move(socket), std::move(peer));
+  return std::make_unique<SocketConn>(std::move(socket), std::move(peer), Made::Elsewhere);
 }
 
 Result<ConnPtr> adopt_descriptor(const asio::any_io_executor& executor, int descriptor) {

@@ -112,6 +112,9 @@ class TlsConn final : public Conn {
   }
 
   void set_deadline(TimePoint when) override { conn_->set_deadline(when); }
+  void set_idle_deadline(TimePoint when, Duration idle) override {
+    conn_->set_idle_deadline(when, idle);
+  }
   // What does not fit into the connection now goes with the next read.
   void shutdown_write() override {
     say_goodbye();

@@ -7,6 +7,8 @@ namespace mesclun::gateway {
 namespace {
 
 constexpr size_t kAnswerHeadBytesMax = 64 * 1024;
+constexpr Duration kInterimTimeout = 10s;  // for the client to take one
+constexpr size_t kSliceBytesMax = 64 * 1024;
 
 Refusal bad_answer(std::string detail) {
   return {502, "bad_response", std::move(detail)};
@@ -36,7 +38,9 @@ Task<MaybeRefusal> AnswerRelay::read_head(link::TunnelStream& stream) {
     if (!request_.plan.http_1_0) {
       std::string out;
       append_interim_head(head(), out);
+      request_.client.conn().set_deadline(request_.now() + kInterimTimeout);
       if (!co_await request_.client.conn().write(out)) co_return nobody();
+      request_.client.conn().set_deadline(body_.deadline());
     }
     reader_->next_answer();
   }
@@ -54,6 +58,11 @@ Refusal AnswerRelay::broken(const Error& error) const {
           fmt::format("no answer within {} ms", to_millis(request_.response_timeout()))};
 }
 
+MaybeRefusal AnswerRelay::untold() const {
+  if (broken_.empty()) return std::nullopt;
+  return bad_answer(broken_);
+}
+
 void AnswerRelay::append_head() {
   request_.group->stats.count_answer(head().status);
   append_answer_head(head(), plan_, scratch_.head_out);
@@ -66,7 +75,10 @@ Task<bool> AnswerRelay::relay() {
   while (true) {
     scratch_.pieces.clear();
     const Result<bool> ended = reader_->take_body(scratch_.pieces);
-    if (!ended) co_return false;
+    if (!ended) {
+      if (!scratch_.head_out.empty()) broken_ = ended.error().message;
+      co_return false;
+    }
     if (!scratch_.head_out.empty() || !scratch_.pieces.empty() || *ended) {
       frame_pieces(*ended);
       const size_t sent = request_.client.conn().write_now(scratch_.buffers);
@@ -76,25 +88,34 @@ Task<bool> AnswerRelay::relay() {
     }
     scratch_.head_out.clear();
     if (*ended) co_return true;
-    stream_->set_deadline(request_.now() + request_.limits().stream_idle_timeout);
+    const ProxyLimits& limits = request_.limits();
+    stream_->set_deadline(request_.now() + (request_.client.input().half_closed()
+                                                ? limits.half_close_timeout
+                                                : limits.stream_idle_timeout));
     if (!co_await reader_->fill_body()) co_return false;
   }
 }
 
-// Of the buffers, without the first `sent` bytes.
+// Of the buffers, without the first `sent` bytes. A slice at a time, each with a time of its own:
+// what counts is that bytes move.
 Task<bool> AnswerRelay::write_rest(size_t sent) {
   Conn& conn = request_.client.conn();
-  std::span<asio::const_buffer> rest(scratch_.buffers);
-  while (sent >= rest.front().size()) {
-    sent -= rest.front().size();
-    rest = rest.subspan(1);
+  const Duration idle = request_.limits().stream_idle_timeout;
+  bool taken = true;
+  for (asio::const_buffer buffer : scratch_.buffers) {
+    const size_t done = std::min(sent, buffer.size());
+    sent -= done;
+    buffer += done;
+    while (buffer.size() > 0 && taken) {
+      const asio::const_buffer slice = asio::buffer(buffer, kSliceBytesMax);
+      conn.set_idle_deadline(request_.now() + idle, idle);
+      taken = (co_await conn.write(std::span(&slice, 1))).has_value();
+      buffer += slice.size();
+    }
   }
-  rest.front() += sent;
-  conn.set_deadline(request_.now() + request_.limits().stream_idle_timeout);
-  const Result<> written = co_await conn.write(rest);
   // It holds for reading too, and the client may be silent as long as the answer lasts.
   conn.set_deadline(body_.deadline());
-  co_return written.has_value();
+  co_return taken;
 }
 
 void AnswerRelay::frame_pieces(bool last) {

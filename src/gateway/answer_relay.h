@@ -16,10 +16,12 @@ class AnswerRelay {
   ResponseHead& head() { return reader_->response_head(); }
   bool is_upgrade() { return head().status == 101; }
   // A byte of an answer was read.
-  bool began() const { return reader_->began(); }
+  bool began() const { return reader_ && reader_->began(); }
 
   // Sends the answer. False: one side broke off, and the client has a part.
   Task<bool> relay();
+  // After a false: why, if the client has nothing yet.
+  MaybeRefusal untold() const;
   // After that: whether the client's connection may go on, and the stream.
   bool client_stays() const { return plan_.keep_alive; }
   bool stream_stays() const { return reader_->connection_reusable(); }
@@ -40,6 +42,7 @@ class AnswerRelay {
   link::TunnelStream* stream_ = nullptr;
   std::optional<HttpReader> reader_;
   AnswerPlan plan_;
+  std::string broken_;  // the answer's body, before anything was sent of it
 };
 
 }  // namespace mesclun::gateway

@@ -18,7 +18,7 @@ ClientConnection::ClientConnection(const asio::any_io_executor& executor, Proxy&
     : proxy_(proxy),
       conn_(std::move(conn)),
       address_(conn_->peer_address()),
-      input_(executor, *conn_) {}
+      input_(executor, *conn_, proxy.clock(), proxy.limits().half_close_timeout) {}
 
 Task<Result<>> ClientConnection::read_ahead(std::shared_ptr<ClientConnection> self) {
   co_return co_await self->input_.run();

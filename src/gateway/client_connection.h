@@ -26,7 +26,10 @@ class ClientConnection {
   const std::string& address() const { return address_; }
   // Waits for a request.
   bool idle() const { return idle_; }
-  void close() { conn_->close(); }
+  void close() {
+    conn_->close();
+    input_.stop();
+  }
 
  private:
   // False: the connection is over, without or after an answer.

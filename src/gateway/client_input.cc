@@ -22,12 +22,27 @@ Task<Result<>> ClientInput::run() {
     if (!n || *n == 0) {
       end_ = n ? Result<>() : Result<>(n.error());
       changed_.notify_all();
-      if (gone() && on_gone_) std::exchange(on_gone_, nullptr)();
+      if (n && on_gone_) on_gone_();
+      if (n) co_await wait_half_closed();
+      gone_ = n || n.code() != ErrorCode::DeadlineExceeded;
+      if (gone() && on_gone_) on_gone_();
       co_return Result<>();
     }
     ahead_.append(piece, 0, *n);
     changed_.notify_all();
   }
+}
+
+Task<void> ClientInput::wait_half_closed() {
+  const TimePoint end = clock_.now() + half_close_timeout_;
+  while (!stopped_ && clock_.now() < end) {
+    if (!co_await room_.wait_until(clock_, end)) co_return;
+  }
+}
+
+void ClientInput::stop() {
+  stopped_ = true;
+  room_.notify_all();
 }
 
 Task<Result<bool>> ClientInput::fill() {

@@ -16,11 +16,20 @@ class ClientInput final : public HttpInput {
  public:
   static constexpr size_t kAheadMax = 64 * 1024;
 
-  ClientInput(const asio::any_io_executor& executor, Conn& conn)
-      : conn_(conn), changed_(executor), room_(executor) {}
+  // `half_close_timeout`: a client that has ended its own side still hears an answer for so long;
+  // but that is also how most clients leave.
+  ClientInput(const asio::any_io_executor& executor, Conn& conn, Clock& clock,
+              Duration half_close_timeout)
+      : conn_(conn),
+        clock_(clock),
+        half_close_timeout_(half_close_timeout),
+        changed_(executor),
+        room_(executor) {}
 
   // Reads until the client or the connection ends.
   Task<Result<>> run();
+  // The connection is over; run() ends soon.
+  void stop();
 
   // Fails with what broke the connection, or Cancelled after interrupt().
   Task<Result<bool>> fill() override;
@@ -28,13 +37,16 @@ class ClientInput final : public HttpInput {
   // Ends a fill() that another task waits in.
   void interrupt();
 
-  // The client has ended or broken the connection. A deadline of ours that passed is not its doing.
-  bool gone() const {
-    return end_.has_value() && (end_->has_value() || end_->code() != ErrorCode::DeadlineExceeded);
-  }
+  // The client has broken the connection, or ended its side long ago. A deadline of ours that passed
+  // is not its doing.
+  bool gone() const { return gone_; }
+  // It has ended its own side in good order.
+  bool half_closed() const { return end_.has_value() && end_->has_value(); }
   // run() reads no more.
   bool ended() const { return end_.has_value(); }
 
+  // Of memory, used or not.
+  size_t held_bytes() const { return bytes_.capacity() + ahead_.capacity(); }
   // Between requests: gives back what a large one needed.
   void trim();
   // Whether large pieces are expected.
@@ -43,16 +55,23 @@ class ClientInput final : public HttpInput {
  private:
   friend class WhenGone;
 
+  Task<void> wait_half_closed();
+
   Conn& conn_;
+  Clock& clock_;
+  const Duration half_close_timeout_;
   std::string ahead_;            // run() appends; fill() moves it to bytes_
   std::optional<Result<>> end_;  // an error, or orderly
+  bool gone_ = false;
+  bool stopped_ = false;
   uint64_t interrupts_ = 0;
   Notify changed_;
   Notify room_;
   std::function<void()> on_gone_;
 };
 
-// While it lives, `call` is made if the client goes; once, and one at a time for a client.
+// While it lives, `call` is made when the client ends its side and when it has gone; one at a time for
+// a client.
 class WhenGone {
  public:
   WhenGone(ClientInput& input, std::function<void()> call) : input_(input) {

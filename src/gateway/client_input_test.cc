@@ -14,7 +14,7 @@ namespace {
 struct Pair {
   explicit Pair(VirtualLoop& test_loop) : loop(test_loop), scope(loop.executor(), "client input") {
     std::tie(client, ours) = memory_conn_pair(loop.executor(), loop.clock, 1024 * 1024);
-    input.emplace(loop.executor(), *ours);
+    input.emplace(loop.executor(), *ours, loop.clock, 10s);
     scope.spawn(input->run());
   }
   ~Pair() {
@@ -69,7 +69,8 @@ Task<Result<>> bounded(Pair& pair) {
     input.use(input.bytes().size());
   }
   EXPECT_EQ(seen, all.size());
-  EXPECT_TRUE(input.gone());
+  EXPECT_TRUE(input.half_closed());
+  EXPECT_FALSE(input.gone());
   co_return Result<>();
 }
 
@@ -78,6 +79,34 @@ TEST(ClientInput, ReadsNoFurtherAheadThanItsBound) {
   Pair pair(loop);
   pair.input->bulk = true;
   loop.run(bounded(pair));
+}
+
+// A client that pipelines without end: there is always a part of its next request.
+Task<Result<>> pipelines(Pair& pair, size_t total) {
+  ClientInput& input = *pair.input;
+  const std::string request(28'000, 'x');
+  size_t used = 0;
+  size_t sent = 0;
+  while (used < total) {
+    for (; sent < used + 400'000; sent += request.size()) {
+      CO_TRY_DO(co_await pair.client->write(request));
+    }
+    CO_TRY_DO(co_await pair.settle());
+    CO_TRY_DO(co_await input.fill());
+    while (input.bytes().size() >= request.size()) {
+      input.use(request.size());
+      used += request.size();
+      input.trim();
+    }
+    EXPECT_LE(input.held_bytes(), 4 * ClientInput::kAheadMax);
+  }
+  co_return Result<>();
+}
+
+TEST(ClientInput, APipeliningClientNeverMakesItGrow) {
+  VirtualLoop loop;
+  Pair pair(loop);
+  loop.run(pipelines(pair, 50'000'000));
 }
 
 Task<Result<>> fill_until_told(ClientInput& input, std::optional<ErrorCode>& code) {
@@ -114,14 +143,16 @@ Task<Result<>> leaves(Pair& pair) {
   CO_TRY_DO(co_await pair.settle());
   EXPECT_EQ(calls, 0);
   EXPECT_FALSE(pair.input->gone());
-  pair.client->close();
-  CO_TRY_DO(co_await pair.settle());
+  pair.client->shutdown_write();
+  CO_TRY_DO(co_await pair.loop.clock.sleep_for(9s));
+  EXPECT_FALSE(pair.input->gone()) << "it may wait for its answer";
+  CO_TRY_DO(co_await pair.loop.clock.sleep_for(2s));
   EXPECT_TRUE(pair.input->gone());
-  EXPECT_EQ(calls, 1) << "only the one that lives, and once";
+  EXPECT_EQ(calls, 2) << "only the one that lives, at both moments";
   co_return Result<>();
 }
 
-TEST(WhenGone, IsCalledOnceIfTheClientLeavesWhileItLives) {
+TEST(WhenGone, IsCalledWhenTheClientEndsItsSideAndWhenItHasGone) {
   VirtualLoop loop;
   Pair pair(loop);
   loop.run(leaves(pair));
@@ -136,6 +167,22 @@ Task<Result<>> runs_late(Pair& pair) {
   EXPECT_FALSE(pair.input->gone());
   EXPECT_FALSE(called);
   co_return Result<>();
+}
+
+Task<Result<>> breaks(Pair& pair) {
+  int calls = 0;
+  const WhenGone count(*pair.input, [&calls] { ++calls; });
+  pair.client->abort();
+  CO_TRY_DO(co_await pair.settle());
+  EXPECT_TRUE(pair.input->gone());
+  EXPECT_EQ(calls, 1);
+  co_return Result<>();
+}
+
+TEST(WhenGone, AResetIsHeardAtOnce) {
+  VirtualLoop loop;
+  Pair pair(loop);
+  loop.run(breaks(pair));
 }
 
 TEST(WhenGone, ADeadlineOfOursIsNotTheClientsDoing) {

@@ -10,6 +10,8 @@ namespace mesclun::gateway {
 namespace {
 
 constexpr Duration kAnswerTimeout = 10s;  // for the client to take a refusal
+// For a node to tell that an application which has ended had read nothing: a round trip or two.
+constexpr Duration kHearOfUnread = 1s;
 
 }  // namespace
 
@@ -29,13 +31,27 @@ Task<Exchange::End> Exchange::run(std::shared_ptr<Exchange> self) {
   if (!refusal && !reach_.at_once()) refusal = co_await reach_.reach();
   bool complete = false;
   if (!refusal) {
-    const WhenGone abort(client_->input(), [this] { reach_.abort(); });
+    const WhenGone leaving(client_->input(), [this] { on_client_leaving(); });
     refusal = co_await ask(std::move(self));
-    if (!refusal && !answer_.is_upgrade()) complete = co_await answer_.relay();
+    if (!refusal && !answer_.is_upgrade()) {
+      complete = co_await answer_.relay();
+      if (!complete) refusal = answer_.untold();
+    }
   }
   if (refusal) co_return co_await refuse(std::move(*refusal));
   if (answer_.is_upgrade()) co_return co_await splice();
   co_return finish(complete);
+}
+
+// One that has ended only its own side may be waiting for its answer. Of one that has begun, the next
+// bytes tell whether somebody reads them.
+void Exchange::on_client_leaving() {
+  if (client_->input().half_closed() && answer_.began()) {
+    if (request_.client_gone()) return;
+    reach_.stream().set_deadline(request_.now() + request_.limits().half_close_timeout);
+  } else if (request_.client_gone()) {
+    reach_.abort();
+  }
 }
 
 MaybeRefusal Exchange::prepare() {
@@ -49,8 +65,6 @@ MaybeRefusal Exchange::prepare() {
   std::string& bytes = client_->scratch().request;
   append_request_head(body_.head(), plan, forwarding, bytes);
   MaybeRefusal refusal = body_.take_early(bytes);
-  // What is sent in pieces is not kept for another try.
-  plan.repeatable = plan.repeatable && body_.sent();
   return refusal;
 }
 
@@ -95,10 +109,11 @@ Task<MaybeRefusal> Exchange::ask(std::shared_ptr<Exchange> self) {
     MaybeRefusal refusal = co_await answer_.read_head(stream);
     if (!refusal) co_return refusal;
     // The instance closed an idle stream while this request was on its way there. Nothing of an
-    // answer came, and the request may be repeated.
-    const bool again = reach_.reused() && !answer_.began() && request_.plan.repeatable &&
-                       refusal->status == 502 && !request_.client_gone();
-    if (!again) co_return refusal;
+    // answer came, and the request may be repeated, or nobody has read it.
+    const bool closing = reach_.reused() && request_.plan.kept && !answer_.began() &&
+                         refusal->status == 502 && !request_.client_gone();
+    if (!closing) co_return refusal;
+    if (!request_.plan.repeatable && !co_await stream.is_unread(kHearOfUnread)) co_return refusal;
     ++request_.group->stats.retries;
     if (MaybeRefusal unreachable = co_await reach_.reopen()) co_return unreachable;
   }

@@ -38,6 +38,7 @@ class Exchange {
   MaybeRefusal find_group();
   // Sends, and waits for the answer's head.
   Task<MaybeRefusal> ask(std::shared_ptr<Exchange> self);
+  void on_client_leaving();
   Task<End> refuse(Refusal refusal);
   Task<End> splice();
   End finish(bool complete);

@@ -17,6 +17,7 @@ struct RequestPlan {
   bool http_1_0 = false;
   bool to_head = false;
   bool repeatable = false;  // sending it twice does no more than once (RFC 9110 §9.2.2)
+  bool kept = false;        // all of it is at hand, for another try
   bool wants_html = false;
 };
 

@@ -44,6 +44,8 @@ void add_proxy_settings(CommandLine& line, ProxyLimits& limits) {
               "Instances that are tried before a request fails");
   add_setting(line, "--stream-idle-timeout", limits.stream_idle_timeout, 1s, 1h,
               "Silence in a streaming answer or a WebSocket");
+  add_setting(line, "--half-close-timeout", limits.half_close_timeout, 0s, 1h,
+              "For the answer to begin, after a client has ended its own side of the connection");
   add_setting(line, "--pool-idle-max", limits.pool.idle_max, size_t{0}, size_t{10'000},
               "Idle connections kept per instance");
   add_setting(line, "--pool-idle-for", limits.pool.idle_for, 0ms, 10min, "How long they are kept");

@@ -23,6 +23,9 @@ Refusal connect_refusal(const Error& error) {
   if (error.code == ErrorCode::DeadlineExceeded) {
     return {504, "connect_timeout", "the instance took no connection in time"};
   }
+  if (error.code == ErrorCode::ResourceExhausted) {
+    return {503, "streams_exhausted", "the node of the instance has all the streams it takes"};
+  }
   return {502, error.cause == Cause::Refused ? "refused" : "unreachable", error.message};
 }
 
@@ -35,8 +38,10 @@ bool InstanceReach::at_once() {
   return take_idle_stream();
 }
 
-// One that may be closed by the other side at any moment, unless the request may be repeated.
+// One that may be closed by the other side at any moment: not for what is sent in pieces, which are
+// not kept for another try.
 bool InstanceReach::take_idle_stream() {
+  if (!request_.plan.kept) return false;
   stream_ =
       slot_->instance().pool.take(request_.limits().pool, request_.now(), request_.plan.repeatable);
   reused_ = stream_ != nullptr;
@@ -88,7 +93,8 @@ Task<MaybeRefusal> InstanceReach::wait_for_slot() {
   const TimePoint deadline = request_.send_deadline();
   const WhenGone wake(request_.client.input(), [&waiter] { waiter.changed.notify_all(); });
   while (!waiter.granted) {
-    if (request_.client_gone()) co_return nobody();
+    // In the line, who ends its side has most likely left: others wait behind it.
+    if (request_.client_gone() || request_.client.input().half_closed()) co_return nobody();
     if (group.route().deleted) {
       co_return Refusal{410, "deleted", "the container group was deleted"};
     }

@@ -20,6 +20,7 @@ struct ProxyLimits {
   Duration connect_timeout = 5s;                // to one instance
   size_t connect_tries_max = 3;                 // instances tried before the client hears of it
   Duration stream_idle_timeout = 100s;          // silence in a streaming answer or a WebSocket
+  Duration half_close_timeout = 10s;            // an answer for a client that sends no more
   bool trust_forwarded = false;                 // a proxy of ours is in front
   PoolLimits pool;
 };

@@ -196,7 +196,7 @@ Task<Result<>> leave(RealWorld& world, bool& gone) {
     CO_TRY_DO(co_await conn->write(kGet));
     CO_TRY_DO(co_await world.loop.clock.sleep_for(50ms));
   }
-  for (int i = 0; i < 500 && !gone; ++i) CO_TRY_DO(co_await world.loop.clock.sleep_for(10ms));
+  for (int i = 0; i < 1500 && !gone; ++i) CO_TRY_DO(co_await world.loop.clock.sleep_for(10ms));
   EXPECT_TRUE(gone) << "the application learns that its client has left";
   co_return Result<>();
 }
@@ -207,6 +207,38 @@ TEST(RealSockets, AClientThatLeavesEndsItsRequest) {
   world.loop.run(with_world(
       world, [&gone](ConnPtr conn) { return never_answers(std::move(conn), &gone); },
       leave(world, gone)));
+}
+
+// Reads a request and answers, then closes its idle connection at a moment of its own.
+Task<Result<>> restless_app(ConnPtr conn, Clock& clock, int* served) {
+  CO_TRY(const std::string head, co_await read_until(*conn, "\r\n\r\nx"));
+  ++*served;
+  CO_TRY_DO(co_await conn->write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  CO_TRY_DO(co_await clock.sleep_for(4ms));
+  co_return Result<>();
+}
+
+Task<Result<>> post_again_and_again(RealWorld& world) {
+  for (int i = 0; i < 60; ++i) {
+    CO_TRY(const ConnPtr conn, co_await dial(world.front, world.loop.clock, 5s));
+    HttpCall post{.method = "POST", .body = "x"};
+    bool keep_alive = false;
+    CO_TRY(const HttpReply reply,
+           co_await http_call(*conn, std::move(post), "g.example", 1000, keep_alive));
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    // About when the application closes, now before and now after.
+    CO_TRY_DO(co_await world.loop.clock.sleep_for(3500us + i * 20us));
+  }
+  co_return Result<>();
+}
+
+TEST(RealSockets, PostsMeetNoClosingConnection) {
+  RealWorld world;
+  int served = 0;
+  world.loop.run(with_world(
+      world, [&](ConnPtr conn) { return restless_app(std::move(conn), world.loop.clock, &served); },
+      post_again_and_again(world)));
+  EXPECT_EQ(served, 60) << "none is done twice";
 }
 
 }  // namespace

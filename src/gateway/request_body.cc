@@ -17,6 +17,7 @@ size_t total(const std::vector<std::string_view>& pieces) {
 MaybeRefusal RequestBody::take_early(std::string& out) {
   if (reader_.body_done()) {
     state_ = State::Sent;
+    request_.plan.kept = true;
     return std::nullopt;
   }
   if (request_.plan.framing.length > request_.limits().body_bytes_max) return too_large();
@@ -30,6 +31,7 @@ MaybeRefusal RequestBody::take_early(std::string& out) {
   if (!*ended) return std::nullopt;
   if (in_chunks()) append_last_chunk(reader_.trailers(), out);
   state_ = State::Sent;
+  request_.plan.kept = true;
   return std::nullopt;
 }
 
@@ -64,6 +66,8 @@ Task<RequestBody::State> RequestBody::send_pieces(link::TunnelStream& stream) {
     bytes_ += size;
     if (bytes_ > request_.limits().body_bytes_max) co_return State::TooLarge;
     const TimePoint before = request_.now();
+    // And while the instance is waited for, the client does.
+    request_.client.conn().set_deadline(TimePoint::max());
     if (!answer_began_) stream.set_deadline(before + request_.limits().stream_idle_timeout);
     const Result<> written = co_await write(stream, pieces, size);
     held_up_ += request_.now() - before;

@@ -19,7 +19,7 @@ Task<void> WebSocketSplice::run(std::string first) {
 
 void WebSocketSplice::set_deadlines(Duration from_now) {
   const TimePoint deadline = request_.now() + from_now;
-  request_.client.conn().set_deadline(deadline);
+  request_.client.conn().set_idle_deadline(deadline, from_now);
   stream_.set_deadline(deadline);
 }
 

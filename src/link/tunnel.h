@@ -42,6 +42,10 @@ class TunnelStream : public Conn {
   virtual bool write_all_now(std::span<const asio::const_buffer> buffers) = 0;
   // True while the stream could carry another request: nothing unread, nothing ended.
   bool is_clean() const override = 0;
+  // The stream is over, and the application has taken nothing of what was written since the last byte
+  // that it sent: a request may be sent to another, whatever its method. Waits for at most `limit`
+  // for the node to tell, where the application has ended its side.
+  virtual Task<bool> is_unread(Duration limit) = 0;
 };
 using TunnelStreamPtr = std::unique_ptr<TunnelStream>;
 

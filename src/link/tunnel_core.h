@@ -71,6 +71,7 @@ class TunnelCore : public std::enable_shared_from_this<TunnelCore> {
   }
 
   // ---- for streams ----
+  Clock& clock() { return clock_; }
   // Accepting side.
   Task<Result<ConnPtr>> connect(TunnelTarget target);
   void send_opened(const StatePtr& state);

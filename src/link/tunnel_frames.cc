@@ -97,7 +97,8 @@ uint32_t read_window(std::string_view payload) {
 ResetCode read_reset(std::string_view payload) {
   const auto code = static_cast<uint8_t>(payload[0]);
   // A code of a later version still means that the stream is over.
-  return code >= 1 && code <= 5 ? static_cast<ResetCode>(code) : ResetCode::Aborted;
+  constexpr auto kLast = static_cast<uint8_t>(ResetCode::Unread);
+  return code >= 1 && code <= kLast ? static_cast<ResetCode>(code) : ResetCode::Aborted;
 }
 
 }  // namespace mesclun::link

@@ -27,6 +27,7 @@ enum class ResetCode : uint8_t {
   Timeout = 3,      // the application did not take the connection in time
   Aborted = 4,      // broke in the middle
   Closed = 5,       // after a Fin: the sender reads no more either
+  Unread = 6,  // the application had ended: it has taken nothing of what came since its last byte
 };
 
 // Where a stream should lead.

@@ -86,6 +86,14 @@ class TunnelStreamImpl final : public TunnelStream {
     return state_->unread() == 0 && !state_->fin_in && !state_->fin_out && !state_->closed &&
            !state_->over();
   }
+  Task<bool> is_unread(Duration limit) override {
+    const StatePtr state = state_;
+    set_deadline(core_->clock().now() + limit);
+    while (state->fin_in && !state->over() && !state->closed && !state->expired) {
+      if (!co_await state->readable.wait()) co_return false;
+    }
+    co_return state->reset == ResetCode::Unread;
+  }
   void set_deadline(TimePoint when) override {
     state_->deadline = when;
     state_->expired = false;
@@ -115,7 +123,25 @@ class TunnelStreamImpl final : public TunnelStream {
   StatePtr state_;
 };
 
-Task<void> copy_to_app(TunnelStream& stream, Conn& app) {
+// How a stream stands with its application.
+struct AppEnd {
+  uint64_t answered = 0;  // bytes that had been written to it when its last byte came
+  bool asked = false;     // something was written to it since, or tried to be
+  bool ended = false;     // it sends no more
+};
+
+// Whether nobody has read what was sent since the application's last byte. It may stand in a network
+// of its own, from which the kernel needs a moment to hear.
+Task<bool> is_unread(Conn& app, const AppEnd& end, Clock& clock) {
+  for (int i = 0; i < 5 && end.asked; ++i) {
+    if (app.is_lost_after(end.answered)) co_return true;
+    if (!co_await clock.sleep_for(2ms)) break;
+  }
+  co_return false;
+}
+
+Task<void> copy_to_app(TunnelStream& stream, Conn& app, AppEnd& end, Clock& clock,
+                       std::function<void()> unread) {
   std::string bytes;
   while (true) {
     bytes.clear();
@@ -130,26 +156,32 @@ Task<void> copy_to_app(TunnelStream& stream, Conn& app) {
         co_return;
       }
     }
+    end.asked = true;
     const asio::const_buffer whole = asio::buffer(bytes);
     const asio::const_buffer rest = whole + app.write_now(std::span(&whole, 1));
     // An application that answers early and closes still has its answer in the other direction,
     // which decides how the stream ends.
-    if (rest.size() > 0 && !co_await app.write(std::span(&rest, 1))) co_return;
+    const bool written = rest.size() == 0 || (co_await app.write(std::span(&rest, 1)));
+    // One that had ended before: the other direction has told that already.
+    if (end.ended && co_await is_unread(app, end, clock)) co_return unread();
+    if (!written) co_return;
   }
 }
 
-Task<void> copy_from_app(Conn& app, TunnelStream& stream) {
+Task<void> copy_from_app(Conn& app, TunnelStream& stream, AppEnd& end, Clock& clock,
+                         std::function<void()> unread) {
   std::vector<char> buffer(kFramePayloadMax);
   while (true) {
     const Result<size_t> n = co_await app.read_some(asio::buffer(buffer));
-    if (!n) {
-      stream.abort();
+    if (!n || *n == 0) {
+      end.ended = true;
+      if (n) stream.shutdown_write();
+      if (co_await is_unread(app, end, clock)) co_return unread();
+      if (!n) stream.abort();
       co_return;
     }
-    if (*n == 0) {
-      stream.shutdown_write();
-      co_return;
-    }
+    end.asked = false;
+    end.answered = app.written();
     const asio::const_buffer bytes = asio::buffer(buffer, *n);
     if (stream.write_all_now(std::span(&bytes, 1))) continue;
     if (!co_await stream.write(std::span(&bytes, 1))) {
@@ -182,10 +214,17 @@ Task<Result<>> serve_stream(std::shared_ptr<TunnelCore> core, StatePtr state, Tu
   }
   Conn& app = **connected;
   core->send_opened(state);
-  const TunnelStreamPtr stream = make_tunnel_stream(std::move(core), state);
+  const TunnelStreamPtr stream = make_tunnel_stream(core, state);
   // After the opener's FIN nobody reads the stream, but its reset must still reach the application.
   state->on_over = [&app] { app.abort(); };
-  co_await join(copy_to_app(*stream, app), copy_from_app(app, *stream));
+  AppEnd end;
+  const auto unread = [&] {
+    core->send_reset(state, ResetCode::Unread);
+    app.abort();
+  };
+  Clock& clock = core->clock();
+  co_await join(copy_to_app(*stream, app, end, clock, unread),
+                copy_from_app(app, *stream, end, clock, unread));
   state->on_over = nullptr;
   co_return Result<>();
 }
