@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/names.h"
 #include "base/crypto.h"
 
@@ -29,6 +31,12 @@ struct Loaded {
 Error name_taken(std::string_view what, std::string_view name) {
   return {ErrorCode::AlreadyExists, fmt::format("/name: {} '{}' exists already", what, name),
           Cause::NameConflict};
+}
+
+// Of two that want a name at once the store refuses the second.
+Result<> named(Result<> stored, std::string_view what, std::string_view name) {
+  if (!stored && stored.code() == ErrorCode::AlreadyExists) return name_taken(what, name);
+  return stored;
 }
 
 }  // namespace
@@ -68,7 +76,7 @@ Task<Result<Organization>> Accounts::create_organization(std::string name,
                       {made.id, made.name, to_json_text(made)}));
     return {};
   };
-  CO_TRY_DO(co_await database_.write(std::move(body)));
+  CO_TRY_DO(named(co_await database_.write(std::move(body)), "an organization", name));
   organization_names_[made.id] = made.name;
   organizations_[made.name] = made;
   co_return made;
@@ -85,26 +93,31 @@ Task<Result<Project>> Accounts::create_project(std::string organization_id, std:
         {made.id, made.organization_id, made.name, to_json_text(made)}));
     return {};
   };
-  CO_TRY_DO(co_await database_.write(std::move(body)));
+  CO_TRY_DO(named(co_await database_.write(std::move(body)), "a project", name));
   projects_[{made.organization_id, made.name}] = made;
   co_return made;
 }
 
-Task<Result<Organization>> Accounts::set_quotas(std::string organization_id,
-                                                api::GroupQuotas quotas) {
-  const Organization* found = organization(organization_id);
-  if (found == nullptr) co_return Error::not_found("no such organization");
-  Organization changed = *found;
-  changed.quotas = quotas;
-  changed.update_time = to_unix_nanos(clock_.wall_now());
-  store::Body body = [changed](store::Transaction& tx) -> Result<> {
+// What is read here before a commit may be old after it, so the row is read, changed and written in
+// one transaction. Answers come in the order of the commits, and memory follows them.
+Task<Result<Organization>> Accounts::change_quotas(std::string organization_id,
+                                                   QuotaChange change) {
+  const auto changed = std::make_shared<Organization>();
+  const int64_t now = to_unix_nanos(clock_.wall_now());
+  store::Body body = [=](store::Transaction& tx) -> Result<> {
+    TRY(const auto rows,
+        tx.query("SELECT document FROM organization WHERE id = $1", {organization_id}));
+    if (rows.empty()) return Error::not_found("no such organization");
+    TRY(*changed, from_json_text<Organization>(rows[0].text(0)));
+    change(changed->quotas);
+    changed->update_time = std::max(changed->update_time, now);
     TRY_DO(tx.execute("UPDATE organization SET document = $1 WHERE id = $2",
-                      {to_json_text(changed), changed.id}));
+                      {to_json_text(*changed), organization_id}));
     return {};
   };
   CO_TRY_DO(co_await database_.write(std::move(body)));
-  organizations_[changed.name] = changed;
-  co_return changed;
+  organizations_[changed->name] = *changed;
+  co_return *changed;
 }
 
 Task<Result<Accounts::NewKey>> Accounts::create_key(std::string user,

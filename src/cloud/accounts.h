@@ -2,6 +2,7 @@
 // kept in memory, and every change is stored first.
 #pragma once
 
+#include <functional>
 #include <map>
 
 #include "api/instance.h"
@@ -52,7 +53,9 @@ class Accounts {
 
   Task<Result<Organization>> create_organization(std::string name, std::string display_name);
   Task<Result<Project>> create_project(std::string organization_id, std::string name);
-  Task<Result<Organization>> set_quotas(std::string organization_id, api::GroupQuotas quotas);
+  // The change is made to what is stored, one after the other: of two at once none is lost.
+  using QuotaChange = std::function<void(api::GroupQuotas&)>;
+  Task<Result<Organization>> change_quotas(std::string organization_id, QuotaChange change);
   // The key itself is only ever in this answer. A given `secret` is taken as it is.
   struct NewKey {
     ApiKey key;

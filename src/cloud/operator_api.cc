@@ -38,6 +38,38 @@ BOOST_DESCRIBE_STRUCT(QuotaPatch, (),
                        max_container_group_recreates_per_minute,
                        max_container_group_restarts_per_minute))
 
+Result<Accounts::QuotaChange> quota_change(const QuotaPatch& patch) {
+  struct Field {
+    int32_t api::GroupQuotas::* quota;
+    std::optional<int32_t> value;
+    std::string_view name;
+  };
+  const std::array<Field, 4> fields = {
+      {{&api::GroupQuotas::container_replicas_quota, patch.container_replicas_quota,
+        "container_replicas_quota"},
+       {&api::GroupQuotas::max_container_group_reallocations_per_minute,
+        patch.max_container_group_reallocations_per_minute,
+        "max_container_group_reallocations_per_minute"},
+       {&api::GroupQuotas::max_container_group_recreates_per_minute,
+        patch.max_container_group_recreates_per_minute, "max_container_group_recreates_per_minute"},
+       {&api::GroupQuotas::max_container_group_restarts_per_minute,
+        patch.max_container_group_restarts_per_minute, "max_container_group_restarts_per_minute"}}};
+  JsonProblems problems;
+  const JsonPath root;
+  for (const Field& field : fields) {
+    const JsonPath at{.parent = &root, .key = field.name};
+    if (field.value) {
+      api::check_range(*field.value, 0, std::numeric_limits<int32_t>::max(), at, problems);
+    }
+  }
+  if (!problems.empty()) return problems.to_error();
+  return Accounts::QuotaChange([fields](api::GroupQuotas& quotas) {
+    for (const Field& field : fields) {
+      if (field.value) quotas.*field.quota = *field.value;
+    }
+  });
+}
+
 json::object list_of(json::array items) {
   json::object out;
   out["items"] = std::move(items);
@@ -191,32 +223,15 @@ OperatorApi::Answer OperatorApi::projects(HttpRequest request, std::string organ
 }
 
 OperatorApi::Answer OperatorApi::quotas(HttpRequest request, std::string organization_id) {
-  api::GroupQuotas quotas = accounts_.organization(organization_id)->quotas;
   if (request.head.method == "PATCH") {
     CO_TRY(const QuotaPatch patch, read_body<QuotaPatch>(request));
-    JsonProblems problems;
-    const JsonPath root;
-    const auto set = [&](int32_t& out, const std::optional<int32_t>& value, std::string_view name) {
-      if (!value) return;
-      const JsonPath at{.parent = &root, .key = name};
-      api::check_range(*value, 0, std::numeric_limits<int32_t>::max(), at, problems);
-      out = *value;
-    };
-    set(quotas.container_replicas_quota, patch.container_replicas_quota,
-        "container_replicas_quota");
-    set(quotas.max_container_group_reallocations_per_minute,
-        patch.max_container_group_reallocations_per_minute,
-        "max_container_group_reallocations_per_minute");
-    set(quotas.max_container_group_recreates_per_minute,
-        patch.max_container_group_recreates_per_minute, "max_container_group_recreates_per_minute");
-    set(quotas.max_container_group_restarts_per_minute,
-        patch.max_container_group_restarts_per_minute, "max_container_group_restarts_per_minute");
-    if (!problems.empty()) co_return problems.to_error();
-    CO_TRY(const Organization changed, co_await accounts_.set_quotas(organization_id, quotas));
+    CO_TRY(Accounts::QuotaChange change, quota_change(patch));
+    CO_TRY(const Organization changed,
+           co_await accounts_.change_quotas(organization_id, std::move(change)));
     co_return json_answer(200, write_json(changed.quotas));
   }
   if (request.head.method != "GET") co_return method_not_allowed("GET, PATCH");
-  co_return json_answer(200, write_json(quotas));
+  co_return json_answer(200, write_json(accounts_.organization(organization_id)->quotas));
 }
 
 OperatorApi::Answer OperatorApi::keys(HttpRequest request, std::vector<std::string> path) {

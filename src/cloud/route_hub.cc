@@ -29,6 +29,13 @@ std::vector<link::RouteUpdate> in_parts(const std::vector<link::Route>& routes) 
   return parts;
 }
 
+Result<std::map<std::string, std::string>> load_endpoints(store::Transaction& tx) {
+  TRY(const auto rows,
+      tx.query("SELECT value FROM setting WHERE name = $1", {std::string(kGatewaysSetting)}));
+  if (rows.empty()) return std::map<std::string, std::string>();
+  return from_json_text<std::map<std::string, std::string>>(rows[0].text(0));
+}
+
 }  // namespace
 
 RouteHub::RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHubSettings settings,
@@ -43,17 +50,13 @@ RouteHub::RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHub
       scope_(executor, "gateway sessions") {}
 
 Task<Result<>> RouteHub::load() {
-  auto text = std::make_shared<std::string>();
-  store::Body body = [text](store::Transaction& tx) -> Result<> {
-    TRY(const auto rows,
-        tx.query("SELECT value FROM setting WHERE name = $1", {std::string(kGatewaysSetting)}));
-    if (!rows.empty()) *text = rows[0].text(0);
+  const auto loaded = std::make_shared<Endpoints>();
+  store::Body body = [loaded](store::Transaction& tx) -> Result<> {
+    TRY(*loaded, load_endpoints(tx));
     return {};
   };
   CO_TRY_DO(co_await database_.read(std::move(body)));
-  if (!text->empty()) {
-    CO_TRY(endpoints_, from_json_text<decltype(endpoints_)>(*text));
-  }
+  endpoints_ = *loaded;
   tell_gateways();
   co_return Result<>();
 }
@@ -67,23 +70,29 @@ void RouteHub::tell_gateways() {
   gateways_changed_(std::move(endpoints));
 }
 
+// All of them are one row: it is read and written in one transaction, so that of two gateways which
+// come at once none is forgotten.
 Task<Result<>> RouteHub::remember(std::string name, std::string endpoint) {
   if (const auto known = endpoints_.find(name);
       known != endpoints_.end() && known->second == endpoint) {
     co_return Result<>();
   }
-  auto changed = endpoints_;
-  changed[name] = endpoint;
-  const std::string text = to_json_text(changed);
-  store::Body body = [text](store::Transaction& tx) -> Result<> {
+  co_return co_await change_endpoints([=](Endpoints& all) { all[name] = endpoint; });
+}
+
+Task<Result<>> RouteHub::change_endpoints(std::function<void(Endpoints&)> change) {
+  const auto changed = std::make_shared<Endpoints>();
+  store::Body body = [=](store::Transaction& tx) -> Result<> {
+    TRY(*changed, load_endpoints(tx));
+    change(*changed);
     TRY_DO(
         tx.execute("INSERT INTO setting (name, value) VALUES ($1, $2) "
                    "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                   {std::string(kGatewaysSetting), text}));
+                   {std::string(kGatewaysSetting), to_json_text(*changed)}));
     return {};
   };
   CO_TRY_DO(co_await database_.write(std::move(body)));
-  endpoints_[name] = endpoint;
+  endpoints_ = *changed;
   tell_gateways();
   co_return Result<>();
 }

@@ -33,10 +33,13 @@ class RouteHub {
   Task<void> stop() { return scope_.stop(); }
 
  private:
+  using Endpoints = std::map<std::string, std::string>;  // by gateway name
+
   Task<Result<>> run_session(link::SessionPtr session);
   Task<Result<>> talk(link::Session& session);
   Result<> check(const link::GatewayHello& hello) const;
   Task<Result<>> remember(std::string name, std::string endpoint);
+  Task<Result<>> change_endpoints(std::function<void(Endpoints&)> change);
   Result<> send_all(link::Session& session) const;
   void broadcast(const link::RouteUpdate& update);
   void tell_gateways();
@@ -47,7 +50,7 @@ class RouteHub {
   Accounts& accounts_;
   store::Database& database_;
   std::function<void(std::vector<std::string>)> gateways_changed_;
-  std::map<std::string, std::string> endpoints_;  // by gateway name
+  Endpoints endpoints_;
   std::set<link::Session*> live_;
   Scope scope_;  // last: its tasks use the others
 };
