@@ -15,6 +15,8 @@ constexpr int64_t kPageSize = 1000;
 constexpr int64_t kWaitSecondsMax = 25;  // the server allows 30
 constexpr Duration kFirstPause = 500ms;
 constexpr Duration kLongestPause = 15s;
+// Lines that trickle are fetched together: four calls a second at most.
+constexpr Duration kBetweenPages = 250ms;
 
 std::string_view kind_name(StreamKind kind) {
   return kind == StreamKind::Logs ? "logs" : "events";
@@ -117,6 +119,8 @@ Task<Result<>> follow(Session& session, StreamKind kind, StreamOptions options, 
       // Without a waiting server our own pause keeps the rate below the limit.
       if (page->size == 0 && query.wait_seconds == 0) {
         CO_TRY_DO(co_await session.clock.sleep_for(1s));
+      } else if (page->size > 0 && page->size < kPageSize) {
+        CO_TRY_DO(co_await session.clock.sleep_for(kBetweenPages));
       }
       continue;
     }

@@ -28,12 +28,17 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
               "answers above 20");
   add_setting(line, "--command-length-max", settings.cloud.api.specs.command_item_max, size_t{1000},
               size_t{131'071}, "The longest item of a command, in characters");
+  add_setting(line, "--activity-rate-limit", settings.cloud.api.activity_requests_per_minute, 1,
+              1'000'000,
+              "Requests a minute of one key for logs, and as many for events, below /api/mesclun");
   add_setting(line, "--token-issuer", settings.cloud.token_issuer,
               "The `iss` claim of workload identity tokens");
   add_bytes_setting(line, "--body-max", settings.cloud.http.body_bytes_max, 1024, 64 << 20,
                     "The largest request body of the API; larger ones are answered with 413");
   add_setting(line, "--log-lines-max", settings.cloud.logs.lines_max, int64_t{1000},
               int64_t{1'000'000'000}, "Lines of container output that are kept, of all groups");
+  add_setting(line, "--organization-log-lines-max", settings.cloud.logs.organization_lines_max,
+              int64_t{1000}, int64_t{1'000'000'000}, "... of which of one organization");
 }
 
 namespace {
@@ -64,6 +69,7 @@ int run_cloud_command(int argc, char** argv, const CloudReady& ready) {
   add_log_settings(line, log);
   if (const auto status = line.parse(argc, argv)) return *status;
   setup_logging(log);
+  keep_files_private();
   return run_service([&](asio::io_context& io) { return serve(io, settings, ready); });
 }
 

@@ -49,6 +49,10 @@ class CloudTest : public testing::Test {
     CO_TRY(const auto key,
            co_await cloud_->accounts().create_key("ann", std::move(organizations), false));
     key_ = key.secret;
+    std::vector<std::string> same(1, acme.id);
+    CO_TRY(const auto second,
+           co_await cloud_->accounts().create_key("bob", std::move(same), false));
+    second_key_ = second.secret;
     co_return Result<>();
   }
   Task<Result<>> tear_down() {
@@ -58,15 +62,24 @@ class CloudTest : public testing::Test {
 
   HttpResponse call(std::string method, std::string path, std::string body = "",
                     std::vector<std::pair<std::string, std::string>> headers = {}) {
-    HttpRequest request;
-    request.head.method = std::move(method);
-    request.head.target = "/api/public/organizations/" + path;
-    if (!key_.empty()) request.head.headers.add("Salad-Api-Key", key_);
-    for (const auto& [name, value] : headers) request.head.headers.set(name, value);
-    request.body = std::move(body);
+    HttpRequest made = request(std::move(method), "/api/public/organizations/" + path);
+    for (const auto& [name, value] : headers) made.head.headers.set(name, value);
+    made.body = std::move(body);
     HttpResponse out;
-    loop_.run(keep(std::move(request), out));
+    loop_.run(keep(std::move(made), out));
     return out;
+  }
+  HttpResponse call_at(std::string method, std::string target) {
+    HttpResponse out;
+    loop_.run(keep(request(std::move(method), std::move(target)), out));
+    return out;
+  }
+  HttpRequest request(std::string method, std::string target) const {
+    HttpRequest made;
+    made.head.method = std::move(method);
+    made.head.target = std::move(target);
+    if (!key_.empty()) made.head.headers.add("Salad-Api-Key", key_);
+    return made;
   }
   Task<Result<>> keep(HttpRequest request, HttpResponse& out) {
     out = co_await cloud_->handle_api(std::move(request));
@@ -89,6 +102,7 @@ class CloudTest : public testing::Test {
   MoodyDatabase database_{*real_};
   std::unique_ptr<Cloud> cloud_;
   std::string key_;
+  std::string second_key_;  // of the same organization
 };
 
 constexpr std::string_view kCreate = R"({"name": "ocr", "replicas": 2, "autostart_policy": false,
@@ -171,6 +185,42 @@ TEST_F(CloudTest, TooManyCallsOfAKeyAreToldWhenToComeBack) {
   EXPECT_EQ(last.status, 429);
   EXPECT_EQ(type_of(last), "rate_limited");
   EXPECT_TRUE(last.headers.has("Retry-After"));
+}
+
+// By kind and by key: who follows logs too fast can still see events, and others see both.
+TEST_F(CloudTest, ActivityHasALimitOfItsOwnForEachKindAndKey) {
+  ASSERT_EQ(call("POST", "acme/projects/web/containers", std::string(kCreate)).status, 201);
+  const std::string path = "/api/mesclun/organizations/acme/projects/web/containers/ocr/";
+  HttpResponse last;
+  int passed = 0;
+  for (int i = 0; i < 700; ++i) {
+    last = call_at("GET", path + "logs");
+    if (last.status == 200) ++passed;
+  }
+  EXPECT_EQ(passed, 600);
+  EXPECT_EQ(type_of(last), "rate_limited");
+  EXPECT_TRUE(last.headers.has("Retry-After"));
+  EXPECT_EQ(call_at("GET", path + "events").status, 200);
+  EXPECT_EQ(call("GET", "acme/projects/web/containers").status, 200);
+  key_ = second_key_;
+  EXPECT_EQ(call_at("GET", path + "logs").status, 200);
+}
+
+TEST_F(CloudTest, CallsThatWaitForActivityAreBoundedByKey) {
+  ASSERT_EQ(call("POST", "acme/projects/web/containers", std::string(kCreate)).status, 201);
+  const std::string path = "/api/mesclun/organizations/acme/projects/web/containers/ocr/logs";
+  std::vector<HttpResponse> answers(70);
+  Scope followers(loop_.executor(), "followers");
+  for (HttpResponse& answer : answers) {
+    followers.spawn(keep(request("GET", path + "?after=0&wait=30"), answer));
+  }
+  loop_.clock.run_for(1s);
+  EXPECT_EQ(followers.running(), 64u);
+  EXPECT_EQ(std::ranges::count(answers, 429, &HttpResponse::status), 6);
+  key_ = second_key_;
+  EXPECT_EQ(call_at("GET", path).status, 200);
+  loop_.clock.run_for(30s);
+  EXPECT_EQ(followers.running(), 0u);
 }
 
 TEST_F(CloudTest, AFailedCommitIsUnavailableAndLeavesNothing) {

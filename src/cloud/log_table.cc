@@ -1,7 +1,6 @@
 #include "cloud/log_table.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/log.h"
 
@@ -10,35 +9,112 @@ namespace mesclun::cloud {
 namespace {
 
 constexpr size_t kTextBytesMax = 10'000;  // api.md §11.1
-constexpr int64_t kLinesBetweenPrunes = 20'000;
+constexpr size_t kOrganizationPart = 4;   // one may use 1/4 of what waits
+// Of one commit, so that reads and lines do not wait long behind it; later ones go on.
+constexpr int64_t kPrunedAtOnceMax = 20'000;
+constexpr Duration kLookForAged = 1min;
+
+Result<> insert(store::Transaction& tx, const std::string& machine_id,
+                const std::string& organization_id, const link::LogBatch& batch, int64_t now) {
+  for (const link::LogLine& line : batch.lines) {
+    TRY_DO(tx.execute(
+        "INSERT INTO log_line (group_id, instance_id, machine_id, version, time, receive_time, "
+        "stream, text, organization_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        {batch.group_id, batch.instance_id, machine_id, int64_t{batch.version}, line.time, now,
+         line.stream, line.text, organization_id}));
+  }
+  TRY_DO(
+      tx.execute("INSERT INTO log_size (organization_id, lines) VALUES ($1, $2) ON CONFLICT "
+                 "(organization_id) DO UPDATE SET lines = lines + excluded.lines",
+                 {organization_id, std::ssize(batch.lines)}));
+  return {};
+}
+
+Result<> remove_oldest(store::Transaction& tx, const std::string& organization_id, int64_t lines) {
+  TRY(const int64_t removed,
+      tx.execute("DELETE FROM log_line WHERE sequence IN (SELECT sequence FROM log_line WHERE "
+                 "organization_id = $1 ORDER BY sequence LIMIT $2)",
+                 {organization_id, std::min(lines, kPrunedAtOnceMax)}));
+  TRY_DO(tx.execute("UPDATE log_size SET lines = lines - $2 WHERE organization_id = $1",
+                    {organization_id, removed}));
+  return {};
+}
+
+Result<> remove_beyond(store::Transaction& tx, const std::string& organization_id,
+                       int64_t lines_max) {
+  TRY(const auto rows,
+      tx.query("SELECT lines FROM log_size WHERE organization_id = $1", {organization_id}));
+  if (rows.empty() || rows[0].integer(0) <= lines_max) return {};
+  return remove_oldest(tx, organization_id, rows[0].integer(0) - lines_max);
+}
+
+Result<> remove_from_largest(store::Transaction& tx, int64_t lines_max) {
+  TRY(const auto total, tx.query("SELECT COALESCE(SUM(lines), 0) FROM log_size"));
+  if (total[0].integer(0) <= lines_max) return {};
+  TRY(const auto largest,
+      tx.query("SELECT organization_id FROM log_size ORDER BY lines DESC LIMIT 1"));
+  return remove_oldest(tx, largest[0].text(0), total[0].integer(0) - lines_max);
+}
+
+// Sequences grow with the time of receipt.
+Result<> remove_aged(store::Transaction& tx, int64_t oldest) {
+  TRY(const auto organizations, tx.query("SELECT organization_id FROM log_size"));
+  for (const store::Row& row : organizations) {
+    const std::string id = row.text(0);
+    TRY(const auto first,
+        tx.query("SELECT receive_time FROM log_line WHERE organization_id = $1 ORDER BY sequence "
+                 "LIMIT 1",
+                 {id}));
+    if (first.empty() || first[0].integer(0) >= oldest) continue;
+    TRY(const int64_t removed,
+        tx.execute("DELETE FROM log_line WHERE sequence IN (SELECT sequence FROM log_line WHERE "
+                   "organization_id = $1 ORDER BY sequence LIMIT $2) AND receive_time < $3",
+                   {id, kPrunedAtOnceMax, oldest}));
+    TRY_DO(tx.execute("UPDATE log_size SET lines = lines - $2 WHERE organization_id = $1",
+                      {id, removed}));
+  }
+  return {};
+}
 
 }  // namespace
 
-void LogTable::append(const std::string& machine_id, link::LogBatch batch) {
-  dropped_ += batch.dropped;
-  if (waiting_lines_ + batch.lines.size() > settings_.waiting_lines_max) {
-    dropped_ += std::ssize(batch.lines);
+void LogTable::append(const std::string& machine_id, const std::string& organization_id,
+                      link::LogBatch batch) {
+  drop(batch.dropped);
+  if (batch.lines.empty()) return;
+  Load more{.lines = batch.lines.size()};
+  for (link::LogLine& line : batch.lines) {
+    if (line.text.size() > kTextBytesMax) line.text.resize(kTextBytesMax);
+    more.bytes += line.text.size();
+  }
+  Load& own = load_of_[organization_id];
+  const auto fits = [&](const Load& load, size_t part) {
+    return load.lines + more.lines <= settings_.waiting_lines_max / part &&
+           load.bytes + more.bytes <= settings_.waiting_bytes_max / part;
+  };
+  if (!fits(waiting_load_, 1) || !fits(own, kOrganizationPart)) {
+    drop(std::ssize(batch.lines));
     return;
   }
-  waiting_lines_ += batch.lines.size();
-  waiting_.emplace_back(machine_id, std::move(batch));
+  for (Load* load : {&waiting_load_, &own}) {
+    load->lines += more.lines;
+    load->bytes += more.bytes;
+  }
+  waiting_.push_back({machine_id, organization_id, std::move(batch)});
   arrived_.notify_all();
 }
 
 Task<Result<>> LogTable::run() {
   while (true) {
     while (waiting_.empty()) CO_TRY_DO(co_await arrived_.wait());
-    auto batches = std::exchange(waiting_, {});
-    const auto lines = static_cast<int64_t>(std::exchange(waiting_lines_, 0));
+    const auto batches = std::make_shared<const Batches>(std::exchange(waiting_, {}));
+    const auto lines = static_cast<int64_t>(std::exchange(waiting_load_, {}).lines);
+    load_of_.clear();
+    const Result<> written = co_await write(batches);
+    if (!written) drop(lines);
     std::set<std::string> groups;
-    for (const auto& [machine_id, batch] : batches) groups.insert(batch.group_id);
-    const Result<> written = co_await write(std::move(batches));
-    if (written) {
-      lines_since_prune_ += lines;
-    } else {
-      dropped_ += lines;
-    }
-    for (const std::string& id : groups) stored_.tell(id);
+    for (const Batch& batch : *batches) groups.insert(batch.lines.group_id);
+    for (const std::string& id : groups) followers_.tell(id);
     if (dropped_ > 0) {
       log_warning(
           "logs", "lines of containers were lost",
@@ -49,44 +125,43 @@ Task<Result<>> LogTable::run() {
   }
 }
 
-Task<Result<>> LogTable::write(std::deque<std::pair<std::string, link::LogBatch>> batches) {
-  const bool prune = lines_since_prune_ >= kLinesBetweenPrunes;
-  if (prune) lines_since_prune_ = 0;
+Task<Result<>> LogTable::write(std::shared_ptr<const Batches> batches) {
+  const bool look_for_aged = clock_.now() >= aged_ + kLookForAged;
+  if (look_for_aged) aged_ = clock_.now();
   const int64_t now = to_unix_nanos(clock_.wall_now());
-  const int64_t oldest = now - settings_.retention.count();
-  const int64_t lines_max = settings_.lines_max;
-  auto shared = std::make_shared<decltype(batches)>(std::move(batches));
-  store::Body body = [shared, prune, now, oldest, lines_max](store::Transaction& tx) -> Result<> {
-    for (const auto& [machine_id, batch] : *shared) {
-      for (const link::LogLine& line : batch.lines) {
-        TRY_DO(
-            tx.execute("INSERT INTO log_line (group_id, instance_id, machine_id, version, time, "
-                       "receive_time, stream, text) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                       {batch.group_id, batch.instance_id, machine_id, int64_t{batch.version},
-                        line.time, now, line.stream, line.text.substr(0, kTextBytesMax)}));
-      }
+  const LogTableSettings settings = settings_;
+  store::Body body = [=](store::Transaction& tx) -> Result<> {
+    std::set<std::string> organizations;
+    for (const Batch& batch : *batches) {
+      TRY_DO(insert(tx, batch.machine_id, batch.organization_id, batch.lines, now));
+      organizations.insert(batch.organization_id);
     }
-    if (!prune) return {};
-    TRY_DO(
-        tx.execute("DELETE FROM log_line WHERE sequence <= (SELECT COALESCE(MAX(sequence), 0) FROM "
-                   "log_line) - "
-                   "$1 OR receive_time < $2",
-                   {lines_max, oldest}));
+    for (const std::string& id : organizations) {
+      TRY_DO(remove_beyond(tx, id, settings.organization_lines_max));
+    }
+    TRY_DO(remove_from_largest(tx, settings.lines_max));
+    if (look_for_aged) TRY_DO(remove_aged(tx, now - settings.retention.count()));
     return {};
   };
   co_return co_await database_.write(std::move(body));
 }
 
+// Each form has an index whose order is the answer's.
 Task<Result<std::vector<LogRow>>> LogTable::read_once(std::string group_id, std::string instance_id,
                                                       std::optional<int64_t> after, int64_t limit) {
+  ++reads_;
   auto rows = std::make_shared<std::vector<LogRow>>();
   store::Body body = [=](store::Transaction& tx) -> Result<> {
-    TRY(const auto found,
-        tx.query(std::string("SELECT sequence, time, receive_time, stream, text, instance_id, "
-                             "machine_id, version FROM log_line WHERE group_id = $1 AND "
-                             "sequence > $2 AND ($3 = '' OR instance_id = $3) ORDER BY sequence ") +
-                     (after ? "ASC" : "DESC") + " LIMIT $4",
-                 {group_id, after.value_or(0), instance_id, limit}));
+    std::string sql =
+        "SELECT sequence, time, receive_time, stream, text, instance_id, machine_id, version FROM "
+        "log_line WHERE group_id = $1 AND sequence > $2";
+    std::vector<store::Value> values{group_id, after.value_or(0), limit};
+    if (!instance_id.empty()) {
+      sql += " AND instance_id = $4";
+      values.emplace_back(instance_id);
+    }
+    sql += after ? " ORDER BY sequence ASC LIMIT $3" : " ORDER BY sequence DESC LIMIT $3";
+    TRY(const auto found, tx.query(sql, std::move(values)));
     for (const store::Row& row : found) {
       rows->push_back({row.integer(0), row.integer(1), row.integer(2), row.text(3), row.text(4),
                        row.text(5), row.text(6), static_cast<int32_t>(row.integer(7))});
@@ -102,7 +177,7 @@ Task<Result<std::vector<LogRow>>> LogTable::read(std::string group_id, std::stri
                                                  std::optional<int64_t> after, int64_t limit,
                                                  Duration wait) {
   const TimePoint end = clock_.now() + wait;
-  const auto follower = stored_.follow(group_id);
+  const auto follower = followers_.follow(group_id);
   while (true) {
     CO_TRY(auto rows, co_await read_once(group_id, instance_id, after, limit));
     if (!rows.empty() || clock_.now() >= end) co_return rows;

@@ -171,7 +171,10 @@ Task<Result<>> NodeHub::handle(link::Session& session, const Joined& node, link:
     const Result<> stored = co_await loop_.submit(std::move(command));
     if (!stored && stored.code() == ErrorCode::Cancelled) co_return stored;
   } else if (auto* logs = std::get_if<link::LogBatch>(&message)) {
-    if (may_speak_of(fleet_, node.id, logs->group_id)) logs_.append(node.id, std::move(*logs));
+    const Group* group = fleet_.groups.find(logs->group_id);
+    if (group != nullptr && may_speak_of(fleet_, node.id, logs->group_id)) {
+      logs_.append(node.id, group->organization_id, std::move(*logs));
+    }
   } else if (const auto* request = std::get_if<link::TokenRequest>(&message)) {
     answer_token(session, node.id, *request);
   } else if (std::holds_alternative<link::Heartbeat>(message)) {

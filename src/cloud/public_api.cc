@@ -47,18 +47,22 @@ Result<ApiTarget> PublicApi::authorize(const HttpRequest& request, const std::st
   return target;
 }
 
+std::optional<HttpResponse> PublicApi::refuse_excess(const HttpRequest& request,
+                                                     RateLimiter& limiter, std::string_view route) {
+  const auto header = request.head.headers.find("Salad-Api-Key");
+  const ApiKey* key = header ? accounts_.find_key(*header) : nullptr;
+  if (key == nullptr) return std::nullopt;
+  const auto wait = limiter.take(fmt::format("{} {}", key->id, route), clock_.now());
+  if (!wait) return std::nullopt;
+  const Error limited{ErrorCode::ResourceExhausted,
+                      "this key made more requests in a minute than it may"};
+  return problem_answer(limited, wait);
+}
+
 Task<HttpResponse> PublicApi::handle_public(HttpRequest request, std::string rest) {
   auto target = authorize(request, rest);
-  // A key's calls count whatever they name; unknown keys are no key's calls.
-  if (const auto key = request.head.headers.find("Salad-Api-Key")) {
-    if (const ApiKey* known = accounts_.find_key(*key)) {
-      if (const auto wait = requests_.take(known->id, clock_.now())) {
-        const Error limited{ErrorCode::ResourceExhausted,
-                            "this key made more requests in a minute than it may"};
-        co_return problem_answer(limited, wait);
-      }
-    }
-  }
+  // A key's calls count whatever they name.
+  if (auto refused = refuse_excess(request, requests_, "")) co_return *std::move(refused);
   if (!target) co_return problem_answer(target.error());
   auto answer = co_await route(std::move(request), *std::move(target));
   if (answer) co_return *std::move(answer);
@@ -83,9 +87,23 @@ Answer PublicApi::route(HttpRequest request, ApiTarget target) {
 }
 
 Task<HttpResponse> PublicApi::handle_mesclun(HttpRequest request, std::string rest) {
-  auto target = authorize(request, rest);
+  const auto target = authorize(request, rest);
+  // Logs and events are counted apart: who follows the ones can still look at the others.
+  const std::string kind = target && !target->rest.empty() ? target->rest.back() : "";
+  const bool known = kind == "logs" || kind == "events";
+  if (auto refused = refuse_excess(request, activity_requests_, known ? kind : "other")) {
+    co_return *std::move(refused);
+  }
   if (!target) co_return problem_answer(target.error());
-  auto answer = co_await activity_.handle(std::move(request), *std::move(target));
+  const std::string key_id = target->key_id;
+  if (waiting_[key_id] >= settings_.activity_waiting_max) {
+    const Error limited{ErrorCode::ResourceExhausted,
+                        "too many calls of this key wait for logs and events"};
+    co_return problem_answer(limited, Duration(1s));
+  }
+  ++waiting_[key_id];
+  auto answer = co_await activity_.handle(std::move(request), *target);
+  if (--waiting_[key_id] == 0) waiting_.erase(key_id);
   if (!answer) co_return problem_answer(answer.error());
   co_return *std::move(answer);
 }

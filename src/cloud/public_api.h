@@ -11,6 +11,9 @@ namespace mesclun::cloud {
 struct PublicApiSettings {
   int32_t requests_per_minute = 240;  // of one key (api.md §1)
   SpecLimits specs;
+  // Of one key, for each kind of activity: logs, events.
+  int32_t activity_requests_per_minute = 600;
+  size_t activity_waiting_max = 64;  // calls of one key that are held back at once
 };
 
 // Who may call what, and how often. What is called is an endpoint's, one a resource.
@@ -28,7 +31,9 @@ class PublicApi {
         instances_(clock, accounts, loop),
         organizations_(accounts, loop, gpu_classes),
         activity_(executor, clock, database, loop, logs),
-        requests_(settings.requests_per_minute) {}
+        settings_(settings),
+        requests_(settings.requests_per_minute),
+        activity_requests_(settings.activity_requests_per_minute) {}
 
   // Paths under `prefix` are ours; `rest` is what follows it, without a leading slash.
   Task<HttpResponse> handle_public(HttpRequest request, std::string rest);
@@ -37,6 +42,10 @@ class PublicApi {
 
  private:
   Result<ApiTarget> authorize(const HttpRequest& request, const std::string& rest) const;
+  // The answer to a call beyond the limit of its key; nothing if it may pass. Calls of unknown keys
+  // are nobody's, and cost nothing.
+  std::optional<HttpResponse> refuse_excess(const HttpRequest& request, RateLimiter& limiter,
+                                            std::string_view route);
   Answer route(HttpRequest request, ApiTarget target);
 
   // Constant after construction.
@@ -46,8 +55,11 @@ class PublicApi {
   InstanceEndpoint instances_;
   OrganizationEndpoint organizations_;
   ActivityEndpoint activity_;
+  const PublicApiSettings settings_;
   // The loop only.
   RateLimiter requests_;
+  RateLimiter activity_requests_;
+  std::map<std::string, size_t> waiting_;  // calls for activity under way, by key
 };
 
 }  // namespace mesclun::cloud

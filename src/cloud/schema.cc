@@ -29,6 +29,13 @@ CREATE TABLE log_line (sequence INTEGER PRIMARY KEY, group_id TEXT NOT NULL, ins
                        machine_id TEXT NOT NULL, version BIGINT NOT NULL, time BIGINT NOT NULL,
                        receive_time BIGINT NOT NULL, stream TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX log_line_by_group ON log_line (group_id, sequence)
+)sql"},
+                                      {2, R"sql(
+ALTER TABLE log_line ADD COLUMN organization_id TEXT NOT NULL DEFAULT '';
+CREATE INDEX log_line_by_instance ON log_line (group_id, instance_id, sequence);
+CREATE INDEX log_line_by_organization ON log_line (organization_id, sequence);
+CREATE TABLE log_size (organization_id TEXT PRIMARY KEY, lines BIGINT NOT NULL);
+INSERT INTO log_size (organization_id, lines) SELECT '', COUNT(*) FROM log_line
 )sql"}};
 
 }  // namespace
