@@ -32,10 +32,17 @@ struct Subcommand {
 int run_cloud_command(int argc, char** argv);
 int run_completion_command(int argc, char** argv);
 
+// With a verb it asks the cloud about gateways, without one it is a gateway.
+int run_gateway_command(int argc, char** argv) {
+  const std::string_view verb = argc > 1 ? argv[1] : "";
+  return verb == "list" || verb == "forget" ? mesclun::client::run_gateway_command(argc, argv)
+                                            : mesclun::gateway::run_gateway_command(argc, argv);
+}
+
 constexpr Subcommand kSubcommands[] = {
     {"up", mesclun::run_up_command, "A whole cloud on this machine, in the foreground"},
     {"cloud", run_cloud_command, "The control plane alone"},
-    {"gateway", mesclun::gateway::run_gateway_command, "A gateway alone"},
+    {"gateway", run_gateway_command, "A gateway alone; list and forget them (operator)"},
     {"agent", mesclun::agent::run_agent_command, "The agent of a machine; pause, resume, drain"},
     {"run", mesclun::client::run_run_command, "A container group in one line"},
     {"group", mesclun::client::run_group_command, "Container groups: create, list, update, ..."},
@@ -45,7 +52,9 @@ constexpr Subcommand kSubcommands[] = {
     {"events", mesclun::client::run_events_command, "What the cloud did to a group, and why"},
     {"load", mesclun::client::run_load_command,
      "Send requests to a service, as many as it can take"},
-    {"node", mesclun::client::run_node_command, "Machines, what they have, what runs there"},
+    {"node", mesclun::client::run_node_command,
+     "Machines, what they have, what runs there; forget, ban"},
+    {"token", mesclun::client::run_token_command, "Tokens of machines: rotate (operator)"},
     {"gpu-class", mesclun::client::run_gpu_class_command,
      "GPU classes: list, add, remove (operator)"},
     {"org", mesclun::client::run_org_command, "Organizations and their quotas (operator)"},

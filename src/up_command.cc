@@ -44,13 +44,14 @@ struct UpSettings {
 // The gateway on a loop of its own, fed by the cloud's node port.
 class LocalGateway {
  public:
-  LocalGateway(const Endpoint& nodes, const cloud::Secrets& secrets)
+  LocalGateway(const Endpoint& nodes, const cloud::Secrets& secrets, const std::string& folder)
       : loop_("gateway"),
         secret_(secrets.tunnel_secret),
         dialer_(clock_, nodes, link::kRoutesUpgrade) {
     gateway::GatewaySettings settings;
     settings.session.name = "local";
     settings.session.gateway_token = secrets.gateway_token;
+    settings.session.gateway_token_file = folder + "/gateway.token";
     settings.session.tunnel_endpoint = nodes.to_string();
     settings_ = settings;
   }
@@ -198,7 +199,7 @@ Task<Result<>> up(asio::io_context& io, UpSettings settings) {
   CO_TRY(auto host, co_await cloud::CloudHost::start(io.get_executor(), settings.cloud));
   RealClock clock;
   LocalAgents agents(clock, settings.agent_restarts);
-  LocalGateway gateway(host->nodes(), host->secrets());
+  LocalGateway gateway(host->nodes(), host->secrets(), settings.cloud.data);
   const Result<> ended = co_await run_up(*host, gateway, agents, settings);
   // From here on to the end, whatever a further signal says: it ends the process at once.
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());

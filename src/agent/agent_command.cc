@@ -74,7 +74,7 @@ void add_cloud_settings(CommandLine& line, CommandSettings& s) {
   add_setting(line, "--cloud", options.cloud, "Where the cloud takes nodes");
   add_setting(line, "--join-token", options.join_token,
               "Lets a machine in that the cloud does not know yet");
-  line.option("--join-token-file", s.join_token_file, "A file with the join token in it")
+  line.option("--join-token-file", s.join_token_file, "A file with the join token in it, read again whenever the cloud is dialled")
       .value_name("FILE")
       .excludes("--join-token")
       .environment(line.variable_of("--join-token-file"));
@@ -211,6 +211,7 @@ Result<> complete(CommandSettings& s) {
   }
   if (!s.join_token_file.empty()) {
     TRY(options.join_token, read_first_line(s.join_token_file));
+    options.join_token_file = fs::absolute(s.join_token_file).string();
   }
   return {};
 }

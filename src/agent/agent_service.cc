@@ -82,6 +82,11 @@ Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options)
                          .store = *store,
                          .dialer = cloud,
                          .tunnels = &gateways};
+  if (!options.join_token_file.empty()) {
+    parts.fresh_join_token = [&options] {
+      return read_first_line(options.join_token_file).value_or(options.join_token);
+    };
+  }
   NodeAgent agent(std::move(parts), options.settings, options.facts, options.join_token);
   const Result<> result = co_await run_until_cancelled(executor, clock, agent, options);
   co_await agent.close();

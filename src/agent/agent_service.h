@@ -14,6 +14,7 @@ namespace mesclun::agent {
 struct AgentOptions {
   Endpoint cloud{.host = "127.0.0.1", .port = 8802};
   std::string join_token;
+  std::string join_token_file;  // read again before each session; empty: there is none
   std::filesystem::path data;
   link::NodeFacts facts;  // what the machine offers
   // Instances are processes of this machine with whatever rights the agent has, so a cloud on

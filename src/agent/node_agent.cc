@@ -152,7 +152,7 @@ Task<void> NodeAgent::close() {
 link::Hello NodeAgent::hello() const {
   link::Hello hello{.machine_id = node_.machine_id,
                     .node_secret = node_.node_secret,
-                    .join_token = join_token_,
+                    .join_token = parts_.fresh_join_token ? parts_.fresh_join_token() : join_token_,
                     .facts = facts_};
   return hello;
 }

@@ -25,6 +25,8 @@ class NodeAgent final : private SessionSubject {
     StateStore& store;
     link::Dialer& dialer;
     TunnelDialer* tunnels = nullptr;  // null: none are made
+    // The join token as it is now, asked before each hello; null: it never changes.
+    std::function<std::string()> fresh_join_token = {};
   };
 
   NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts, std::string join_token);

@@ -223,6 +223,40 @@ Task<Result<Answer<NodeListView>>> ApiClient::list_nodes() {
   return call_for<NodeListView>({.path = operator_path("nodes"), .key = KeyKind::Operator});
 }
 
+Task<Result<>> ApiClient::order(ApiCall request) {
+  CO_TRY_DO(co_await call(std::move(request)));
+  co_return Result<>();
+}
+
+Task<Result<>> ApiClient::forget_node(std::string machine_id) {
+  co_return co_await order({.method = "DELETE",
+                            .path = operator_path("nodes/" + encode_segment(machine_id)),
+                            .key = KeyKind::Operator});
+}
+
+Task<Result<>> ApiClient::act_on_node(std::string machine_id, std::string action) {
+  co_return co_await order(
+      {.method = "POST",
+       .path = operator_path("nodes/" + encode_segment(machine_id) + "/" + action),
+       .key = KeyKind::Operator});
+}
+
+Task<Result<Answer<GatewayListView>>> ApiClient::list_gateways() {
+  return call_for<GatewayListView>({.path = operator_path("gateways"), .key = KeyKind::Operator});
+}
+
+Task<Result<>> ApiClient::forget_gateway(std::string name) {
+  co_return co_await order({.method = "DELETE",
+                            .path = operator_path("gateways/" + encode_segment(name)),
+                            .key = KeyKind::Operator});
+}
+
+Task<Result<Answer<TokenView>>> ApiClient::rotate_token(std::string name) {
+  return call_for<TokenView>({.method = "POST",
+                              .path = operator_path("tokens/" + encode_segment(name) + "/rotate"),
+                              .key = KeyKind::Operator});
+}
+
 Task<Result<Answer<GpuClassListView>>> ApiClient::list_gpu_classes() {
   return call_for<GpuClassListView>(
       {.path = operator_path("gpu-classes"), .key = KeyKind::Operator});

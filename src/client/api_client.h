@@ -83,6 +83,11 @@ class ApiClient {
 
   // Operators.
   Task<Result<Answer<NodeListView>>> list_nodes();
+  Task<Result<>> forget_node(std::string machine_id);
+  Task<Result<>> act_on_node(std::string machine_id, std::string action);  // ban, unban
+  Task<Result<Answer<GatewayListView>>> list_gateways();
+  Task<Result<>> forget_gateway(std::string name);
+  Task<Result<Answer<TokenView>>> rotate_token(std::string name);
   Task<Result<Answer<GpuClassListView>>> list_gpu_classes();
   Task<Result<Answer<GpuClassView>>> add_gpu_class(json::value body);
   Task<Result<>> remove_gpu_class(std::string name);
@@ -108,6 +113,8 @@ class ApiClient {
   template <class T>
   Task<Result<Answer<T>>> call_for(ApiCall call);
   Task<Result<HttpReply>> send(const ApiCall& call);
+  // Whose answer says nothing.
+  Task<Result<>> order(ApiCall call);
 
   std::string project_path() const;
   std::string group_path(const std::string& name) const;

@@ -6,6 +6,7 @@
 
 #include "base/suggest.h"
 #include "client/fake_answers.h"
+#include "client/machine_verbs.h"
 #include "client/operator_verbs.h"
 #include "client/stream_verbs.h"
 
@@ -31,8 +32,9 @@ TEST(Usage, WrongWordsEndWithTwo) {
 }
 
 TEST(Usage, HelpHasExamplesAndExitStatus) {
-  for (const Command command : {&group_command, &instance_command, &logs_command, &events_command,
-                                &node_command, &org_command, &project_command, &key_command}) {
+  for (const Command command :
+       {&group_command, &instance_command, &logs_command, &events_command, &node_command,
+        &gateway_command, &token_command, &org_command, &project_command, &key_command}) {
     testing::internal::CaptureStdout();
     EXPECT_EQ(run_command(command, {"--help"}, {}).status, 0);
     const std::string help = testing::internal::GetCapturedStdout();
@@ -215,6 +217,60 @@ TEST(LogLine, ColoursAreKeptForPeopleAndEndWithTheLine) {
   const LogLineView line{.time = "t", .text = "\x1b[31mred\x1b[2J"};
   EXPECT_EQ(format_log_line(line, true), "t            \x1b[31mred\xEF\xBF\xBD[2J\x1b[0m");
   EXPECT_EQ(format_log_line(line, false), "t            \x1b[31mred\x1b[2J");
+}
+
+TEST(Nodes, AreMeantByIdBeginningOrHost) {
+  const auto node = [](std::string id, std::string host) {
+    return NodeView{.machine_id = std::move(id), .hostname = std::move(host)};
+  };
+  const std::vector<NodeView> nodes{node("aaaa-1", "pc1"), node("aaab-2", "pc2"),
+                                    node("bbbb-3", "pc2")};
+  EXPECT_EQ(choose_node(nodes, "aaaa-1").value(), "aaaa-1");
+  EXPECT_EQ(choose_node(nodes, "b").value(), "bbbb-3");
+  EXPECT_EQ(choose_node(nodes, "pc1").value(), "aaaa-1");
+  EXPECT_HAS(choose_node(nodes, "aaa").error().message, "aaaa-1, aaab-2");
+  EXPECT_HAS(choose_node(nodes, "pc2").error().message, "aaab-2, bbbb-3");
+  EXPECT_HAS(choose_node(nodes, "pc9").error().message, "mesclun node list");
+  EXPECT_FALSE(choose_node(nodes, ""));
+}
+
+TEST(Nodes, AreForgottenBannedAndLetInAgain) {
+  FakeApi api;
+  const std::string id = "aaaa0000-0000-4000-8000-00000000000a";
+  api.on("GET /api/operator/nodes",
+         {200, R"({"items":[{"machine_id":")" + id +
+                   R"(","hostname":"pc1","state":"online","mode":"active","cpu":1,"memory_mb":1,)"
+                   R"("cpu_used":0,"memory_used_mb":0,"gpus":[],"warnings":[],"instances":[]}]})"});
+  api.on("DELETE /api/operator/nodes/" + id, {204, ""});
+  api.on("POST /api/operator/nodes/" + id + "/ban", {204, ""});
+  api.on("POST /api/operator/nodes/" + id + "/unban", {204, ""});
+  for (const char* verb : {"forget", "ban", "unban"}) {
+    const CommandResult result = run_command(node_command, {verb, "pc1"}, fake_environment(api));
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_EQ(result.out, id + ": " + verb + " accepted\n");
+    EXPECT_FALSE(result.err.empty());
+  }
+}
+
+TEST(Gateways, AreListedAndForgotten) {
+  FakeApi api;
+  api.on(
+      "GET /api/operator/gateways",
+      {200, R"({"items":[{"name":"eu","tunnel_endpoint":"eu.example:8804","state":"online"}]})"});
+  api.on("DELETE /api/operator/gateways/eu", {204, ""});
+  EXPECT_HAS(run_command(gateway_command, {"list"}, fake_environment(api)).out,
+             "eu    eu.example:8804  online");
+  EXPECT_EQ(run_command(gateway_command, {"forget", "eu"}, fake_environment(api)).status, 0);
+  EXPECT_EQ(run_command(gateway_command, {"forget", "us"}, fake_environment(api)).status, 1);
+}
+
+TEST(Tokens, AreRotatedAndPrintedAlone) {
+  FakeApi api;
+  api.on("POST /api/operator/tokens/join/rotate", {200, R"({"name":"join","token":"fresh"})"});
+  const CommandResult result =
+      run_command(token_command, {"rotate", "join"}, fake_environment(api));
+  EXPECT_EQ(result.out, "fresh\n");
+  EXPECT_HAS(result.err, "Those that are known stay");
 }
 
 TEST(Nodes, ShowWhatTheyHaveAndWhatRuns) {

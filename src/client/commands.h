@@ -13,6 +13,8 @@ int run_run_command(int argc, char** argv);
 int run_logs_command(int argc, char** argv);
 int run_events_command(int argc, char** argv);
 int run_node_command(int argc, char** argv);
+int run_gateway_command(int argc, char** argv);  // list, forget
+int run_token_command(int argc, char** argv);
 int run_gpu_class_command(int argc, char** argv);
 int run_org_command(int argc, char** argv);
 int run_project_command(int argc, char** argv);
@@ -27,6 +29,8 @@ int run_command(int argc, char** argv, const Console& console, const Environment
 int logs_command(int argc, char** argv, const Console& console, const Environment& environment);
 int events_command(int argc, char** argv, const Console& console, const Environment& environment);
 int node_command(int argc, char** argv, const Console& console, const Environment& environment);
+int gateway_command(int argc, char** argv, const Console& console, const Environment& environment);
+int token_command(int argc, char** argv, const Console& console, const Environment& environment);
 int gpu_class_command(int argc, char** argv, const Console& console,
                       const Environment& environment);
 int org_command(int argc, char** argv, const Console& console, const Environment& environment);

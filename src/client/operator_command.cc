@@ -1,4 +1,4 @@
-// node, gpu-class, org, project and key: the operator's commands, small enough for one source.
+// gpu-class, org, project and key: the operator's commands, small enough for one source.
 #include "client/commands.h"
 #include "client/flags.h"
 #include "client/operator_verbs.h"
@@ -6,10 +6,6 @@
 namespace mesclun::client {
 
 namespace {
-
-constexpr const char* kNodeExamples = R"(Examples:
-  mesclun node list                       CPU and memory are used/all
-  mesclun node list -o json | jq '.items[] | {hostname, state}')";
 
 constexpr const char* kGpuClassExamples =
     R"(A group names the classes that it can use, by id or name (rtx4090 will do); a node finds out
@@ -69,16 +65,6 @@ void add_quota(CommandLine& line, Options& o) {
 }
 
 }  // namespace
-
-int node_command(int argc, char** argv, const Console& console, const Environment& environment) {
-  Options options;
-  CommandLine line("Machines: what they have and what runs there (for operators).", argv[0]);
-  line.footer(kNodeExamples);
-  add_operator_flags(line, options.common);
-  CommandLine& list = line.verb("list", "All machines");
-  list.when_named([&o = options] { o.verb = [](Session& s) { return list_nodes(s); }; });
-  return parse_and_run(line, argc, argv, console, environment, options, Needs::Operator);
-}
 
 int gpu_class_command(int argc, char** argv, const Console& console,
                       const Environment& environment) {
@@ -163,9 +149,6 @@ int key_command(int argc, char** argv, const Console& console, const Environment
   return parse_and_run(line, argc, argv, console, environment, options, Needs::Operator);
 }
 
-int run_node_command(int argc, char** argv) {
-  return node_command(argc, argv, Console::standard(), process_environment());
-}
 int run_gpu_class_command(int argc, char** argv) {
   return gpu_class_command(argc, argv, Console::standard(), process_environment());
 }

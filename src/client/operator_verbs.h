@@ -1,11 +1,9 @@
-// What operators do: machines, organizations, projects, keys.
+// What operators do with GPU classes, organizations, projects and keys.
 #pragma once
 
 #include "client/command.h"
 
 namespace mesclun::client {
-
-Task<Result<>> list_nodes(Session& session);
 
 Task<Result<>> list_gpu_classes(Session& session);
 Task<Result<>> add_gpu_class(Session& session, std::string name, std::string price);
@@ -32,11 +30,5 @@ Task<Result<>> create_key(Session& session, std::string user,
                           std::vector<std::string> organizations);
 Task<Result<>> list_keys(Session& session);
 Task<Result<>> delete_key(Session& session, std::string id);
-
-// What runs on a machine, for one cell: "echo x2, web (starting)".
-std::string describe_node_load(const NodeView& node);
-
-// What machines lack, each sentence once: "pc1: no cgroups", "3 nodes: ...", "all 9 nodes: ...".
-std::vector<std::string> node_warnings(const std::vector<NodeView>& nodes);
 
 }  // namespace mesclun::client

@@ -161,6 +161,24 @@ struct NodeListView {
 };
 BOOST_DESCRIBE_STRUCT(NodeListView, (), (items))
 
+struct GatewayView {
+  std::string name;
+  std::string tunnel_endpoint;
+  std::string state;
+};
+BOOST_DESCRIBE_STRUCT(GatewayView, (), (name, tunnel_endpoint, state))
+
+struct GatewayListView {
+  std::vector<GatewayView> items;
+};
+BOOST_DESCRIBE_STRUCT(GatewayListView, (), (items))
+
+struct TokenView {
+  std::string name;
+  std::string token;
+};
+BOOST_DESCRIBE_STRUCT(TokenView, (), (name, token))
+
 // Organizations and projects.
 struct NamedView {
   std::string id;

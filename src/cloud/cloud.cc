@@ -39,7 +39,12 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
       public_api_(executor, clock, database, accounts_, fleet_loop_, gpu_classes_, logs_,
                   settings.api),
       gpu_class_endpoint_(gpu_classes_, fleet_loop_, [this] { node_hub_.gpu_classes_changed(); }),
-      operator_api_(accounts_, fleet_loop_, gpu_class_endpoint_,
+      machine_endpoint_({.random = random,
+                         .loop = fleet_loop_,
+                         .nodes = node_hub_,
+                         .gateways = route_hub_,
+                         .keep_secret = settings.keep_secret}),
+      operator_api_(accounts_, machine_endpoint_, gpu_class_endpoint_,
                     [this] { route_hub_.publish_keys(); }),
       api_server_(
           executor, clock, "api", settings.http,

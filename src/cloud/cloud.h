@@ -16,6 +16,7 @@ struct CloudSettings {
   PublicApiSettings api;
   LogTableSettings logs;
   HttpLimits http;
+  KeepSecret keep_secret;  // of rotated tokens; null: they cannot be rotated
   std::string token_issuer = "https://matrix-api.salad.io";
 };
 
@@ -70,6 +71,7 @@ class Cloud : private FleetListener {
   RouteHub route_hub_;
   PublicApi public_api_;
   GpuClassEndpoint gpu_class_endpoint_;
+  MachineEndpoint machine_endpoint_;
   OperatorApi operator_api_;
   TunnelHandler tunnel_handler_;
   HttpServer api_server_;

@@ -27,6 +27,10 @@ Task<Result<std::unique_ptr<CloudHost>>> CloudHost::start(asio::any_io_executor 
   settings.cloud.nodes.tunnel_secret = host->secrets_.tunnel_secret;
   settings.cloud.gateways.tunnel_secret = host->secrets_.tunnel_secret;
   settings.cloud.gateways.gateway_token = host->secrets_.gateway_token;
+  settings.cloud.keep_secret = [folder = settings.data](std::string_view file,
+                                                        const std::string& secret) {
+    return keep_secret(fmt::format("{}/{}", folder, file), secret);
+  };
   host->cloud_ = std::make_unique<Cloud>(executor, host->clock_, host->random_, *host->database_,
                                          *host->log_database_, settings.cloud);
   CO_TRY_DO(co_await host->cloud_->start());

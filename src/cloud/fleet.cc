@@ -41,7 +41,14 @@ FleetChanges Fleet::take_changes() {
     const Allocation* row = allocations.find(id);
     out.allocations.emplace(id, row == nullptr ? std::nullopt : std::optional(*row));
   }
-  for (const std::string& id : taken.nodes) out.nodes.emplace(id, nodes.at(id));
+  for (const std::string& id : taken.nodes) {
+    const Node* row = nodes.find(id);
+    if (row != nullptr) {
+      out.nodes.emplace(id, *row);
+    } else {
+      out.forgotten_nodes.insert(id);
+    }
+  }
   out.exclusions = std::move(taken.exclusions);
   out.events = std::move(taken.events);
   out.desired = std::move(taken.desired);

@@ -33,14 +33,15 @@ struct FleetChanges {
   std::map<std::string, Group> groups;
   std::map<std::string, std::optional<Allocation>> allocations;  // nothing: erased
   std::map<std::string, Node> nodes;
+  std::set<std::string> forgotten_nodes;
   std::vector<Exclusion> exclusions;
   std::vector<Event> events;
   std::set<std::string> desired;  // nodes whose assignments changed
   std::set<std::string> routes;   // groups whose routes may have changed
 
   bool has_rows() const {
-    return !groups.empty() || !allocations.empty() || !nodes.empty() || !exclusions.empty() ||
-           !events.empty();
+    return !groups.empty() || !allocations.empty() || !nodes.empty() || !forgotten_nodes.empty() ||
+           !exclusions.empty() || !events.empty();
   }
 };
 

@@ -140,6 +140,14 @@ void take_status(Fleet& fleet, const Allocation& allocation, const link::Replica
 
 }  // namespace
 
+Error banned_error() {
+  return {ErrorCode::PermissionDenied, "the operator of this cloud banned this machine"};
+}
+Error forgotten_error() {
+  return {ErrorCode::PermissionDenied,
+          "the operator of this cloud put this machine out; a join token lets it in again"};
+}
+
 Result<> node_joined(Fleet& fleet, const link::Hello& hello, int64_t session, Moment now) {
   const std::string secret = sha256_hex(hello.node_secret);
   const Node* known = fleet.nodes.find(hello.machine_id);
@@ -148,6 +156,7 @@ Result<> node_joined(Fleet& fleet, const link::Hello& hello, int64_t session, Mo
                  "this machine id belongs to a machine with another secret; give the agent a data "
                  "folder of its own"};
   }
+  if (known != nullptr && known->banned) return banned_error();
   if (known == nullptr) {
     fleet.nodes.add(
         {.id = hello.machine_id, .secret_sha256 = secret, .join_time = to_unix_nanos(now.wall)});

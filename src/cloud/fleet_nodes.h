@@ -6,8 +6,12 @@
 namespace mesclun::cloud {
 
 // A new session of a known or new node; an older session of it is void from now on.
-// PermissionDenied: the id is another machine's.
+// PermissionDenied: the id is another machine's, or the machine is banned.
 Result<> node_joined(Fleet& fleet, const link::Hello& hello, int64_t session, Moment now);
+
+// What a machine hears that the operator put out (fleet_admission.h).
+Error banned_error();
+Error forgotten_error();
 
 // What an older session says is not heard by these. A node is heard once it has reported in its
 // session: one that only connects does not serve.

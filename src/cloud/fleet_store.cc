@@ -98,6 +98,9 @@ Result<> save_fleet(store::Transaction& tx, const FleetChanges& changes) {
                    "ON CONFLICT (id) DO UPDATE SET document = excluded.document",
                    {id, to_json_text(node)}));
   }
+  for (const std::string& id : changes.forgotten_nodes) {
+    TRY_DO(tx.execute("DELETE FROM node WHERE id = $1", {id}));
+  }
   for (const Exclusion& exclusion : changes.exclusions) {
     TRY_DO(
         tx.execute("INSERT INTO exclusion (group_id, node_id, until) VALUES ($1, $2, $3) "

@@ -12,6 +12,12 @@
 
 namespace mesclun::cloud {
 
+namespace {
+
+constexpr Duration kGoodbyeTime = 200ms;
+
+}  // namespace
+
 NodeHub::NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSettings settings,
                  Fleet& fleet, FleetLoop& loop, const GpuClasses& gpu_classes,
                  WorkloadTokens& tokens, LogTable& logs)
@@ -134,7 +140,9 @@ Task<Result<>> NodeHub::listen(link::Session& session, const Joined& node) {
     CO_TRY(link::Message message,
            co_await link::hear(session, link::silence_of_dialler(settings_.heartbeat)));
     const Node* known = fleet_.nodes.find(node.id);
-    if (known == nullptr || known->live.session != node.number) {
+    if (known == nullptr) co_return forgotten_error();
+    if (known->banned) co_return banned_error();
+    if (known->live.session != node.number) {
       // Silent for longer than the grace, or replaced by a newer session: begin anew.
       co_return Error::unavailable("the session is void");
     }
@@ -198,6 +206,24 @@ void NodeHub::answer_token(link::Session& session, const std::string& node_id,
   }
   const link::Message message = std::move(reply);
   std::ignore = session.send(message);
+}
+
+void NodeHub::expel(const std::string& node_id, const Error& why) {
+  const auto found = live_.find(node_id);
+  if (found == live_.end()) return;
+  const link::Message goodbye =
+      link::Goodbye{.code = std::string(to_string(why.code)), .reason = why.message};
+  std::ignore = found->second.session->send(goodbye);
+  scope_.spawn(close_soon({.id = node_id, .number = found->second.number}));
+}
+
+// The Goodbye gets a moment to leave; whoever understands it closes sooner.
+Task<Result<>> NodeHub::close_soon(Joined node) {
+  CO_TRY_DO(co_await clock_.sleep_for(kGoodbyeTime));
+  const auto found = live_.find(node.id);
+  const bool same = found != live_.end() && found->second.number == node.number;
+  if (same) found->second.session->close();
+  co_return Result<>();
 }
 
 void NodeHub::set_gateways(std::vector<std::string> endpoints) {

@@ -29,6 +29,11 @@ class NodeHub {
 
   // One agent's session, from its Hello to its end. Bounded in number; more are refused.
   void serve(link::SessionPtr session);
+  // Unknown machines need this one from now on; known ones need none.
+  void set_join_token(std::string token) { settings_.join_token = std::move(token); }
+  // Says Goodbye with that error, by whose code the agent dials again at once or slowly, and ends
+  // the session that the node has, if any.
+  void expel(const std::string& node_id, const Error& why);
   // Where agents dial tunnels; told to all of them.
   void set_gateways(std::vector<std::string> endpoints);
   // Nodes with a GPU of no class say hello again: there may be one for it now.
@@ -51,6 +56,7 @@ class NodeHub {
 
   Task<Result<>> run_session(link::SessionPtr session);
   Task<Result<>> talk(link::Session& session, Joined& node);
+  Task<Result<>> close_soon(Joined node);
   Task<Result<>> listen(link::Session& session, const Joined& node);
   Task<Result<>> handle(link::Session& session, const Joined& node, link::Message message);
   void warn_of_refused(const Joined& node, bool& warned) const;

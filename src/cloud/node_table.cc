@@ -89,6 +89,19 @@ void NodeTable::reindex_live(const Node& node, const LiveBefore& before) {
   if (online) marks_.desired.insert(node.id);
 }
 
+void NodeTable::erase(const std::string& id) {
+  const auto row = nodes_.find(id);
+  if (row == nodes_.end()) return;
+  offered_.erase(id);
+  if (const auto place = places_.find(&row->second); place != places_.end()) {
+    heard_.erase(place->second);
+    places_.erase(place);
+  }
+  nodes_.erase(row);
+  marks_.nodes.insert(id);
+  marks_.offers.insert(id);
+}
+
 const Node* NodeTable::find(const std::string& id) const {
   const auto found = nodes_.find(id);
   return found == nodes_.end() ? nullptr : &found->second;

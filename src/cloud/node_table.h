@@ -42,6 +42,9 @@ class NodeTable {
     return node;
   }
 
+  // Nothing is placed there any more.
+  void erase(const std::string& id);
+
   const Node* find(const std::string& id) const;
   const Node& at(const std::string& id) const { return nodes_.at(id); }
   const std::map<std::string, Node>& all() const { return nodes_; }

@@ -93,47 +93,6 @@ json::object project_json(const Project& project) {
   return out;
 }
 
-json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
-  json::object out;
-  out["machine_id"] = node.id;
-  out["hostname"] = node.facts.hostname;
-  out["state"] = node.online() ? "online" : node.live.silent_beyond_grace ? "offline" : "silent";
-  out["mode"] = enum_name(node.mode);
-  out["country"] = node.facts.country;
-  out["cpu"] = node.facts.cpu;
-  out["memory_mb"] = node.facts.memory_mb;
-  out["storage_mb"] = node.facts.storage_mb;
-  out["gpus"] = write_json(node.facts.gpus);
-  out["cpu_share_percent"] = node.facts.cpu_share_percent;
-  out["runtime"] = node.facts.runtime;
-  out["warnings"] = write_json(node.facts.warnings);
-  const WallTime heard = node.live.session != 0 ? now.wall - (now.steady - node.live.last_heard)
-                                                : from_unix_nanos(node.last_heard_time);
-  out["last_heard_time"] = format_rfc3339(heard);
-  int64_t cpu = 0;
-  int64_t memory = 0;
-  json::array instances;
-  for (const std::string& id : fleet.allocations.on_node(node.id)) {
-    const Allocation& allocation = fleet.allocations.at(id);
-    if (allocation.done() || allocation.lost) continue;
-    const Group& group = fleet.groups.at(allocation.group_id);
-    cpu += group.spec.container.resources.cpu;
-    memory += group.spec.container.resources.memory;
-    json::object instance;
-    instance["organization_name"] = group.organization_name;
-    instance["project_name"] = group.project_name;
-    instance["container_group_name"] = group.spec.name;
-    instance["instance_id"] = allocation.status.instance_id;
-    instance["state"] = enum_name(allocation.state());
-    instance["ready"] = allocation.serves();
-    instances.push_back(std::move(instance));
-  }
-  out["cpu_used"] = cpu;
-  out["memory_used_mb"] = memory;
-  out["instances"] = std::move(instances);
-  return out;
-}
-
 }  // namespace
 
 Task<HttpResponse> OperatorApi::handle(HttpRequest request, std::string rest) {
@@ -155,7 +114,7 @@ Task<HttpResponse> OperatorApi::handle(HttpRequest request, std::string rest) {
   co_return *std::move(answer);
 }
 
-OperatorApi::Answer OperatorApi::route(HttpRequest request, std::vector<std::string> path) {
+Answer OperatorApi::route(HttpRequest request, std::vector<std::string> path) {
   if (!path.empty() && path[0] == "organizations") {
     co_return co_await organizations(std::move(request), std::move(path));
   }
@@ -165,14 +124,19 @@ OperatorApi::Answer OperatorApi::route(HttpRequest request, std::vector<std::str
   if (!path.empty() && path[0] == "gpu-classes") {
     co_return co_await gpu_classes_.handle(std::move(request), std::move(path));
   }
-  if (path.size() == 1 && path[0] == "nodes") {
-    if (request.head.method != "GET") co_return method_not_allowed("GET");
-    co_return co_await nodes();
+  if (!path.empty() && path[0] == "nodes") {
+    co_return co_await machines_.handle_nodes(std::move(request), std::move(path));
+  }
+  if (!path.empty() && path[0] == "gateways") {
+    co_return co_await machines_.handle_gateways(std::move(request), std::move(path));
+  }
+  if (!path.empty() && path[0] == "tokens") {
+    co_return co_await machines_.handle_tokens(std::move(request), std::move(path));
   }
   co_return no_such_path();
 }
 
-OperatorApi::Answer OperatorApi::organizations(HttpRequest request, std::vector<std::string> path) {
+Answer OperatorApi::organizations(HttpRequest request, std::vector<std::string> path) {
   const std::string method = request.head.method;
   if (path.size() == 1) {
     if (method == "POST") co_return co_await create_organization(std::move(request));
@@ -200,14 +164,14 @@ OperatorApi::Answer OperatorApi::organizations(HttpRequest request, std::vector<
   co_return no_such_path();
 }
 
-OperatorApi::Answer OperatorApi::create_organization(HttpRequest request) {
+Answer OperatorApi::create_organization(HttpRequest request) {
   CO_TRY(NewOrganization wanted, read_body<NewOrganization>(request));
   CO_TRY(const Organization made, co_await accounts_.create_organization(
                                       std::move(wanted.name), std::move(wanted.display_name)));
   co_return json_answer(201, organization_json(made));
 }
 
-OperatorApi::Answer OperatorApi::projects(HttpRequest request, std::string organization_id) {
+Answer OperatorApi::projects(HttpRequest request, std::string organization_id) {
   if (request.head.method == "POST") {
     CO_TRY(NewProject wanted, read_body<NewProject>(request));
     CO_TRY(const Project made,
@@ -222,7 +186,7 @@ OperatorApi::Answer OperatorApi::projects(HttpRequest request, std::string organ
   co_return json_answer(200, list_of(std::move(items)));
 }
 
-OperatorApi::Answer OperatorApi::quotas(HttpRequest request, std::string organization_id) {
+Answer OperatorApi::quotas(HttpRequest request, std::string organization_id) {
   if (request.head.method == "PATCH") {
     CO_TRY(const QuotaPatch patch, read_body<QuotaPatch>(request));
     CO_TRY(Accounts::QuotaChange change, quota_change(patch));
@@ -234,7 +198,7 @@ OperatorApi::Answer OperatorApi::quotas(HttpRequest request, std::string organiz
   co_return json_answer(200, write_json(accounts_.organization(organization_id)->quotas));
 }
 
-OperatorApi::Answer OperatorApi::keys(HttpRequest request, std::vector<std::string> path) {
+Answer OperatorApi::keys(HttpRequest request, std::vector<std::string> path) {
   if (path.size() == 2) {
     if (request.head.method != "DELETE") co_return method_not_allowed("DELETE");
     CO_TRY_DO(co_await accounts_.delete_key(path[1]));
@@ -261,7 +225,7 @@ OperatorApi::Answer OperatorApi::keys(HttpRequest request, std::vector<std::stri
   co_return json_answer(200, list_of(std::move(items)));
 }
 
-OperatorApi::Answer OperatorApi::create_key(HttpRequest request) {
+Answer OperatorApi::create_key(HttpRequest request) {
   CO_TRY(NewApiKey wanted, read_body<NewApiKey>(request));
   std::vector<std::string> ids;
   for (const std::string& name : wanted.organizations) {
@@ -283,17 +247,6 @@ OperatorApi::Answer OperatorApi::create_key(HttpRequest request) {
   out["create_time"] = format_rfc3339(from_unix_nanos(made.key.create_time));
   out["key"] = made.secret;
   co_return json_answer(201, std::move(out));
-}
-
-OperatorApi::Answer OperatorApi::nodes() {
-  CO_TRY(json::array items, co_await loop_.ask<json::array>([](const Fleet& fleet, Moment now) {
-    json::array out;
-    for (const auto& [id, node] : fleet.nodes.all()) {
-      out.push_back(node_json(fleet, node, now));
-    }
-    return out;
-  }));
-  co_return json_answer(200, list_of(std::move(items)));
 }
 
 }  // namespace mesclun::cloud

@@ -1,31 +1,28 @@
-// What only the operator of a cloud may do, under /api/operator: organizations, projects, keys,
-// quotas, and a look at the machines.
+// What only the operator of a cloud may do, under /api/operator: organizations, projects, keys and
+// quotas here, machines and GPU classes in endpoints of their own.
 #pragma once
 
 #include <functional>
 
 #include "cloud/accounts.h"
-#include "cloud/fleet_loop.h"
 #include "cloud/gpu_class_endpoint.h"
-#include "cloud/http_answer.h"
+#include "cloud/machine_endpoint.h"
 
 namespace mesclun::cloud {
 
 // Runs on: the cloud's loop.
 class OperatorApi {
  public:
-  OperatorApi(Accounts& accounts, FleetLoop& loop, GpuClassEndpoint& gpu_classes,
+  OperatorApi(Accounts& accounts, MachineEndpoint& machines, GpuClassEndpoint& gpu_classes,
               std::function<void()> keys_changed)
       : accounts_(accounts),
-        loop_(loop),
+        machines_(machines),
         gpu_classes_(gpu_classes),
         keys_changed_(std::move(keys_changed)) {}
 
   Task<HttpResponse> handle(HttpRequest request, std::string rest);
 
  private:
-  using Answer = Task<Result<HttpResponse>>;
-
   Answer route(HttpRequest request, std::vector<std::string> path);
   Answer organizations(HttpRequest request, std::vector<std::string> path);
   Answer create_organization(HttpRequest request);
@@ -33,10 +30,9 @@ class OperatorApi {
   Answer quotas(HttpRequest request, std::string organization_id);
   Answer keys(HttpRequest request, std::vector<std::string> path);
   Answer create_key(HttpRequest request);
-  Answer nodes();
 
   Accounts& accounts_;
-  FleetLoop& loop_;
+  MachineEndpoint& machines_;
   GpuClassEndpoint& gpu_classes_;
   std::function<void()> keys_changed_;
 };

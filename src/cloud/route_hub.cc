@@ -1,5 +1,7 @@
 #include "cloud/route_hub.h"
 
+#include <fmt/format.h>
+
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/socket_conn.h"
@@ -13,6 +15,7 @@ namespace {
 // A route takes about 400 bytes and an instance 120: this keeps a frame far below its 4 MiB.
 constexpr size_t kWeightOfUpdateMax = 8'000;
 constexpr std::string_view kGatewaysSetting = "gateways";
+constexpr Duration kGoodbyeTime = 200ms;
 
 std::vector<link::RouteUpdate> in_parts(const std::vector<link::Route>& routes) {
   std::vector<link::RouteUpdate> parts;
@@ -97,6 +100,52 @@ Task<Result<>> RouteHub::change_endpoints(std::function<void(Endpoints&)> change
   co_return Result<>();
 }
 
+std::vector<RouteHub::GatewayView> RouteHub::list() const {
+  std::set<std::string> connected;
+  for (const auto& [session, name] : live_) connected.insert(name);
+  std::vector<GatewayView> out;
+  for (const auto& [name, endpoint] : endpoints_) {
+    out.push_back({name, endpoint, connected.contains(name)});
+  }
+  return out;
+}
+
+Task<Result<>> RouteHub::forget(std::string name) {
+  if (!endpoints_.contains(name)) {
+    co_return Error::not_found(fmt::format("no gateway '{}'", name.substr(0, 100)));
+  }
+  CO_TRY_DO(co_await change_endpoints([=](Endpoints& all) { all.erase(name); }));
+  log_info("gateways", "forgotten", {{"name", name}});
+  const Error why{
+      ErrorCode::PermissionDenied,
+      "the operator of this cloud forgot this gateway; it comes back if it dials again"};
+  for (const auto& [session, of] : live_) {
+    if (of == name) dismiss(session, why);
+  }
+  co_return Result<>();
+}
+
+void RouteHub::set_gateway_token(std::string token) {
+  settings_.gateway_token = std::move(token);
+  // Whoever reads the new one from a file dials at once; who has the old one only is then refused.
+  const Error why = Error::unavailable("the gateway token was rotated");
+  for (const auto& [session, name] : live_) dismiss(session, why);
+}
+
+void RouteHub::dismiss(link::Session* session, const Error& why) {
+  const link::Message goodbye =
+      link::Goodbye{.code = std::string(to_string(why.code)), .reason = why.message};
+  std::ignore = session->send(goodbye);
+  scope_.spawn(close_soon(session));
+}
+
+// The Goodbye gets a moment to leave; whoever understands it closes sooner.
+Task<Result<>> RouteHub::close_soon(link::Session* session) {
+  CO_TRY_DO(co_await clock_.sleep_for(kGoodbyeTime));
+  if (live_.contains(session)) session->close();
+  co_return Result<>();
+}
+
 void RouteHub::serve(link::SessionPtr session) {
   if (scope_.running() >= settings_.sessions_max) {
     session->close();
@@ -124,7 +173,7 @@ Task<Result<>> RouteHub::talk(link::Session& session) {
 
   // All of it, then live: nothing can change in between, because this does not wait.
   CO_TRY_DO(send_all(session));
-  live_.insert(&session);
+  live_[&session] = hello.name;
   while (true) {
     CO_TRY(const link::Message said,
            co_await link::hear(session, link::silence_of_dialler(settings_.heartbeat)));
@@ -183,7 +232,7 @@ void RouteHub::publish_keys() {
 
 void RouteHub::broadcast(const link::RouteUpdate& update) {
   const link::Message message = update;
-  for (link::Session* session : live_) std::ignore = session->send(message);
+  for (const auto& [session, name] : live_) std::ignore = session->send(message);
 }
 
 }  // namespace mesclun::cloud

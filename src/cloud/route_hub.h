@@ -30,6 +30,19 @@ class RouteHub {
   void serve(link::SessionPtr session);
   void publish(const std::vector<link::Route>& routes);
   void publish_keys();
+
+  struct GatewayView {
+    std::string name;
+    std::string tunnel_endpoint;
+    bool connected = false;
+  };
+  // Those that are or were connected, by name.
+  std::vector<GatewayView> list() const;
+  // Nodes drop their tunnels to it, and its session is ended with a Goodbye. One that runs on comes
+  // back, because its token lets it in. NotFound: no such gateway.
+  Task<Result<>> forget(std::string name);
+  // Sessions that began with another token are ended with a Goodbye.
+  void set_gateway_token(std::string token);
   Task<void> stop() { return scope_.stop(); }
 
  private:
@@ -42,6 +55,8 @@ class RouteHub {
   Task<Result<>> change_endpoints(std::function<void(Endpoints&)> change);
   Result<> send_all(link::Session& session) const;
   void broadcast(const link::RouteUpdate& update);
+  void dismiss(link::Session* session, const Error& why);
+  Task<Result<>> close_soon(link::Session* session);
   void tell_gateways();
 
   Clock& clock_;
@@ -51,8 +66,8 @@ class RouteHub {
   store::Database& database_;
   std::function<void(std::vector<std::string>)> gateways_changed_;
   Endpoints endpoints_;
-  std::set<link::Session*> live_;
-  Scope scope_;  // last: its tasks use the others
+  std::map<link::Session*, std::string> live_;  // with the gateway's name
+  Scope scope_;                                 // last: its tasks use the others
 };
 
 }  // namespace mesclun::cloud

@@ -13,7 +13,7 @@ struct TurnMarks {
   // To be stored.
   std::set<std::string> groups;
   std::set<std::string> allocations;  // those that are in the table no more are erased
-  std::set<std::string> nodes;
+  std::set<std::string> nodes;        // likewise
   std::vector<Exclusion> exclusions;
   std::vector<Event> events;
   // To be told.

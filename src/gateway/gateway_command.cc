@@ -77,6 +77,7 @@ Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {
   RealRandom random;
   const asio::any_io_executor executor = io.get_executor();
   CO_TRY(settings.gateway.session.gateway_token, read_token(settings));
+  settings.gateway.session.gateway_token_file = settings.token_file;
   CO_TRY(Listener clients, Listener::bind(executor, settings.listen));
   CO_TRY(Listener tunnels, Listener::bind(executor, settings.tunnels));
   std::optional<Listener> admin;
@@ -120,7 +121,7 @@ int run_gateway_command(int argc, char** argv) {
   add_setting(line, "--name", settings.gateway.session.name, "Name of this gateway, for people");
   add_setting(line, "--gateway-token", settings.token, "Lets this gateway in at the cloud");
   add_setting(line, "--gateway-token-file", settings.token_file,
-              "File with the token in its first line");
+              "File with the token in its first line, read again whenever the cloud is dialled");
   add_setting(line, "--drain", settings.gateway.drain, 0s, 1h,
               "How long requests in flight may take at the end");
   add_setting(line, "--heartbeat", settings.gateway.session.heartbeat, 100ms, 1min,

@@ -1,5 +1,6 @@
 #include "gateway/route_session.h"
 
+#include "base/file.h"
 #include "base/log.h"
 
 namespace mesclun::gateway {
@@ -19,6 +20,10 @@ Task<Result<>> RouteSession::talk(link::Session& session) {
   link::GatewayHello hello;
   hello.name = settings_.name;
   hello.gateway_token = settings_.gateway_token;
+  if (!settings_.gateway_token_file.empty()) {
+    hello.gateway_token =
+        read_first_line(settings_.gateway_token_file).value_or(settings_.gateway_token);
+  }
   hello.tunnel_endpoint = settings_.tunnel_endpoint;
   CO_TRY_DO(session.send(std::move(hello)));
   const Result<> ended =

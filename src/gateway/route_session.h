@@ -7,11 +7,12 @@
 namespace mesclun::gateway {
 
 struct RouteSessionSettings {
-  std::string name;             // of this gateway, for people
-  std::string gateway_token;    // lets it in
-  std::string tunnel_endpoint;  // where agents dial it
-  Duration heartbeat = 5s;      // we speak at least this often
-  Duration silence_max = 20s;   // the cloud speaks at least this often, or the session is given up
+  std::string name;                // of this gateway, for people
+  std::string gateway_token;       // lets it in
+  std::string gateway_token_file;  // read again before each session; empty: there is none
+  std::string tunnel_endpoint;     // where agents dial it
+  Duration heartbeat = 5s;         // we speak at least this often
+  Duration silence_max = 20s;  // the cloud speaks at least this often, or the session is given up
   link::RedialSettings cloud{.back_off_max = 5s, .refused_wait = 30s};
 };
 

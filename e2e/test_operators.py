@@ -1,0 +1,61 @@
+"""What an operator does to machines: put them out, let them in, make their tokens anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cloud import RolesCloud
+from groups import App, echo_spec, serving_instances
+from waiting import wait_for
+
+
+def state_of(cloud: RolesCloud, machine_id: str) -> str | None:
+    return next((node["state"] for node in cloud.nodes() if node["machine_id"] == machine_id), None)
+
+
+def test_a_banned_machine_loses_its_instances_and_comes_back_unbanned(new_cloud: Callable[..., RolesCloud]) -> None:
+    cloud = new_cloud(roles=True, nodes=2)
+    cloud.start()
+    cloud.wait_for_nodes()
+    app = App(cloud, cloud.api(), echo_spec())
+    app.wait_until_serving()
+    victim = app.api.instances(app.name)[0]["machine_id"]
+    said = cloud.cli("node", "ban", victim[:13])
+    assert said.status == 0 and victim in said.out
+
+    def moved() -> list[dict[str, Any]]:
+        return [found for found in serving_instances(app.api, app.name) if found["machine_id"] != victim]
+    wait_for(moved, "the instance on the other machine", 30)
+    assert state_of(cloud, victim) == "banned"
+    # A cloud that starts anew knows it still.
+    cloud.kill("cloud")
+    cloud.start_control_plane()
+    wait_for(lambda: [node["state"] for node in cloud.nodes()].count("online") == 1, "the other one", 40)
+    assert state_of(cloud, victim) == "banned"
+    assert cloud.cli("node", "unban", victim).status == 0
+    wait_for(lambda: state_of(cloud, victim) == "online", "the agent's next try", 60)
+    app.delete()
+
+
+def test_tokens_are_rotated_and_read_from_their_files(new_cloud: Callable[..., RolesCloud]) -> None:
+    cloud = new_cloud(roles=True, nodes=1)
+    cloud.start()
+    cloud.wait_for_nodes()
+    app = App(cloud, cloud.api(), echo_spec())
+    app.wait_until_serving()
+    for name in ("join", "gateway"):
+        before = (cloud.data / f"{name}.token").read_text()
+        rotated = cloud.cli("token", "rotate", name)
+        assert rotated.status == 0, rotated
+        assert rotated.out == (cloud.data / f"{name}.token").read_text() != before
+    gateways = cloud.cli("gateway", "list", "-o", "json").json["items"]
+    assert len(gateways) == 1
+    wait_for(lambda: cloud.cli("gateway", "list", "-o", "json").json["items"][0]["state"] == "online",
+             "the gateway with the new token", 20)
+    assert app.call("GET", "/").status == 200
+    # The machine is known; forgotten, it shows the new token, which its agent reads again.
+    machine_id = cloud.machine_ids()[1]
+    assert cloud.cli("node", "forget", machine_id).status == 0
+    wait_for(lambda: state_of(cloud, machine_id) == "online", "the machine let in as a new one", 60)
+    app.delete()
