@@ -1,6 +1,4 @@
 // What reaches a run and what a run reaches.
-#include <fstream>
-
 #include "http/client.h"
 #include "http/server.h"
 #include "runtime/process/process_driver_test_kit.h"
@@ -113,50 +111,6 @@ Task<Result<>> call_service(ProcessDriverTest& test, ProcessDriver& driver) {
 
 TEST_F(ServiceTest, ServicesOfTheMachineHaveTheSameAddressInside) {
   with_driver(call_service);
-}
-
-class EgressTest : public ProcessDriverTest {
- public:
-  EgressTest() {
-    settings.use_egress = true;
-    // Left as it was, for other users of the machine.
-    forwarding = read_file(kForwarding).value_or("");
-    had_table = std::system("nft list table ip mesclun >/dev/null 2>&1") == 0;
-  }
-  ~EgressTest() override {
-    if (::geteuid() != 0) return;
-    std::ofstream(kForwarding) << forwarding;
-    if (!had_table) EXPECT_NE(std::system("nft delete table ip mesclun >/dev/null 2>&1"), -1);
-  }
-
-  static constexpr const char* kForwarding = "/proc/sys/net/ipv4/ip_forward";
-  std::string forwarding;
-  bool had_table = false;
-};
-
-DRIVER_TEST(EgressTest, OtherMachinesAreReachedOverAGateway) {
-  for (const std::string& warning : driver.facts().warnings) {
-    if (warning.find("do not reach other machines") == std::string::npos) continue;
-    fmt::print("  skipped: {}\n", warning);
-    co_return Result<>();
-  }
-  if (!driver.facts().own_network) co_return Result<>();
-  CO_TRY(Listener listener, Listener::bind(t.loop.executor(), {.host = "0.0.0.0"}));
-  // The machine's end of the pair is the nearest other machine.
-  RunSpec made = t.spec({"python3", "-c",
-                         "import socket, sys\n"
-                         "route = open('/proc/net/route').readlines()[1].split()\n"
-                         "gateway = bytes.fromhex(route[2])[::-1]\n"
-                         "s = socket.create_connection((socket.inet_ntoa(gateway), sys.argv[1]))\n"
-                         "s.sendall(b'out')\n",
-                         std::to_string(listener.endpoint().port)});
-  CO_TRY(const std::string id, co_await t.launch(driver, std::move(made)));
-  CO_TRY(ConnPtr conn, co_await within(t.loop.clock, kSoon, listener.accept(t.loop.clock)));
-  EXPECT_THAT(conn->peer_address(), testing::StartsWith("10.213."));
-  char bytes[3];
-  CO_TRY_DO(co_await read_exactly(*conn, asio::buffer(bytes)));
-  EXPECT_EQ(std::string_view(bytes, 3), "out");
-  co_return Result<>();
 }
 
 }  // namespace

@@ -1,11 +1,14 @@
 #include "runtime/walls/netns_egress.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <sstream>
 
 #include "base/file.h"
 #include "runtime/walls/netns_link.h"
@@ -16,20 +19,52 @@ namespace {
 
 constexpr int kNumbers = 16384;
 constexpr int kTries = 256;
+constexpr size_t kNameServersMax = 16;
 constexpr const char* kForwarding = "/proc/sys/net/ipv4/ip_forward";
 
-// Replaced as a whole, so that it is right whatever was there. Runs do not reach each other.
+// Replaced as a whole, so that it is right whatever was there. A run reaches the world and the name
+// servers, no other run, nothing private, and nothing that the machine itself listens for, at
+// whatever address; nobody begins a connection to a run. What is not ours passes as it did.
 constexpr std::string_view kRules = R"(
 add table ip mesclun
 delete table ip mesclun
+add table inet mesclun
+delete table inet mesclun
 table ip mesclun {
   chain postrouting {
     type nat hook postrouting priority 100;
     ip saddr 10.213.0.0/16 oifname != "msc*" masquerade
   }
+}
+table inet mesclun {
+  set private4 {
+    type ipv4_addr
+    flags interval
+    elements = { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12,
+                 192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3 }
+  }
+  set public6 {
+    type ipv6_addr
+    flags interval
+    elements = { 2000::/3 }
+  }
+  set resolvers {
+    type ipv4_addr
+  }
+  chain input {
+    type filter hook input priority -10;
+    iifname "msc*" meta l4proto { tcp, udp } th dport 53 ip daddr @resolvers accept
+    iifname "msc*" icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    iifname "msc*" reject with icmpx type admin-prohibited
+  }
   chain forward {
-    type filter hook forward priority 0;
-    iifname "msc*" oifname "msc*" drop
+    type filter hook forward priority -10;
+    iifname "msc*" oifname "msc*" reject with icmpx type admin-prohibited
+    iifname "msc*" ct state established,related accept
+    iifname "msc*" meta l4proto { tcp, udp } th dport 53 ip daddr @resolvers accept
+    iifname "msc*" ip daddr @private4 reject with icmpx type admin-prohibited
+    iifname "msc*" ip6 daddr != @public6 reject with icmpx type admin-prohibited
+    oifname "msc*" ct state != { established, related } drop
   }
 }
 )";
@@ -74,19 +109,52 @@ Result<> run_nft(std::string_view rules) {
   return {};
 }
 
-// A name server on the machine's loopback cannot be reached from inside; systemd-resolved keeps the
-// list of those behind it.
+constexpr const char* kNameServers = "/etc/resolv.conf";
+// systemd-resolved listens on loopback, and lists here those that it asks.
+constexpr const char* kNameServersBehind = "/run/systemd/resolve/resolv.conf";
+
+// A name server on the machine's loopback cannot be reached from inside.
+bool uses_those_behind() {
+  const std::string used = read_file(kNameServers).value_or("");
+  return used.find("nameserver 127.") != std::string::npos &&
+         ::access(kNameServersBehind, R_OK) == 0;
+}
+
 Result<> use_reachable_name_servers() {
-  constexpr const char* kBehind = "/run/systemd/resolve/resolv.conf";
-  const std::string used = read_file("/etc/resolv.conf").value_or("");
-  if (used.find("nameserver 127.") == std::string::npos || ::access(kBehind, R_OK) != 0) return {};
-  if (::mount(kBehind, "/etc/resolv.conf", nullptr, MS_BIND, nullptr) != 0) {
+  if (!uses_those_behind()) return {};
+  if (::mount(kNameServersBehind, kNameServers, nullptr, MS_BIND, nullptr) != 0) {
     return system_error("cannot replace /etc/resolv.conf");
   }
   return {};
 }
 
+// They are often private. Networks change while an agent runs, so each run looks again.
+Result<> let_name_servers_through() {
+  const char* used = uses_those_behind() ? kNameServersBehind : kNameServers;
+  std::string rules = "flush set inet mesclun resolvers\n";
+  for (const std::string& address : name_servers(read_file(used).value_or(""))) {
+    rules += fmt::format("add element inet mesclun resolvers {{ {} }}\n", address);
+  }
+  return run_nft(rules);
+}
+
 }  // namespace
+
+std::vector<std::string> name_servers(std::string_view resolv_conf) {
+  std::vector<std::string> found;
+  std::istringstream lines{std::string(resolv_conf)};
+  std::string line;
+  while (std::getline(lines, line) && found.size() < kNameServersMax) {
+    std::istringstream words(line);
+    std::string word;
+    std::string address;
+    in_addr parsed{};
+    if (!(words >> word >> address) || word != "nameserver") continue;
+    if (::inet_pton(AF_INET, address.c_str(), &parsed) != 1) continue;
+    if (!address.starts_with("127.")) found.push_back(address);
+  }
+  return found;
+}
 
 EgressAddresses egress_addresses(int number) {
   const int high = number / 64;
@@ -99,12 +167,14 @@ EgressAddresses egress_addresses(int number) {
 Result<> prepare_egress() {
   if (::geteuid() != 0) return Error::unavailable("needs root");
   TRY_DO(run_nft(kRules));
+  TRY_DO(let_name_servers_through());
   const Result<std::string> forwarding = read_file(kForwarding);
   if (forwarding && forwarding->starts_with("1")) return {};
   return write_into(kForwarding, "1");
 }
 
 Result<EgressAddresses> attach_egress(const std::string& instance_id, pid_t process) {
+  TRY_DO(let_name_servers_through());
   const size_t first = std::hash<std::string>()(instance_id);
   Result<> done;
   for (size_t i = 0; i < kTries; ++i) {

@@ -1,5 +1,7 @@
-// The way out for runs with a network of their own: an interface pair to the machine's network and
-// address translation there. Needs root and the command `nft`.
+// The way out for runs with a network of their own: an interface pair to the machine's network,
+// address translation there, and a filter: public addresses and the machine's name servers are
+// reached, private ones, the machine itself and other runs are not. IPv4 only; by IPv6 nothing is
+// reached. Needs root and the command `nft`.
 //
 // Run number i has the network 10.213.0.0/16 + 4 i, of four addresses: .1 is the machine's end,
 // named msc<i>, .2 the run's, named eth0. Names are unique on the machine, so several agents share
@@ -9,6 +11,8 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -23,7 +27,10 @@ inline constexpr int kEgressPrefixLength = 30;
 // 0 <= number < 16384.
 EgressAddresses egress_addresses(int number);
 
-// Switches on forwarding and translation; again does no harm. Unavailable says what is missing.
+// The IPv4 name servers of a resolv.conf that are reached from a network of one's own.
+std::vector<std::string> name_servers(std::string_view resolv_conf);
+
+// Switches on forwarding, translation and filter; again does no harm. Unavailable says what is missing.
 // Blocks for the milliseconds that `nft` takes.
 Result<> prepare_egress();
 // Gives the network of that process an interface; the run's end is set up by enter_egress there.
