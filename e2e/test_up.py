@@ -82,6 +82,15 @@ def test_everything_in_a_data_folder_is_for_its_owner_only(new_cloud: Callable[.
     assert not open_to_others
 
 
+def test_a_deep_data_folder_is_as_good_as_any(new_cloud: Callable[..., Cloud]) -> None:
+    cloud = new_cloud(nodes=1)
+    cloud.data = cloud.folder / ("d" * 120)
+    cloud.start()
+    cloud.wait_for_nodes()
+    status = cloud.cli("agent", "status", "--data", str(cloud.node_folder(1)), "--json")
+    assert status.status == 0 and status.json["cloud"] == "connected", status
+
+
 @pytest.mark.parametrize("arguments", [["--nodes", "many"], ["--nodes", "-1"], ["--api", "nonsense"], ["--nonsense"],
                                        ["--runtime", "magic"], ["--node", "country=xx"]], ids=str)
 def test_wrong_usage_ends_with_2(tmp_path: pathlib.Path, arguments: list[str]) -> None:

@@ -80,13 +80,6 @@ ControlEndpoint::ControlEndpoint(const asio::any_io_executor& executor, Clock& c
 Result<> ControlEndpoint::open(const asio::any_io_executor& executor,
                                const std::filesystem::path& data) {
   const Endpoint endpoint = control_endpoint(data);
-  constexpr size_t kUnixPathMax = 107;
-  if (endpoint.host.size() > kUnixPathMax) {
-    return Error::unavailable(
-        fmt::format("the path {} is longer than the {} bytes that a socket may "
-                    "have; choose a shorter --data folder",
-                    endpoint.host, kUnixPathMax));
-  }
   // The folder is ours alone (0700), so nobody else reaches the socket before its own mode is set.
   TRY(Listener listener, Listener::bind(executor, endpoint));
   ::chmod(endpoint.host.c_str(), 0600);

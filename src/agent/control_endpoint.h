@@ -41,7 +41,7 @@ Endpoint control_endpoint(const std::filesystem::path& data);
 class ControlEndpoint {
  public:
   ControlEndpoint(const asio::any_io_executor& executor, Clock& clock, NodeAgent& agent);
-  // Unavailable: the socket cannot be made, for example because its path is longer than 107 bytes.
+  // Unavailable: the socket cannot be made.
   Result<> open(const asio::any_io_executor& executor, const std::filesystem::path& data);
   Task<void> close() { return server_.stop(); }
 

@@ -1,8 +1,12 @@
 #include "base/conn.h"
 
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
 #include "base/race.h"
 #include "base/socket_conn.h"
 #include "base/test_conn.h"
+#include "base/test_folder.h"
 #include "base/test_loop.h"
 
 namespace mesclun {
@@ -96,6 +100,21 @@ TEST(SocketConn, CarriesMegabytesOverTcpAndUnixSockets) {
   loop.run(real_exchange(loop.clock, Endpoint{.host = "::1"}));
   const std::string path = testing::TempDir() + "conn_test.sock";
   loop.run(real_exchange(loop.clock, Endpoint{.host = path, .is_unix = true}));
+}
+
+// A socket address holds 107 bytes; a data folder may be deeper.
+TEST(SocketConn, UnixSocketsMayHaveLongPaths) {
+  RealLoop loop;
+  const TestFolder folder;
+  const std::string deep = folder.path(std::string(200, 'd'));
+  ASSERT_EQ(::mkdir(deep.c_str(), 0700), 0);
+  const Endpoint endpoint{.host = deep + "/control.sock", .is_unix = true};
+  loop.run(real_exchange(loop.clock, endpoint));
+  EXPECT_THAT(list_folder(deep), testing::ElementsAre("control.sock"));
+  const Endpoint nowhere{.host = deep + "/none/control.sock", .is_unix = true};
+  const Result<Listener> listener = Listener::bind(loop.executor(), nowhere);
+  ASSERT_FALSE(listener);
+  EXPECT_THAT(listener.error().message, testing::HasSubstr(deep + "/none"));
 }
 
 TEST(SocketConn, DeadlineEndsAReadAndCanBeMoved) {

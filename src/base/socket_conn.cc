@@ -1,6 +1,7 @@
 #include "base/socket_conn.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "base/deadline_wheel.h"
+#include "base/file.h"
 #include "base/integer.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -249,9 +251,34 @@ std::string address_text(const sockaddr_storage& storage) {
   return text;
 }
 
-asio::generic::stream_protocol::endpoint unix_endpoint(const std::string& path) {
-  return asio::local::stream_protocol::endpoint(path);
-}
+// A socket address holds 107 bytes. A longer path is named by its folder, which is open meanwhile.
+class UnixPath {
+ public:
+  explicit UnixPath(std::string path) : path_(std::move(path)) {
+    if (path_.size() < sizeof(sockaddr_un::sun_path)) return;
+    const size_t slash = path_.rfind('/');
+    const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+    folder_.reset(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!folder_) {
+      problem_ = system_error("cannot open " + folder);
+      return;
+    }
+    path_ = fmt::format("/proc/self/fd/{}/{}", folder_.get(), path_.substr(slash + 1));
+  }
+
+  Result<asio::generic::stream_protocol::endpoint> address() const {
+    if (problem_) return *problem_;
+    if (path_.size() >= sizeof(sockaddr_un::sun_path)) {
+      return Error::invalid("the name of a socket file is too long: " + path_);
+    }
+    return asio::generic::stream_protocol::endpoint(asio::local::stream_protocol::endpoint(path_));
+  }
+
+ private:
+  std::string path_;
+  Descriptor folder_;
+  std::optional<Error> problem_;
+};
 
 Task<Result<ConnPtr>> connect_socket(StreamSocket socket,
                                      asio::generic::stream_protocol::endpoint endpoint,
@@ -358,7 +385,9 @@ Task<Result<ConnPtr>> dial_any(Endpoint endpoint, Clock& clock) {
   const auto executor = co_await asio::this_coro::executor;
   if (endpoint.is_unix) {
     StreamSocket socket(executor);
-    co_return co_await connect_socket(std::move(socket), unix_endpoint(endpoint.host), "unix");
+    const UnixPath path(endpoint.host);
+    CO_TRY(const auto address, path.address());
+    co_return co_await connect_socket(std::move(socket), address, "unix");
   }
   CO_TRY(const std::vector<asio::ip::tcp::endpoint> found, co_await resolve(endpoint));
   Attempts attempts(executor);
@@ -503,13 +532,14 @@ Result<Listener> Listener::bind(const asio::any_io_executor& executor, const End
   };
   error_code error;
   asio::generic::stream_protocol::endpoint address;
+  const UnixPath path(endpoint.is_unix ? endpoint.host : std::string());
   if (endpoint.is_unix) {
     // A socket file of a dead process is in the way of every restart.
     struct stat status{};
     if (::stat(endpoint.host.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
       ::unlink(endpoint.host.c_str());
     }
-    address = unix_endpoint(endpoint.host);
+    TRY(address, path.address());
   } else {
     auto host =
         asio::ip::make_address(endpoint.host == "localhost" ? "127.0.0.1" : endpoint.host, error);
