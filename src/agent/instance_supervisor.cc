@@ -250,6 +250,11 @@ Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
     run_->refuse_run("its state cannot be stored: " + book_.saved().error().message);
     co_return Result<>();
   }
+  if (const std::string cannot = cannot_run(spec_); !cannot.empty()) {
+    log_warning("agent", cannot, {{"group", book_.assignment().group.group_name}});
+    run_->refuse_run(cannot);
+    co_return Result<>();
+  }
   if (spec_.container.command.empty() && parts_.driver.facts().runtime == "process") {
     book_.add_event(api::event::kStarting, {});
     run_->refuse_start(

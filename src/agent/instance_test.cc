@@ -224,8 +224,19 @@ TEST_F(InstanceTest, AMachineThatCannotCreateItIsLeftAfterThreeTries) {
   begin("{}", {.create_error = "no space left on device"});
   ASSERT_TRUE(ended());
   EXPECT_EQ(node.report().outcome, RunOutcome::Replace);
+  EXPECT_FALSE(node.report().exclude_node);
   EXPECT_THAT(node.report().reason, testing::HasSubstr("no space left"));
   EXPECT_EQ(events().back(), "Instance Reallocated by Platform");
+}
+
+// What the node cannot do is no fault of the application: nothing is run, nobody is blamed.
+TEST_F(InstanceTest, AProbeThatTheNodeCannotCarryOutIsTheNodesOwnTrouble) {
+  begin(R"({"liveness_probe": {"grpc": {"port": 80, "service": ""}}})");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(node.report().outcome, RunOutcome::Replace);
+  EXPECT_FALSE(node.report().exclude_node);
+  EXPECT_THAT(node.report().reason, testing::HasSubstr("the node cannot carry out gRPC probes"));
+  EXPECT_EQ(node.driver.starts(), 0u);
 }
 
 TEST_F(InstanceTest, AStateThatCannotBeStoredBeginsNothing) {

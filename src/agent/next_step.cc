@@ -97,7 +97,7 @@ NextStep after_exit(const RunFacts& facts) {
 // The application did nothing wrong, and the node says itself that it takes nothing meanwhile.
 NextStep end_by_machine(const std::string& why) {
   const std::string reason = "this machine could not run it: " + why;
-  return with_event(end(RunOutcome::Replace, true, reason), api::event::kReallocatedByPlatform,
+  return with_event(end(RunOutcome::Replace, false, reason), api::event::kReallocatedByPlatform,
                     reason);
 }
 

@@ -156,7 +156,7 @@ TEST(NextStep, AMachineThatCannotOrMayNotRunItIsLeft) {
   facts.refused = "no space left";
   NextStep step = decide_next(facts, kNow);
   EXPECT_EQ(step.outcome, RunOutcome::Replace);
-  EXPECT_TRUE(step.exclude_node);
+  EXPECT_FALSE(step.exclude_node);
   EXPECT_EQ(step.events.at(0).name, "Instance Reallocated by Platform");
 
   RunFacts drained;

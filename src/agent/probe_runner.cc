@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/race.h"
+#include "base/tls_conn.h"
 #include "http/client.h"
 
 namespace mesclun::agent {
@@ -12,11 +13,16 @@ namespace {
 // An answer to a health check is small; one beyond this fails the probe.
 constexpr size_t kBodyBytesMax = 1024 * 1024;
 
-Task<Result<ProbeOutcome>> run_http(runtime::ContainerDriver& driver, std::string instance_id,
-                                    api::ProbeHttp http, bool ipv6_first, Duration limit) {
-  if (http.scheme.value_or(api::ProbeScheme::Http) == api::ProbeScheme::Https) {
-    co_return ProbeOutcome{false, "https probes are not supported by this agent; use http or tcp"};
-  }
+// The name in a Host header, without a port; a certificate that is chosen by name is chosen by it.
+std::string server_name(const HttpCall& call) {
+  const std::string host(call.headers.find("Host").value_or("localhost"));
+  const Result<Endpoint> endpoint = parse_endpoint(host);
+  return endpoint ? endpoint->host : host;
+}
+
+Task<Result<ProbeOutcome>> run_http(runtime::ContainerDriver& driver, Clock& clock,
+                                    std::string instance_id, api::ProbeHttp http, bool ipv6_first,
+                                    Duration limit) {
   const auto port = static_cast<uint16_t>(http.port);
   CO_TRY(ConnPtr conn, co_await driver.connect(std::move(instance_id), port, ipv6_first, limit));
   HttpCall call;
@@ -26,6 +32,10 @@ Task<Result<ProbeOutcome>> run_http(runtime::ContainerDriver& driver, std::strin
   if (!call.headers.has("User-Agent")) call.headers.add("User-Agent", "mesclun-probe/1");
   const std::string host =
       ipv6_first ? fmt::format("[::1]:{}", port) : fmt::format("127.0.0.1:{}", port);
+  // No certificate is checked, as in Kubernetes: the peer is the port.
+  if (http.scheme.value_or(api::ProbeScheme::Http) == api::ProbeScheme::Https) {
+    CO_TRY(conn, co_await tls_client_unchecked(std::move(conn), server_name(call), clock, limit));
+  }
   bool keep_alive = false;
   CO_TRY(const HttpReply reply,
          co_await http_call(*conn, std::move(call), host, kBodyBytesMax, keep_alive));
@@ -53,10 +63,12 @@ Task<Result<ProbeOutcome>> run_exec(runtime::ContainerDriver& driver, std::strin
   co_return outcome;
 }
 
-Task<Result<ProbeOutcome>> run_action(runtime::ContainerDriver& driver, std::string instance_id,
-                                      api::Probe probe, bool ipv6_first, Duration limit) {
+Task<Result<ProbeOutcome>> run_action(runtime::ContainerDriver& driver, Clock& clock,
+                                      std::string instance_id, api::Probe probe, bool ipv6_first,
+                                      Duration limit) {
   if (probe.http) {
-    co_return co_await run_http(driver, std::move(instance_id), *probe.http, ipv6_first, limit);
+    co_return co_await run_http(driver, clock, std::move(instance_id), *probe.http, ipv6_first,
+                                limit);
   }
   if (probe.tcp) {
     co_return co_await run_tcp(driver, std::move(instance_id), *probe.tcp, ipv6_first, limit);
@@ -64,7 +76,8 @@ Task<Result<ProbeOutcome>> run_action(runtime::ContainerDriver& driver, std::str
   if (probe.exec) {
     co_return co_await run_exec(driver, std::move(instance_id), *probe.exec, limit);
   }
-  co_return ProbeOutcome{false, "this agent cannot carry out that kind of probe"};
+  // Such a run is not begun: cannot_run().
+  co_return Error{ErrorCode::Unimplemented, "this agent cannot carry out that kind of probe"};
 }
 
 }  // namespace
@@ -74,7 +87,7 @@ Task<Result<ProbeOutcome>> run_probe(runtime::ContainerDriver& driver, Clock& cl
   const Duration limit = std::chrono::seconds(probe.timeout_seconds.value_or(1));
   Result<ProbeOutcome> outcome = co_await within(
       clock, limit,
-      run_action(driver, std::move(instance_id), std::move(probe), ipv6_first, limit));
+      run_action(driver, clock, std::move(instance_id), std::move(probe), ipv6_first, limit));
   if (outcome || outcome.code() == ErrorCode::Cancelled) co_return outcome;
   if (outcome.code() == ErrorCode::DeadlineExceeded) {
     ProbeOutcome late{false, fmt::format("no answer within {:.0f} s", to_seconds(limit))};

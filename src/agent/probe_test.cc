@@ -3,6 +3,8 @@
 
 #include "agent/agent_test_kit.h"
 #include "agent/probe_runner.h"
+#include "base/test_certificate.h"
+#include "base/tls_conn.h"
 
 namespace mesclun::agent {
 namespace {
@@ -173,13 +175,89 @@ TEST_F(ProbeRunner, NobodyListeningFailsWithTheReason) {
   EXPECT_EQ(outcome.detail, "connection refused");
 }
 
-TEST_F(ProbeRunner, HttpsIsRefusedWithAClearText) {
-  loop.run(begin({}));
+// The application speaks TLS with a certificate of its own making, for a name that nobody asks for.
+class TlsApplication final : public runtime::ContainerDriver {
+ public:
+  explicit TlsApplication(VirtualLoop& loop)
+      : loop_(loop), scope_(loop.executor(), "application") {}
+  Task<void> close() override { co_await scope_.stop(); }
+  runtime::DriverFacts facts() const override { return {}; }
+  Task<Result<std::vector<runtime::RunInfo>>> list() override {
+    co_return std::vector<runtime::RunInfo>();
+  }
+  Task<Result<>> create(runtime::RunSpec) override { co_return Result<>(); }
+  Result<std::optional<Listener>> metadata_listener(const std::string&) override {
+    return std::optional<Listener>();
+  }
+  Task<Result<>> start(std::string) override { co_return Result<>(); }
+  Task<Result<runtime::RunExit>> wait(std::string) override { co_return Error::not_found("x"); }
+  Task<Result<>> set_limits(std::string, runtime::RunLimits) override { co_return Result<>(); }
+  Task<Result<>> stop(std::string, Duration) override { co_return Result<>(); }
+  Task<Result<>> remove(std::string) override { co_return Result<>(); }
+  Task<Result<ConnPtr>> connect(std::string, uint16_t, bool, Duration) override {
+    auto [ours, theirs] = memory_conn_pair(loop_.executor(), loop_.clock);
+    scope_.spawn(serve(std::move(theirs)));
+    co_return std::move(ours);
+  }
+  Task<Result<int32_t>> exec(std::string, std::vector<std::string>, Duration) override {
+    co_return 0;
+  }
+  Task<Result<std::vector<runtime::LogChunk>>> read_log(std::string, size_t) override {
+    co_return std::vector<runtime::LogChunk>();
+  }
+
+  int status = 200;
+  bool plain = false;
+
+ private:
+  Task<Result<>> serve(ConnPtr conn) {
+    if (!plain) {
+      CO_TRY(conn, co_await tls_server(std::move(conn), own_.certificate_pem, own_.key_pem,
+                                       loop_.clock, 10s));
+    }
+    auto handler = [this](HttpRequest) -> Task<HttpResponse> {
+      HttpResponse response;
+      response.status = status;
+      co_return response;
+    };
+    co_return co_await serve_http(std::move(conn), loop_.clock, HttpLimits{}, std::move(handler),
+                                  [](const Error&) { return HttpResponse{.status = 400}; });
+  }
+
+  VirtualLoop& loop_;
+  const TestCertificate own_ = make_test_certificate("DNS:elsewhere.example");
+  Scope scope_;
+};
+
+TEST_F(ProbeRunner, HttpsIsCarriedOutWithWhateverCertificate) {
+  TlsApplication application(loop);
   api::Probe probe = http_probe();
   probe.http->scheme.emplace(api::ProbeScheme::Https);
-  const ProbeOutcome outcome = run(probe);
-  EXPECT_FALSE(outcome.passed);
-  EXPECT_THAT(outcome.detail, testing::HasSubstr("https"));
+  const auto ask = [&] {
+    ProbeOutcome outcome;
+    auto body = [](runtime::ContainerDriver& d, Clock& clock, api::Probe asked,
+                   ProbeOutcome& out) -> Task<Result<>> {
+      CO_TRY(out, co_await run_probe(d, clock, "i", std::move(asked), true));
+      co_return Result<>();
+    };
+    loop.run(body(application, loop.clock, probe, outcome));
+    return outcome;
+  };
+  EXPECT_TRUE(ask().passed) << ask().detail;
+  EXPECT_EQ(ask().detail, "HTTP 200 from :8000/health");
+  probe.http->headers.push_back({"Host", "app.example:8443"});
+  EXPECT_TRUE(ask().passed);
+  application.status = 503;
+  EXPECT_FALSE(ask().passed);
+  EXPECT_EQ(ask().detail, "HTTP 503 from :8000/health");
+  application.status = 200;
+  application.plain = true;
+  EXPECT_FALSE(ask().passed) << "it speaks no TLS";
+  auto end = [](TlsApplication& ending) -> Task<Result<>> {
+    co_await ending.close();
+    co_return Result<>();
+  };
+  loop.run(end(application));
 }
 
 TEST_F(ProbeRunner, TcpPassesWhenItConnects) {

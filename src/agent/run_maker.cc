@@ -1,5 +1,7 @@
 #include "agent/run_maker.h"
 
+#include <fmt/format.h>
+
 namespace mesclun::agent {
 
 Result<api::GroupSpec> read_spec(const json::object& spec) {
@@ -8,6 +10,16 @@ Result<api::GroupSpec> read_spec(const json::object& spec) {
   read_json(json::value(spec), out, JsonPath{}, problems);
   if (!problems.empty()) return problems.to_error();
   return out;
+}
+
+std::string cannot_run(const api::GroupSpec& spec) {
+  for (const auto& probe : {spec.startup_probe, spec.liveness_probe, spec.readiness_probe}) {
+    if (probe && !probe->http && !probe->tcp && !probe->exec) {
+      return fmt::format("the node cannot carry out {} probes; a newer agent may",
+                         probe->grpc ? "gRPC" : "such");
+    }
+  }
+  return "";
 }
 
 std::map<std::string, std::string> make_environment(const link::GroupIdentity& group,

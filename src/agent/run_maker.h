@@ -16,6 +16,9 @@ struct NodeIdentity {
 // A spec as it stands in an Assignment. InvalidArgument if it is none.
 Result<api::GroupSpec> read_spec(const json::object& spec);
 
+// What of a spec this node cannot do, for people: a newer cloud may ask for it. Empty: it can do all.
+std::string cannot_run(const api::GroupSpec& spec);
+
 // The user's variables, with ours over them; HOSTNAME only where the user sets none.
 std::map<std::string, std::string> make_environment(const link::GroupIdentity& group,
                                                     const api::GroupSpec& spec,
