@@ -100,6 +100,7 @@ TEST_F(ProcessDriverTest, InterruptedCreateIsForgotten) {
   std::filesystem::create_directories(data("runs/half"));
   std::filesystem::create_directories(data("files/half"));
   std::filesystem::create_directories(data("trash/old"));
+  std::filesystem::permissions(settings.data_folder, std::filesystem::perms::owner_all);
   with_driver(find_nothing);
   EXPECT_THAT(list_folder(data("runs")), IsEmpty());
   EXPECT_THAT(list_folder(data("files")), IsEmpty());
