@@ -350,5 +350,33 @@ TEST_F(RelayTest, ACallerWhoReadsTooSlowlyIsCutAndASlowOneIsNot) {
   }
 }
 
+// Whatever a peer sends for ever, only so much of it is kept.
+TEST_F(RelayTest, ACallerWhoPipelinesForEverIsReadOnlySoFar) {
+  thinks = 1h;
+  const ConnPtr conn = connect();
+  conn->write_now(std::array{asio::buffer(kGet)});
+  const std::string more(16 * 1024, 'x');
+  size_t taken = 0;
+  for (int i = 0; i < 1000; ++i) {
+    taken += conn->write_now(std::array{asio::buffer(more)});
+    loop.clock.run_for(10ms);
+  }
+  EXPECT_LE(taken, 256u * 1024) << "64 KiB in the pipe, and what is read ahead";
+  EXPECT_EQ(front.queue().accepted(), 1u);
+}
+
+TEST_F(RelayTest, AnAnswerWithoutEndToOneWhoDoesNotReadIsReadOnlySoFar) {
+  config.front.answer_buffer_max = 100'000;
+  config.front.idle_timeout = 1h;
+  answer = "HTTP/1.1 200 OK\r\n\r\n" + std::string(50'000'000, 'x');
+  const ConnPtr conn = connect();
+  conn->write_now(std::array{asio::buffer(kGet)});
+  loop.clock.run_for(1min);
+  EXPECT_TRUE(front.bodies().has_room(config.front.buffer_max - 300'000));
+  conn->close();
+  loop.clock.run_for(1s);
+  EXPECT_TRUE(front.bodies().has_room(config.front.buffer_max));
+}
+
 }  // namespace
 }  // namespace mesclun::companion
