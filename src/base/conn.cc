@@ -27,6 +27,7 @@ class ReadAheadConn final : public Conn {
     return conn_->write_now(buffers);
   }
   bool is_clean() const override { return used_ == head_.size() && conn_->is_clean(); }
+  Peer peer() const override { return conn_->peer(); }
   void set_deadline(TimePoint when) override { conn_->set_deadline(when); }
   void set_idle_deadline(TimePoint when, Duration idle) override {
     conn_->set_idle_deadline(when, idle);
@@ -121,6 +122,10 @@ class MemoryConn final : public Conn {
   uint64_t written() const override { return written_; }
   bool is_lost_after(uint64_t first) const override {
     return out_->broken && written_ - out_->bytes.size() <= first;
+  }
+  Peer peer() const override {
+    if (in_->broken || out_->broken) return Peer::Gone;
+    return in_->ended ? Peer::SendsNoMore : Peer::There;
   }
   void set_deadline(TimePoint when) override {
     deadline_ = when;

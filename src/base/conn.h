@@ -39,6 +39,10 @@ class Conn {
   // broken the stream, as far as is known without waiting. What a peer wrote while the stream rested
   // would be taken for its next answer.
   virtual bool is_clean() const { return true; }
+  // What is known of the peer without reading: what it sent before its end may be unread. A peer that
+  // sends no more may listen on, or be gone without a word; then the next bytes to it tell.
+  enum class Peer { There, SendsNoMore, Gone };
+  virtual Peer peer() const { return Peer::There; }
 
   // From then on reads and writes fail, the pending ones too. Precise to 100 ms on real
   // connections.

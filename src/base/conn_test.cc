@@ -230,6 +230,38 @@ TEST(SocketConn, IdleMeansThatNoByteMoves) {
   loop.run(slow_reader(loop.clock, 15));
 }
 
+// Also where nobody reads what it sent before.
+Task<Result<>> tells_of_its_peer(Clock& clock, Pair pair) {
+  EXPECT_EQ(pair.a->peer(), Conn::Peer::There);
+  CO_TRY_DO(co_await pair.b->write("unread"));
+  EXPECT_EQ(pair.a->peer(), Conn::Peer::There);
+  pair.b->shutdown_write();
+  CO_TRY_DO(co_await clock.sleep_for(1ms));
+  EXPECT_EQ(pair.a->peer(), Conn::Peer::SendsNoMore);
+  pair.b->close();
+  std::ignore = co_await pair.a->write("is anybody there?");
+  CO_TRY_DO(co_await clock.sleep_for(10ms));
+  EXPECT_EQ(pair.a->peer(), Conn::Peer::Gone);
+  co_return Result<>();
+}
+
+Task<Result<>> real_peer(Clock& clock, Endpoint endpoint) {
+  CO_TRY(Pair pair, co_await connected_pair(clock, endpoint));
+  co_return co_await tells_of_its_peer(clock, std::move(pair));
+}
+
+TEST(Conn, TellsOfItsPeerWithoutReading) {
+  {
+    VirtualLoop loop;
+    auto [a, b] = memory_conn_pair(loop.executor(), loop.clock);
+    loop.run(tells_of_its_peer(loop.clock, Pair{std::move(a), std::move(b)}));
+  }
+  RealLoop loop;
+  loop.run(real_peer(loop.clock, Endpoint{.host = "127.0.0.1"}));
+  const std::string path = testing::TempDir() + "conn_test_peer.sock";
+  loop.run(real_peer(loop.clock, Endpoint{.host = path, .is_unix = true}));
+}
+
 TEST(MemoryConn, WritesNowWhatThereIsRoomFor) {
   VirtualLoop loop;
   auto [a, b] = memory_conn_pair(loop.executor(), loop.clock, 10);

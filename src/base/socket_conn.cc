@@ -5,6 +5,7 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -129,6 +130,12 @@ class SocketConn final : public Conn {
     // The socket does not block: nothing to read, and no end, is the error.
     const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  }
+  Peer peer() const override {
+    if (closed_) return Peer::Gone;
+    pollfd asked{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
+    if (::poll(&asked, 1, 0) <= 0) return Peer::There;
+    return (asked.revents & (POLLERR | POLLHUP)) != 0 ? Peer::Gone : Peer::SendsNoMore;
   }
   void set_deadline(TimePoint when) override {
     idle_ = Duration::zero();

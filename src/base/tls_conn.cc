@@ -111,6 +111,7 @@ class TlsConn final : public Conn {
     co_return Result<>();
   }
 
+  Peer peer() const override { return conn_->peer(); }
   void set_deadline(TimePoint when) override { conn_->set_deadline(when); }
   void set_idle_deadline(TimePoint when, Duration idle) override {
     conn_->set_idle_deadline(when, idle);

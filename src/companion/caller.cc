@@ -10,8 +10,9 @@ constexpr size_t kHeadBytesMax = 64 * 1024;
 constexpr Duration kBodyIdle = 30s;
 constexpr Duration kWriteTimeout = 30s;
 // From a byte that we write to the reset that tells us that nobody reads it: from the same machine,
-// and in a second try, with ten times as much, from afar.
+// and ten times as much from afar.
 constexpr Duration kResetWithin = 100ms;
+constexpr Duration kLook = 500ms;
 constexpr size_t kReadAheadMax = 64 * 1024;
 
 }  // namespace
@@ -99,15 +100,21 @@ Task<std::optional<Refusal>> Caller::read_body(BodyBuffer::Share& share) {
 }
 
 Task<void> Caller::watch(bool& gone) {
-  while (input_.bytes().size() < kReadAheadMax) {
+  while (true) {
+    if (input_.bytes().size() >= kReadAheadMax) {
+      // Its next requests wait in the kernel, and so does its end.
+      if (conn_->peer() != Conn::Peer::There) break;
+      if (!co_await clock_.sleep_for(kLook)) co_return;
+      continue;
+    }
     const Result<bool> more = co_await input_.fill();
     if (more && *more) continue;  // its next request, ahead of time
-    if (!more && more.code() == ErrorCode::Cancelled) co_return;
-    gone = !more || !co_await still_listens();
-    if (gone) co_return;
-    break;
+    if (more) break;
+    gone = more.code() != ErrorCode::Cancelled;
+    co_return;
   }
-  co_await until_cancelled();
+  gone = !co_await still_listens();
+  if (!gone) co_await until_cancelled();
 }
 
 // After the end of what the caller sends. A program that has closed its connection and one that
@@ -116,11 +123,13 @@ Task<void> Caller::watch(bool& gone) {
 // passes over it (RFC 9110 §15.2).
 Task<bool> Caller::still_listens() {
   constexpr std::string_view kInterim = "HTTP/1.1 100 Continue\r\n\r\n";
+  if (conn_->peer() == Conn::Peer::Gone) co_return false;
+  if (answering_ || request_.head.http_1_0) co_return true;
   const asio::const_buffer buffer(kInterim.data(), kInterim.size());
-  for (const Duration pause : {kResetWithin, 10 * kResetWithin, Duration{}}) {
-    if (answering_ || request_.head.http_1_0) co_return true;
-    if (conn_->write_now(std::span(&buffer, 1)) != kInterim.size()) co_return false;
-    if (pause > 0s && !co_await clock_.sleep_for(pause)) co_return true;
+  if (conn_->write_now(std::span(&buffer, 1)) != kInterim.size()) co_return false;
+  for (const Duration pause : {kResetWithin, 10 * kResetWithin}) {
+    if (!co_await clock_.sleep_for(pause)) co_return true;
+    if (conn_->peer() == Conn::Peer::Gone) co_return false;
   }
   co_return true;
 }

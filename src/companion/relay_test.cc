@@ -365,6 +365,21 @@ TEST_F(RelayTest, ACallerWhoPipelinesForEverIsReadOnlySoFar) {
   EXPECT_EQ(front.queue().accepted(), 1u);
 }
 
+TEST_F(RelayTest, OneWhoPipelinesAndLeavesIsNoticedAllTheSame) {
+  thinks = 1h;
+  const ConnPtr conn = connect();
+  conn->write_now(std::array{asio::buffer(kGet)});
+  const std::string more(16 * 1024, 'x');
+  for (int i = 0; i < 20; ++i) {
+    conn->write_now(std::array{asio::buffer(more)});
+    loop.clock.run_for(10ms);
+  }
+  EXPECT_EQ(front.queue().accepted(), 1u);
+  conn->close();
+  loop.clock.run_for(2s);
+  EXPECT_EQ(front.queue().accepted(), 0u);
+}
+
 TEST_F(RelayTest, AnAnswerWithoutEndToOneWhoDoesNotReadIsReadOnlySoFar) {
   config.front.answer_buffer_max = 100'000;
   config.front.idle_timeout = 1h;
