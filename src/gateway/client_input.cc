@@ -5,6 +5,7 @@ namespace mesclun::gateway {
 namespace {
 
 constexpr size_t kBulkBytes = 32 * 1024;
+constexpr Duration kLook = 500ms;
 // An idle connection holds no more than this.
 constexpr size_t kSmallBytes = 4 * 1024;
 
@@ -13,8 +14,12 @@ constexpr size_t kSmallBytes = 4 * 1024;
 Task<Result<>> ClientInput::run() {
   std::string piece;
   while (true) {
-    while (ahead_.size() >= kAheadMax) {
-      if (!co_await room_.wait()) co_return Result<>();
+    if (ahead_.size() >= kAheadMax && !co_await wait_for_room()) {
+      if (gone()) {
+        changed_.notify_all();
+        if (on_gone_) on_gone_();
+      }
+      co_return Result<>();
     }
     const size_t want = bulk ? kBulkBytes : kSmallBytes;
     if (piece.size() != want) piece.resize(want);
@@ -31,6 +36,23 @@ Task<Result<>> ClientInput::run() {
     ahead_.append(piece, 0, *n);
     changed_.notify_all();
   }
+}
+
+// Nobody takes what is ahead, and the client's end comes behind it: it is looked for.
+Task<bool> ClientInput::wait_for_room() {
+  std::optional<TimePoint> ended;
+  while (ahead_.size() >= kAheadMax && !stopped_) {
+    const TimePoint now = clock_.now();
+    const Conn::Peer peer = conn_.peer();
+    if (peer == Conn::Peer::SendsNoMore && !ended) ended = now;
+    if (peer == Conn::Peer::Gone || (ended && now - *ended >= half_close_timeout_)) {
+      end_ = Error::unavailable("the client has left");
+      gone_ = true;
+      co_return false;
+    }
+    if (!co_await room_.wait_until(clock_, now + kLook)) co_return false;
+  }
+  co_return !stopped_;
 }
 
 Task<void> ClientInput::wait_half_closed() {

@@ -55,6 +55,8 @@ class ClientInput final : public HttpInput {
  private:
   friend class WhenGone;
 
+  // False: run() ends.
+  Task<bool> wait_for_room();
   Task<void> wait_half_closed();
 
   Conn& conn_;

@@ -191,5 +191,35 @@ TEST(WhenGone, ADeadlineOfOursIsNotTheClientsDoing) {
   loop.run(runs_late(pair));
 }
 
+// More than is read ahead, for an instance that takes nothing.
+Task<Result<>> uploads_and(Pair& pair, bool leaves_at_once) {
+  int calls = 0;
+  const WhenGone count(*pair.input, [&calls] { ++calls; });
+  CO_TRY_DO(co_await pair.client->write(std::string(200'000, 'x')));
+  CO_TRY_DO(co_await pair.loop.clock.sleep_for(5s));
+  EXPECT_EQ(calls, 0);
+  if (leaves_at_once) {
+    pair.client->close();
+    CO_TRY_DO(co_await pair.loop.clock.sleep_for(1s));
+  } else {
+    pair.client->shutdown_write();
+    CO_TRY_DO(co_await pair.loop.clock.sleep_for(9s));
+    EXPECT_EQ(calls, 0) << "it may wait for its answer";
+    CO_TRY_DO(co_await pair.loop.clock.sleep_for(2s));
+  }
+  EXPECT_EQ(calls, 1);
+  EXPECT_TRUE(pair.input->gone());
+  EXPECT_FALSE(pair.input->half_closed());
+  co_return Result<>();
+}
+
+TEST(ClientInput, AnUploaderThatIsGoneIsNoticedBehindWhatNobodyTakes) {
+  for (const bool leaves_at_once : {true, false}) {
+    VirtualLoop loop;
+    Pair pair(loop);
+    loop.run(uploads_and(pair, leaves_at_once));
+  }
+}
+
 }  // namespace
 }  // namespace mesclun::gateway
