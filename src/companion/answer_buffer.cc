@@ -42,8 +42,9 @@ void AnswerBuffer::end(bool whole) {
   if (changed_) changed_->notify_all();
 }
 
-bool AnswerBuffer::keeps_the_rate(size_t bytes) {
-  window_bytes_ += bytes;
+// Asked when the caller takes no more for now: what it has taken since the last time may have been
+// hidden in the kernel's buffer for long, and come at once.
+bool AnswerBuffer::keeps_the_rate() {
   const Duration passed = clock_.now() - window_began_;
   if (passed < config_.idle_timeout) return true;
   const double wanted = static_cast<double>(config_.rate_min) * to_seconds(passed);
@@ -51,6 +52,21 @@ bool AnswerBuffer::keeps_the_rate(size_t bytes) {
   window_began_ = clock_.now();
   window_bytes_ = 0;
   return kept;
+}
+
+Task<bool> AnswerBuffer::write_piece(std::string_view piece) {
+  const asio::const_buffer all = asio::buffer(piece);
+  const size_t at_once = caller_.write_now(std::span(&all, 1));
+  if (at_once < piece.size()) {
+    if (!keeps_the_rate()) co_return false;
+    caller_.set_idle_deadline(clock_.now() + config_.idle_timeout, config_.idle_timeout);
+    if (!co_await caller_.write(piece.substr(at_once))) co_return false;
+  }
+  window_bytes_ += piece.size();
+  unwritten_ -= piece.size();
+  share_.give_back(piece.size());
+  changed_->notify_all();
+  co_return true;
 }
 
 Task<bool> AnswerBuffer::write_out() {
@@ -66,13 +82,7 @@ Task<bool> AnswerBuffer::write_out() {
     }
     const std::string text = std::exchange(kept_, {});
     for (size_t at = 0; at < text.size() && !broken_; at += kPiece) {
-      const std::string_view piece = std::string_view(text).substr(at, kPiece);
-      caller_.set_deadline(clock_.now() + config_.idle_timeout);
-      if (!co_await caller_.write(piece)) co_return false;
-      unwritten_ -= piece.size();
-      share_.give_back(piece.size());
-      changed_->notify_all();
-      if (!keeps_the_rate(piece.size())) co_return false;
+      if (!co_await write_piece(std::string_view(text).substr(at, kPiece))) co_return false;
     }
   }
   co_return false;

@@ -41,7 +41,8 @@ class AnswerBuffer {
  private:
   bool has_room() const;
   // False: too slow.
-  bool keeps_the_rate(size_t bytes);
+  bool keeps_the_rate();
+  Task<bool> write_piece(std::string_view piece);
 
   asio::any_io_executor executor_;
   Conn& caller_;

@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kHeadBytesMax = 64 * 1024;
 constexpr Duration kBodyIdle = 30s;
-constexpr Duration kWriteTimeout = 30s;
+constexpr Duration kWriteIdle = 30s;
 // From a byte that we write to the reset that tells us that nobody reads it: from the same machine,
 // and ten times as much from afar.
 constexpr Duration kResetWithin = 100ms;
@@ -154,7 +154,7 @@ void Caller::answer_begins(int status) {
 
 Task<Next> Caller::send(std::string bytes, int status, Next after) {
   answer_begins(status);
-  conn_->set_deadline(clock_.now() + kWriteTimeout);
+  conn_->set_idle_deadline(clock_.now() + kWriteIdle, kWriteIdle);
   if (!co_await conn_->write(bytes)) co_return Next::Gone;
   co_return after;
 }

@@ -205,6 +205,20 @@ TEST_F(FrontTest, ABatchThatFailsAsAWholeIsTriedSingly) {
   EXPECT_EQ(most_at_once, 1);
 }
 
+TEST_F(FrontTest, AnItemThatIsReadSlowlyHoldsNoPlace) {
+  config.batch.paths = {"/predict"};
+  config.batch.size_max = 2;
+  start();
+  large = 1;
+  const ConnPtr slow = connect();
+  loop.run(
+      slow->write("POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
+                  "{\"data\":1}"));
+  loop.clock.run_for(10s);
+  EXPECT_EQ(front->queue().accepted(), 0u);
+  EXPECT_TRUE(front->has_unfinished());
+}
+
 TEST_F(FrontTest, AMissingItemIsTriedAloneAndThenFails) {
   config.batch.paths = {"/predict"};
   config.batch.size_max = 2;

@@ -92,9 +92,10 @@ class FrontTest : public ::testing::Test, public FrontObserver {
         co_return response;
       }
       if (n == left_out) continue;
-      items += fmt::format("{}{{\"id\":{},\"status\":{},\"body\":{}}}", items.empty() ? "" : ",",
-                           json::serialize(item.at("id")), n == bad_item ? 422 : 200,
-                           square(item.at("body")));
+      items += fmt::format(
+          "{}{{\"id\":{},\"status\":{},\"body\":{}}}", items.empty() ? "" : ",",
+          json::serialize(item.at("id")), n == bad_item ? 422 : 200,
+          n == large ? "\"" + std::string(1'000'000, 'x') + "\"" : square(item.at("body")));
     }
     response.body = "{\"items\":[" + items + "]}";
     co_return response;
@@ -160,6 +161,7 @@ class FrontTest : public ::testing::Test, public FrontObserver {
   std::string last_path;
   int always_status = 200;
   int64_t left_out = -1;
+  int64_t large = -1;  // has an answer of a megabyte
   int64_t bad_item = -1;
   int status_of_next = 200;
   int dials = 0;

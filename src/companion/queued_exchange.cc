@@ -140,6 +140,10 @@ void QueuedExchange::application_is_done(const Front::ExchangeEnd& end) {
 }
 
 Task<Next> QueuedExchange::send_item() {
+  // Its place is free, however slowly the answer is read.
+  front_.leave(*ticket_);
+  accepted_ = false;
+  const Front::AnswerUnderWay under_way(front_);
   ItemAnswer& answer = ticket_->answer;
   ResponseHead head;
   head.status = answer.status;
