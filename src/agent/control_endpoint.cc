@@ -55,6 +55,9 @@ AgentStatus agent_status(const NodeAgent& agent) {
                      .tunnels = static_cast<int64_t>(agent.tunnels_up()),
                      .events_waiting = static_cast<int64_t>(agent.events_waiting()),
                      .warnings = agent.facts().warnings};
+  if (!agent.trouble().empty()) {
+    status.warnings.push_back("takes nothing new: " + agent.trouble());
+  }
   for (const auto& [allocation_id, replica] : agent.report().instances) {
     InstanceStatus line{.instance_id = replica.instance_id,
                         .group = agent.group_name(allocation_id),

@@ -1,6 +1,7 @@
 #include "agent/file_state_store.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 
 #include <sstream>
 
@@ -13,6 +14,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// Below these a run would fail half-way, or the agent could not store how one ended.
+constexpr uint64_t kFreeBytesMin = 32 * 1024 * 1024;
+constexpr uint64_t kFreeFilesMin = 100;
 // Of one state file. An allocation holds two specs that each fitted a frame of 4 MiB; the journal
 // grows to twice kEventsMax lines.
 constexpr size_t kStateBytesMax = 64 * 1024 * 1024;
@@ -34,6 +38,19 @@ Result<std::unique_ptr<FileStateStore>> FileStateStore::open(fs::path folder) {
         fmt::format("cannot make the data folder {}: {}", folder.string(), error.message()));
   }
   return std::unique_ptr<FileStateStore>(new FileStateStore(std::move(folder)));
+}
+
+Result<> FileStateStore::check() {
+  struct statvfs status{};
+  if (::statvfs(folder_.c_str(), &status) != 0)
+    return system_error("cannot look at " + folder_.string());
+  const uint64_t bytes = uint64_t{status.f_bavail} * status.f_frsize;
+  const bool full =
+      bytes < kFreeBytesMin || (status.f_files > 0 && status.f_favail < kFreeFilesMin);
+  if (!full) return {};
+  return Error{ErrorCode::ResourceExhausted,
+               fmt::format("the disk of {} is full: {} MiB and {} files are free", folder_.string(),
+                           bytes / (1024 * 1024), status.f_favail)};
 }
 
 fs::path FileStateStore::allocation_path(const std::string& allocation_id) const {

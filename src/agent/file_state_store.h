@@ -19,6 +19,7 @@ class FileStateStore final : public StateStore {
   // What cannot be read is set aside as *.broken and said in the log: one torn file must not keep
   // the other instances from being adopted. Without node.json the node is a new one; a torn
   // node.json is FailedPrecondition, one that the system refuses to read an error too.
+  Result<> check() override;
   Result<StoredState> load() override;
   Result<> save_node(const NodeRecord& node) override;
   Result<> save_allocation(const AllocationRecord& record, Durability durability) override;

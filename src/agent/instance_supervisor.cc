@@ -146,6 +146,7 @@ Task<Result<>> InstanceSupervisor::run_after_run(std::optional<runtime::RunInfo>
   while (!ended()) {
     if (run_ == nullptr) CO_TRY_DO(co_await begin_run(keep_files));
     CO_TRY(NextStep step, co_await next_step());
+    blame_machine();
     decide(step);
     if (!book_.saved() && step.kind == NextStep::Kind::RunAgain) {
       // A run that a restarted agent could not find again must not begin.
@@ -156,6 +157,12 @@ Task<Result<>> InstanceSupervisor::run_after_run(std::optional<runtime::RunInfo>
     keep_files = step.keep_files;
   }
   co_return co_await drop_when_stored();
+}
+
+// Before the end is said, so that nothing is placed here in its place.
+void InstanceSupervisor::blame_machine() {
+  const bool refused = run_ != nullptr && !run_->refused().empty() && cannot_run(spec_).empty();
+  if (refused) parts_.blame_machine(run_->refused());
 }
 
 // After a restart of the agent: finds out what became of the run that it had.
@@ -305,6 +312,8 @@ RunFacts InstanceSupervisor::facts() const {
     facts.exit = run_->exit();
     facts.failed_probe = run_->failed_probe();
     facts.refused = run_->refused();
+    const bool failed = (facts.exit && facts.exit->code != 0) || facts.failed_probe;
+    if (failed) facts.machine_trouble = parts_.machine_trouble();
   }
   facts.policy = wanted_spec_.restart_policy;
   facts.recent_restarts = book_.quick_exits();

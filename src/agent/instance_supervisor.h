@@ -37,6 +37,9 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
     const AgentSettings& settings;
     const NodeIdentity& node;
     std::function<void()> changed;
+    // The machine refused something, and what; what it lacks now, empty for nothing.
+    std::function<void(const std::string& what)> blame_machine;
+    std::function<std::string()> machine_trouble;
   };
 
   InstanceSupervisor(const Parts& parts, AllocationRecord record);
@@ -101,6 +104,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   Task<Result<>> drop_kept_files();
   Task<Result<NextStep>> pause(NextStep step);
   void decide(const NextStep& step);
+  void blame_machine();
 
   RunFacts facts() const;
   void make_run_object();

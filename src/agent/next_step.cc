@@ -26,6 +26,13 @@ NextStep end(RunOutcome outcome, bool exclude_node, std::string reason) {
   return step;
 }
 
+// Who fails on a machine in trouble may not be to blame.
+NextStep end_and_blame(const RunFacts& facts, std::string reason) {
+  if (facts.machine_trouble.empty()) return end(RunOutcome::Replace, true, std::move(reason));
+  return end(RunOutcome::Replace, false,
+             fmt::format("{}; its machine is in trouble: {}", reason, facts.machine_trouble));
+}
+
 NextStep run_again(bool keep_files) {
   NextStep step;
   step.kind = NextStep::Kind::RunAgain;
@@ -86,7 +93,7 @@ NextStep after_exit(const RunFacts& facts) {
   } else if (facts.policy == api::RestartPolicy::Never) {
     step = end(RunOutcome::Failed, false, what);
   } else {
-    step = end(RunOutcome::Replace, true, what + "; it moves to another node");
+    step = end_and_blame(facts, what + "; it moves to another node");
   }
   std::string detail = step.reason;
   return with_event(std::move(step), exit_event_name(exit), std::move(detail));
@@ -128,7 +135,7 @@ NextStep decide_next(const RunFacts& facts, TimePoint now) {
     const bool startup = probe.kind == api::ProbeKind::Startup;
     const std::string reason =
         fmt::format("the {} probe failed: {}", startup ? "startup" : "liveness", probe.detail);
-    return with_event(end(RunOutcome::Replace, true, reason),
+    return with_event(end_and_blame(facts, reason),
                       startup ? api::event::kStartupFailed : api::event::kLivenessFailed,
                       probe.detail);
   }

@@ -40,8 +40,9 @@ struct RunFacts {
   // Observations.
   std::optional<runtime::RunExit> exit;
   std::optional<FailedProbe> failed_probe;
-  std::string refused;  // the machine could not make a run; why
-  bool gone = false;    // the driver knows the run no more
+  std::string refused;          // the machine could not make a run; why
+  std::string machine_trouble;  // what the machine lacks while it ended or failed; may be why
+  bool gone = false;            // the driver knows the run no more
   api::RestartPolicy policy = api::RestartPolicy::Always;
   size_t recent_restarts = 0;  // in place, after exit 0, within kQuickExitWindow
 };

@@ -36,6 +36,11 @@ NodeAgent::NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts,
       logs_(parts_.executor, parts_.driver, parts_.clock, settings_.logs),
       tokens_(parts_.executor, parts_.clock,
               [this](const link::TokenRequest& request) { return session_.ask(request); }),
+      watch_({.executor = parts_.executor,
+              .clock = parts_.clock,
+              .store = parts_.store,
+              .driver = parts_.driver,
+              .changed = [this] { changed(); }}),
       supervisor_parts_{.executor = parts_.executor,
                         .clock = parts_.clock,
                         .random = parts_.random,
@@ -46,7 +51,9 @@ NodeAgent::NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts,
                         .logs = logs_,
                         .settings = settings_,
                         .node = identity_,
-                        .changed = [this] { changed(); }},
+                        .changed = [this] { changed(); },
+                        .blame_machine = [this](const std::string& what) { watch_.blame(what); },
+                        .machine_trouble = [this] { return watch_.look(); }},
       session_({.executor = parts_.executor,
                 .clock = parts_.clock,
                 .random = parts_.random,
@@ -82,6 +89,7 @@ Task<Result<>> NodeAgent::start() {
   CO_TRY_DO(co_await adopt(std::move(stored.allocations)));
   if (node_.mode == NodeMode::Draining) let_go_all(std::string(kDrainReason));
   scope_.spawn(reap());
+  scope_.spawn(watch_.run());
   scope_.spawn(session_.run());
   co_return Result<>();
 }
@@ -158,7 +166,7 @@ link::Hello NodeAgent::hello() const {
 }
 
 link::Report NodeAgent::report() const {
-  link::Report report{.mode = mode()};
+  link::Report report{.mode = mode(), .trouble = trouble()};
   for (const auto& [id, supervisor] : supervisors_)
     report.instances.push_back(supervisor->report());
   return report;
@@ -195,6 +203,8 @@ void NodeAgent::add(const link::Assignment& assignment) {
   supervisor = std::make_unique<InstanceSupervisor>(supervisor_parts_, std::move(record));
   if (assignment.wish.stop) {
     supervisor->refuse(RunOutcome::Stopped, "it does not run here");
+  } else if (!trouble().empty()) {
+    supervisor->refuse(RunOutcome::Replace, "this machine takes nothing new: " + trouble());
   } else if (mode() != NodeMode::Active) {
     supervisor->refuse(RunOutcome::Replace, stopping_ ? "the agent of this machine is stopping"
                                             : mode() == NodeMode::Paused

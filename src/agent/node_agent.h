@@ -4,6 +4,7 @@
 #include <set>
 
 #include "agent/instance_supervisor.h"
+#include "agent/machine_watch.h"
 #include "agent/node_session.h"
 #include "agent/tunnel_keeper.h"
 
@@ -50,6 +51,8 @@ class NodeAgent final : private SessionSubject {
   const std::string& session_state() const { return session_.state(); }
   size_t tunnels_up() const { return tunnels_ ? tunnels_->up() : 0; }
   size_t events_waiting() const { return journal_.size(); }
+  // Why the machine takes nothing new; empty: it does, as far as its owner lets it.
+  const std::string& trouble() const { return watch_.trouble(); }
 
   // By the id of its current run; null if there is none.
   InstanceSupervisor* find_instance(std::string_view instance_id);
@@ -81,6 +84,7 @@ class NodeAgent final : private SessionSubject {
   EventJournal journal_;
   LogShipper logs_;
   TokenCache tokens_;
+  MachineWatch watch_;
   InstanceSupervisor::Parts supervisor_parts_;
   std::map<std::string, std::unique_ptr<InstanceSupervisor>> supervisors_;  // by allocation id
   std::unique_ptr<TunnelKeeper> tunnels_;

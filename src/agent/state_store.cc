@@ -2,7 +2,7 @@
 
 namespace mesclun::agent {
 
-Result<> MemoryStateStore::check() const {
+Result<> MemoryStateStore::check() {
   if (broken) return Error::unavailable("no space left on device");
   return {};
 }

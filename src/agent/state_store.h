@@ -65,6 +65,8 @@ struct StoredState {
 class StateStore {
  public:
   virtual ~StateStore() = default;
+  // Whether there is room for more. ResourceExhausted, Unavailable: the disk is full or refuses.
+  virtual Result<> check() { return {}; }
   virtual Result<StoredState> load() = 0;
   virtual Result<> save_node(const NodeRecord& node) = 0;
   virtual Result<> save_allocation(const AllocationRecord& record, Durability durability) = 0;
@@ -78,6 +80,7 @@ class StateStore {
 // For tests and the simulator: outlives the agent, which may come and go.
 class MemoryStateStore final : public StateStore {
  public:
+  Result<> check() override;
   Result<StoredState> load() override;
   Result<> save_node(const NodeRecord& node) override;
   Result<> save_allocation(const AllocationRecord& record, Durability durability) override;
@@ -90,8 +93,6 @@ class MemoryStateStore final : public StateStore {
   bool broken = false;
 
  private:
-  Result<> check() const;
-
   NodeRecord node_;
   std::map<std::string, AllocationRecord> allocations_;
   std::vector<link::InstanceEvent> events_;

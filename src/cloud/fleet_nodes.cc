@@ -2,6 +2,7 @@
 
 #include "api/event_names.h"
 #include "base/crypto.h"
+#include "base/text.h"
 #include "cloud/fleet_placement.h"
 #include "cloud/fleet_steps.h"
 #include "cloud/fleet_views.h"
@@ -9,6 +10,8 @@
 namespace mesclun::cloud {
 
 namespace {
+
+constexpr size_t kTroubleBytesMax = 500;
 
 // The node, if the session is its own.
 const Node* node_of(const Fleet& fleet, const std::string& node_id, int64_t session) {
@@ -206,6 +209,11 @@ void node_reported(Fleet& fleet, const std::string& node_id, int64_t session,
     live.last_heard = now.steady;
     live.revision_applied = report.revision;
   });
+  if (node->trouble != report.trouble) {
+    fleet.nodes.change(node_id, [&](Node& changed) {
+      changed.trouble = valid_utf8(report.trouble, kTroubleBytesMax);
+    });
+  }
   if (node->mode != report.mode) {
     fleet.nodes.change(node_id, [&](Node& changed) { changed.mode = report.mode; });
     if (report.mode == link::NodeMode::Draining) drain(fleet, node_id, now);

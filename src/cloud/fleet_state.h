@@ -116,7 +116,8 @@ struct Node {
   std::string secret_sha256;
   link::NodeFacts facts;
   link::NodeMode mode = link::NodeMode::Active;
-  bool banned = false;          // not let in again
+  bool banned = false;       // not let in again
+  std::string trouble;       // why it can run nothing new, as it says itself; empty: it can
   int64_t acknowledged = 0;  // events up to this sequence are stored
   int64_t join_time = 0;
   int64_t last_heard_time = 0;  // wall time, as of the last change of its session
@@ -136,7 +137,7 @@ struct Node {
   bool online() const { return live.session != 0 && live.reported; }
 };
 BOOST_DESCRIBE_STRUCT(Node, (),
-                      (id, secret_sha256, facts, mode, banned, acknowledged, join_time,
+                      (id, secret_sha256, facts, mode, banned, trouble, acknowledged, join_time,
                        last_heard_time))
 
 // The node is not offered to the group before `until`.

@@ -30,7 +30,9 @@ json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
   out["gpus"] = write_json(node.facts.gpus);
   out["cpu_share_percent"] = node.facts.cpu_share_percent;
   out["runtime"] = node.facts.runtime;
-  out["warnings"] = write_json(node.facts.warnings);
+  std::vector<std::string> warnings = node.facts.warnings;
+  if (!node.trouble.empty()) warnings.push_back("takes nothing new: " + node.trouble);
+  out["warnings"] = write_json(warnings);
   const WallTime heard = node.live.session != 0 ? now.wall - (now.steady - node.live.last_heard)
                                                 : from_unix_nanos(node.last_heard_time);
   out["last_heard_time"] = format_rfc3339(heard);

@@ -214,6 +214,19 @@ TEST_F(MachineEndpointTest, AForgottenGatewayIsToldNoNodeAnyMore) {
   EXPECT_EQ(call("GET", "gateways").body, R"({"items":[]})");
 }
 
+TEST_F(MachineEndpointTest, AMachineInTroubleIsNotOfferedUntilItSaysOtherwise) {
+  Caller& machine = node(kMachine, "join");
+  EXPECT_EQ(cloud_->fleet().nodes.offered().size(), 1u);
+  ASSERT_TRUE(machine.session->send(link::Report{.trouble = "the disk is full"}));
+  loop_.clock.run_for(1s);
+  EXPECT_TRUE(cloud_->fleet().nodes.offered().empty());
+  EXPECT_THAT(call("GET", "nodes").body, HasSubstr("takes nothing new: the disk is full"));
+  ASSERT_TRUE(machine.session->send(link::Report{}));
+  loop_.clock.run_for(1s);
+  EXPECT_EQ(cloud_->fleet().nodes.offered().size(), 1u);
+  EXPECT_THAT(call("GET", "nodes").body, testing::Not(HasSubstr("takes nothing new")));
+}
+
 TEST_F(MachineEndpointTest, OtherTokensAndMethodsAreRefused) {
   EXPECT_EQ(call("POST", "tokens/tunnel/rotate").status, 404);
   EXPECT_EQ(call("GET", "tokens/join/rotate").status, 405);

@@ -39,7 +39,7 @@ const Node& NodeTable::add(Node node) {
 }
 
 void NodeTable::index_offer(const Node& node) {
-  if (node.online() && node.mode == link::NodeMode::Active) {
+  if (node.online() && node.mode == link::NodeMode::Active && node.trouble.empty()) {
     offered_.insert(node.id);
   } else {
     offered_.erase(node.id);
@@ -71,7 +71,9 @@ void NodeTable::hear(const Node& node) {
 
 void NodeTable::reindex(const Node& node, const Before& before) {
   reindex_live(node, before.live);
-  if (node.mode == before.mode && node.facts == before.facts) return;
+  const bool same = node.mode == before.mode && node.facts == before.facts &&
+                    node.trouble.empty() == before.trouble.empty();
+  if (same) return;
   index_offer(node);
   marks_.offers.insert(node.id);
 }

@@ -48,7 +48,7 @@ class NodeTable {
   const Node* find(const std::string& id) const;
   const Node& at(const std::string& id) const { return nodes_.at(id); }
   const std::map<std::string, Node>& all() const { return nodes_; }
-  // Online, and its owner lets it take new replicas.
+  // Online, able, and its owner lets it take new replicas.
   const std::set<std::string>& offered() const { return offered_; }
   // Of those that were not said to be silent yet: the first moment at which one is, max() for
   // never; and those that are at `now`, at most `max`, the longest unheard first and then in the
@@ -64,10 +64,12 @@ class NodeTable {
     TimePoint last_heard;
   };
   struct Before {
-    explicit Before(const Node& node) : live(node), mode(node.mode), facts(node.facts) {}
+    explicit Before(const Node& node)
+        : live(node), mode(node.mode), facts(node.facts), trouble(node.trouble) {}
     LiveBefore live;
     link::NodeMode mode;
     link::NodeFacts facts;
+    std::string trouble;
   };
 
   void reindex(const Node& node, const Before& before);

@@ -194,13 +194,17 @@ BOOST_DESCRIBE_STRUCT(InstanceEvent, (),
 struct Report {
   int64_t revision = 0;  // of the Desired that was applied last; 0: none yet in this session
   NodeMode mode = NodeMode::Active;
+  std::string trouble;  // why the machine can run nothing new, for people; empty: it can
   std::vector<InstanceReport> instances;
   // The node has no events between this sequence and the first of `events`. A cloud that has not
   // stored up to here (a commit failed) waits until they are said again.
   int64_t events_after = 0;
   std::vector<InstanceEvent> events;
 };
-BOOST_DESCRIBE_STRUCT(Report, (), (revision, mode, instances, events_after, events))
+BOOST_DESCRIBE_STRUCT(Report, (), (revision, mode, trouble, instances, events_after, events))
+constexpr bool json_has_default(const Report*, std::string_view member) {
+  return member == "trouble";
+}
 
 // Cloud to agent: events up to this sequence are durable.
 struct Acknowledge {

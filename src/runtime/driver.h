@@ -81,6 +81,9 @@ class ContainerDriver {
   // Everything that exists of earlier runs on this machine, for adoption.
   virtual Task<Result<std::vector<RunInfo>>> list() = 0;
 
+  // Whether a run could be made now, found out by trying; after a create() that failed. Unavailable
+  // or Internal: what the machine lacks.
+  virtual Task<Result<>> check() { co_return Result<>(); }
   // Makes the run's surroundings (files, network, limits); nothing of the application runs yet.
   virtual Task<Result<>> create(RunSpec spec) = 0;
   // Where the metadata service of this run is to be answered, 169.254.169.254:80 inside its

@@ -54,6 +54,11 @@ Task<Result<std::vector<RunInfo>>> FakeDriver::list() {
   co_return out;
 }
 
+Task<Result<>> FakeDriver::check() {
+  if (!trouble_.empty()) co_return Error::unavailable(trouble_);
+  co_return Result<>();
+}
+
 Task<Result<>> FakeDriver::create(RunSpec spec) {
   if (runs_.contains(spec.instance_id)) {
     co_return Error{ErrorCode::AlreadyExists, "that run exists"};

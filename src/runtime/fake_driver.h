@@ -45,6 +45,7 @@ class FakeDriver final : public ContainerDriver {
   Task<void> close() override;
   DriverFacts facts() const override { return facts_; }
   Task<Result<std::vector<RunInfo>>> list() override;
+  Task<Result<>> check() override;
   Task<Result<>> create(RunSpec spec) override;
   Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) override;
   Task<Result<>> start(std::string instance_id) override;
@@ -65,6 +66,8 @@ class FakeDriver final : public ContainerDriver {
   // set_limits() fails with it; empty: it works.
   void refuse_limits(std::string why) { limits_refused_ = std::move(why); }
   void set_facts(DriverFacts facts) { facts_ = std::move(facts); }
+  // What check() finds; empty: nothing.
+  void set_trouble(std::string trouble) { trouble_ = std::move(trouble); }
   // The application's own HTTP answers, instead of 200.
   void set_application(
       std::function<HttpResponse(const std::string& instance_id, const HttpRequest&)> f) {
@@ -113,6 +116,7 @@ class FakeDriver final : public ContainerDriver {
   Random& random_;
   Script script_;
   DriverFacts facts_{.runtime = "fake"};
+  std::string trouble_;
   std::function<HttpResponse(const std::string&, const HttpRequest&)> application_;
   std::string limits_refused_;
   std::map<std::string, RunPtr> runs_;

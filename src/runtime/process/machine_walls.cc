@@ -127,4 +127,20 @@ Task<Result<MachineWalls>> try_machine(const ProcessDriverSettings& settings, Cl
   co_return walls;
 }
 
+Task<Result<>> check_machine(const ProcessDriverSettings& settings, const MachineWalls& walls,
+                             Clock& clock) {
+  TrialGroups groups;
+  if (walls.cgroups.limits_cpu() || walls.cgroups.limits_memory()) {
+    groups = make_groups(walls.cgroups);
+    if (!groups.problem.empty()) {
+      co_return Error::unavailable("control groups are refused: " + groups.problem);
+    }
+  }
+  CO_TRY(const ShimProbe found, co_await probe(settings, groups.all(), clock));
+  const bool less = (walls.isolation.network && !found.isolation.network) ||
+                    (walls.isolation.processes && !found.isolation.processes);
+  if (less) co_return Error::unavailable("namespaces are refused: " + found.isolation_problem);
+  co_return Result<>();
+}
+
 }  // namespace mesclun::runtime

@@ -19,5 +19,9 @@ struct MachineWalls {
 // Tries the best that the settings allow: a shim enters namespaces and groups and answers. Groups
 // of the trial are gone afterwards. Internal or Unavailable: no shim can be started.
 Task<Result<MachineWalls>> try_machine(const ProcessDriverSettings& settings, Clock& clock);
+// Whether the machine still gives what it gave: a shim starts, with the same walls. Unavailable says
+// what is missing.
+Task<Result<>> check_machine(const ProcessDriverSettings& settings, const MachineWalls& walls,
+                             Clock& clock);
 
 }  // namespace mesclun::runtime

@@ -72,6 +72,10 @@ Task<Result<std::vector<RunInfo>>> ProcessDriver::list() {
   co_return found;
 }
 
+Task<Result<>> ProcessDriver::check() {
+  co_return co_await check_machine(settings_, walls_, clock_);
+}
+
 Task<Result<>> ProcessDriver::create(RunSpec spec) {
   co_return co_await launch_run(parts(), std::move(spec));
 }

@@ -35,6 +35,7 @@ class ProcessDriver final : public ContainerDriver {
   Task<void> close() override;
   DriverFacts facts() const override { return walls_.facts; }
   Task<Result<std::vector<RunInfo>>> list() override;
+  Task<Result<>> check() override;
   Task<Result<>> create(RunSpec spec) override;
   Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) override;
   Task<Result<>> start(std::string instance_id) override;
