@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -107,6 +108,41 @@ def start_and_signal(script: str, number: int, *arguments: str, wrapper: tuple[s
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 7), (signal.SIGINT, 8)])
 def test_the_application_is_told_to_end_and_its_answer_counts(number: int, code: int) -> None:
     assert start_and_signal(POLITE, number) == code
+
+
+COUNTING = """
+import pathlib, signal, sys, time
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+print("up", flush=True)
+end = time.monotonic() + 30
+while not heard and time.monotonic() < end:
+    time.sleep(0.01)
+time.sleep(1)  # for a second one to come
+print("heard", len(heard), flush=True)
+sys.exit(9)
+"""
+
+
+@pytest.mark.parametrize("by_key", [True, False], ids=["a key", "a process"])
+def test_ctrl_c_on_a_terminal_reaches_the_application_once(by_key: bool) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(str(BINARY), [str(BINARY), "--", sys.executable, "-c", COUNTING], environment())
+    said = b""
+    try:
+        while b"up" not in said:
+            said += os.read(terminal, 1024)
+        if by_key:
+            os.write(terminal, b"\x03")
+        else:
+            os.kill(pid, signal.SIGINT)
+        while b"heard" not in said or not said.endswith(b"\n"):
+            said += os.read(terminal, 1024)
+        assert b"heard 1\r\n" in said
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    finally:
+        os.close(terminal)
 
 
 def test_an_application_that_does_not_listen_is_killed_after_the_grace(tmp_path: pathlib.Path) -> None:

@@ -10,7 +10,8 @@ namespace mesclun::companion {
 
 Result<> ApplicationProcess::start(const std::vector<std::string>& command) {
   ProcessTable::Start start{.argv = command};
-  // On a terminal it stays in the foreground group: it may read keys, and Ctrl-C reaches both.
+  // On a terminal it stays in the foreground group: it may read keys, and Ctrl-C reaches both,
+  // so that it is not passed on.
   start.own_group = ::isatty(STDIN_FILENO) == 0;
   TRY(pid_, table_.start(start));
   group_ = start.own_group ? pid_ : 0;
@@ -24,7 +25,12 @@ Task<Result<ProcessEnd>> ApplicationProcess::wait() {
   co_return end;
 }
 
+void ApplicationProcess::heard_from_terminal(int number) {
+  if (group_ == 0) heard_ = number;
+}
+
 void ApplicationProcess::signal(int number) {
+  if (std::exchange(heard_, 0) == number) return;
   if (pid_ > 0) ::kill(pid_, number);
 }
 

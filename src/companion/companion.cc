@@ -1,4 +1,5 @@
 #include "companion/companion.h"
+#include "companion/signal_origin.h"
 
 #include <boost/asio/io_context.hpp>
 #include <csignal>
@@ -182,6 +183,8 @@ Task<int> Companion::carry_out(Ending ending) {
 namespace {
 
 Task<Result<>> run_to_end(Companion& companion, int& exit_code) {
+  // Those that keys send.
+  note_signal_origins({SIGINT, SIGQUIT, SIGWINCH});
   CO_TRY(exit_code, co_await companion.run());
   co_return Result<>();
 }
@@ -198,6 +201,7 @@ int run_companion(Config config, std::vector<std::string> command) {
       io, run_to_end(companion, exit_code),
       {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGALRM},
       [&](int number) {
+        if (came_from_terminal(number)) companion.heard_from_terminal(number);
         if (number == SIGTERM || number == SIGINT) {
           companion.told_to_stop(number);
         } else {

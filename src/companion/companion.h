@@ -30,6 +30,8 @@ class Companion {
   void told_to_stop(int signal) { endings_.told_to_stop(signal); }
   // Any other signal belongs to the application.
   void forward(int signal) { process_.signal(signal); }
+  // Before either of these: the terminal sent it, to the application too if that is in front.
+  void heard_from_terminal(int signal) { process_.heard_from_terminal(signal); }
 
  private:
   bool few_nodes_left() const;
