@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from cloud import BINARY, Cloud
+from groups import App, echo_spec
 
 
 def refused(cloud: Cloud, *arguments: str) -> str:
@@ -125,3 +126,21 @@ def test_a_setting_of_the_environment_counts(tmp_path: pathlib.Path) -> None:
     done = subprocess.run([str(BINARY), "cloud", "--data", str(tmp_path / "data")], capture_output=True, text=True,
                           timeout=60, env={**os.environ, "MESCLUN_CLOUD_NODE_GRACE": "1ms"})
     assert done.returncode == 2 and "1ms is not between 2s and 10m" in done.stderr
+
+
+def test_files_are_for_connections(new_cloud: Callable[..., Cloud]) -> None:
+    """The soft limit is raised for us and put back for applications; a low hard one is said."""
+    cloud = new_cloud(nodes=1)
+    command = cloud.command
+    cloud.command = lambda: ["prlimit", "--nofile=256:2048", *command()]  # type: ignore[method-assign]
+    cloud.start()
+    limits = pathlib.Path(f"/proc/{cloud.process.pid}/limits").read_text()
+    assert "Max open files            2048                 2048" in limits
+    assert "the limit of open files is low" in cloud.log.read_text()
+    app = App(cloud, cloud.api(), echo_spec())
+    app.wait_until_serving()
+    assert app.call("GET", "/limit").json == {"files": [256, 2048]}
+    held = [socket.create_connection(tuple(cloud.gateway_address.rsplit(":", 1)), timeout=10) for _ in range(700)]
+    assert cloud.api().get("/containers").status == 200, "there is room for the API"
+    for one in held:
+        one.close()

@@ -15,6 +15,7 @@
 #include "api/names.h"
 #include "base/back_off.h"
 #include "base/command_line.h"
+#include "base/file_limit.h"
 #include "base/integer.h"
 
 namespace mesclun {
@@ -142,6 +143,7 @@ Result<> LocalAgents::launch(Child& child) {
     const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0) dup2(null, STDIN_FILENO);
     signal(SIGPIPE, SIG_DFL);
+    restore_file_limit();
     // Our ports and the lock of our folder must not live on in a child.
     close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     execv(argv[0], argv.data());

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/command_line.h"
+#include "base/file_limit.h"
 #include "base/log.h"
 #include "base/service.h"
 #include "client/context.h"
@@ -41,6 +42,8 @@ struct UpSettings {
   LogSettings log;
 };
 
+constexpr size_t kOtherFiles = 1024;  // tunnels, databases, the log
+
 // The gateway on a loop of its own, fed by the cloud's node port.
 class LocalGateway {
  public:
@@ -53,6 +56,10 @@ class LocalGateway {
     settings.session.gateway_token = secrets.gateway_token;
     settings.session.gateway_token_file = folder + "/gateway.token";
     settings.session.tunnel_endpoint = nodes.to_string();
+    // Beside those of the API and of nodes.
+    const size_t others = 2 * std::min(HttpLimits().connections_max, raise_file_limit() / 8);
+    settings.proxy.connections_max = fit_connections(
+        "clients of the gateway", settings.proxy.connections_max, others + kOtherFiles);
     settings_ = settings;
   }
 

@@ -12,6 +12,7 @@ import http.client
 import http.server
 import json
 import os
+import resource
 import signal
 import socket
 import struct
@@ -155,6 +156,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """No answer until the test opens the gate, or for a minute."""
         gates.wait_until(query.get("gate", "hang"), 0)
         self.answer({})
+
+    def do_limit(self, query: dict[str, str], rest: str) -> None:
+        self.answer({"files": resource.getrlimit(resource.RLIMIT_NOFILE)})
 
     def do_waiting(self, query: dict[str, str], rest: str) -> None:
         self.answer({"waiting": gates.waiting(query["gate"])})

@@ -254,5 +254,17 @@ TEST(Names, FollowTheContract) {
   EXPECT_FALSE(is_country_code("xx"));
 }
 
+TEST(GroupSpec, LengthsCountCharactersAsTheContractDoes) {
+  std::string path = "/";
+  for (int i = 0; i < 2047; ++i) path += "\xC3\xA4";  // ä: 2,048 characters of 4,095 bytes
+  const auto with_path = [](const std::string& text) {
+    return R"({"container": {"image": ")" + text + R"("}})";
+  };
+  EXPECT_EQ(problem_of(with_path(path)).find("characters"), std::string::npos);
+  EXPECT_NE(
+      problem_of(with_path(path + "\xC3\xA4")).find("must have 1 to 2048 characters, not 2049"),
+      std::string::npos);
+}
+
 }  // namespace
 }  // namespace mesclun::api

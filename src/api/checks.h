@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/json.h"
 
 namespace mesclun::api {
@@ -19,10 +21,17 @@ void check_range(T value, T min, T max, const JsonPath& path, JsonProblems& prob
   }
 }
 
+// Of a text in UTF-8, as JSON's are: the contract counts characters, not bytes.
+inline size_t characters(std::string_view text) {
+  return static_cast<size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
 inline void check_length(std::string_view text, size_t min, size_t max, const JsonPath& path,
                          JsonProblems& problems) {
-  if (text.size() < min || text.size() > max) {
-    problems.add(path, fmt::format("must have {} to {} characters, not {}", min, max, text.size()));
+  const size_t length = characters(text);
+  if (length < min || length > max) {
+    problems.add(path, fmt::format("must have {} to {} characters, not {}", min, max, length));
   }
 }
 

@@ -10,7 +10,7 @@ namespace mesclun::api {
 
 namespace {
 
-constexpr size_t kEnvironmentValueBytesMax = 32'768;  // api.md, open point 6
+constexpr size_t kEnvironmentValueLengthMax = 32'768;  // api.md, open point 6
 constexpr std::string_view kProbeActions[] = {"exec", "http", "tcp", "grpc"};
 constexpr std::string_view kProbes[] = {"liveness_probe", "readiness_probe", "startup_probe"};
 
@@ -47,7 +47,7 @@ void check_environment(const std::map<std::string, std::string>& variables, cons
         name.find('\0') != std::string::npos) {
       problems.add(item, "is not a name for an environment variable");
     }
-    check_length(value, 0, kEnvironmentValueBytesMax, item, problems);
+    check_length(value, 0, kEnvironmentValueLengthMax, item, problems);
     if (value.find('\0') != std::string::npos) problems.add(item, "must not contain a zero byte");
   }
 }

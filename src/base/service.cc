@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/file_limit.h"
 #include "base/notify.h"
 #include "base/scope.h"
 
@@ -60,6 +61,7 @@ bool is_first_signal(int number, int& first) {
 int run_service(std::function<Task<Result<>>(asio::io_context&)> body) {
   // A peer that went away is an error code of ours, not a signal.
   std::signal(SIGPIPE, SIG_IGN);
+  raise_file_limit();
   asio::io_context io(1);
   int signalled = 0;
   Result<> result = run_with_signals(io, body(io), {SIGINT, SIGTERM, SIGHUP}, [&](int number) {

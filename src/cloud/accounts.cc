@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api/checks.h"
 #include "api/names.h"
 #include "base/crypto.h"
 
@@ -123,7 +124,7 @@ Task<Result<Organization>> Accounts::change_quotas(std::string organization_id,
 Task<Result<Accounts::NewKey>> Accounts::create_key(std::string user,
                                                     std::vector<std::string> organization_ids,
                                                     bool is_operator, std::string secret) {
-  if (user.empty() || user.size() > 255) {
+  if (user.empty() || api::characters(user) > 255) {
     co_return Error::invalid("/user must have 1 to 255 characters");
   }
   NewKey made{.secret = std::move(secret)};

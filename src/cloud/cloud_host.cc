@@ -1,5 +1,6 @@
 #include "cloud/cloud_host.h"
 
+#include "base/file_limit.h"
 #include "base/log.h"
 #include "cloud/schema.h"
 
@@ -7,6 +8,9 @@ namespace mesclun::cloud {
 
 Task<Result<std::unique_ptr<CloudHost>>> CloudHost::start(asio::any_io_executor executor,
                                                           CloudHostSettings settings) {
+  // One eighth for the API and one for nodes: the rest is for a gateway in this process, and files.
+  size_t& connections_max = settings.cloud.http.connections_max;
+  connections_max = std::min(connections_max, raise_file_limit() / 8);
   // Ports first: a second `up` by mistake should hear of the port, not touch a folder.
   CO_TRY(Listener api, Listener::bind(executor, settings.api));
   CO_TRY(Listener nodes, Listener::bind(executor, settings.nodes));

@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <csignal>
 
+#include "base/file_limit.h"
 #include "base/log.h"
 #include "base/service.h"
 #include "companion/start_up.h"
@@ -191,9 +192,15 @@ Task<Result<>> run_to_end(Companion& companion, int& exit_code) {
 
 }  // namespace
 
+// Connections to the application, pages, metrics, checks.
+constexpr size_t kOtherFiles = 512;
+
 int run_companion(Config config, std::vector<std::string> command) {
   // A peer that went away is an error code of ours, not a signal.
   std::signal(SIGPIPE, SIG_IGN);
+  const auto wanted = static_cast<size_t>(config.front.connections_max);
+  config.front.connections_max =
+      static_cast<int>(fit_connections("callers (front.connections_max)", wanted, kOtherFiles));
   asio::io_context io(1);
   Companion companion(io.get_executor(), std::move(config), std::move(command));
   int exit_code = 0;

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/file_limit.h"
 #include "base/log.h"
 #include "base/race.h"
 
@@ -27,6 +28,7 @@ constexpr size_t kOutputBytesMax = 1024 * 1024;
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   // Ignored signals stay ignored over exec, and ours must not be the program's.
   ::signal(SIGPIPE, SIG_DFL);
+  restore_file_limit();
   // It must not outlive us where no kernel clears up after process 1.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (start.own_group) ::setpgid(0, 0);

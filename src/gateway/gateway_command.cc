@@ -2,6 +2,7 @@
 
 #include "base/command_line.h"
 #include "base/file.h"
+#include "base/file_limit.h"
 #include "base/real_clock.h"
 #include "base/real_random.h"
 #include "base/service.h"
@@ -10,6 +11,9 @@
 namespace mesclun::gateway {
 
 namespace {
+
+// Tunnels of a large fleet, the session, the admin port, the log.
+constexpr size_t kOtherFiles = 4096;
 
 struct CommandSettings {
   Endpoint listen{.host = "127.0.0.1", .port = 8801};
@@ -92,6 +96,9 @@ Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {
              admin ? " admin=" + admin->endpoint().to_string() : "");
   std::fflush(stdout);
 
+  ProxyLimits& limits = settings.gateway.proxy;
+  limits.connections_max =
+      fit_connections("clients (--connections-max)", limits.connections_max, kOtherFiles);
   link::CloudDialer cloud(clock, settings.cloud, link::kRoutesUpgrade);
   Gateway gateway(executor, clock, random, std::move(settings.gateway), cloud);
   gateway.serve_clients(std::move(clients));

@@ -9,6 +9,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/file_limit.h"
 #include "base/race.h"
 
 namespace mesclun::runtime {
@@ -110,6 +111,7 @@ Result<ShimProcess> spawn_shim(const std::string& program, std::vector<std::stri
   ::posix_spawnattr_setsigdefault(&attributes, &signals);
   ::sigemptyset(&signals);
   ::posix_spawnattr_setsigmask(&attributes, &signals);
+  const RestoredFileLimit as_we_were_started;
   errno =
       ::posix_spawn(&process.pid, program.c_str(), &actions, &attributes, pointers.data(), nothing);
   const int error = errno;
