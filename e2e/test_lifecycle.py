@@ -6,6 +6,7 @@ import http.client
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -242,3 +243,43 @@ def test_the_api_answers_while_machines_are_gone(new_cloud: Callable[..., Cloud]
     assert app.call("GET", "/").status == 503
     api: Api = cloud.api()
     assert api.create(idle_spec())["name"]
+
+
+# A stall of the cloud's process: suspended for longer than the grace. Whatever the agents said meanwhile lies in the
+# sockets, and is read before anybody counts as lost.
+def test_a_cloud_that_stood_still_loses_nobody(roles: RolesCloud) -> None:
+    app = make_app(roles)
+    before = runs(app, 1)
+    cloud = roles.role("cloud")
+    os.kill(cloud.pid, signal.SIGSTOP)
+    try:
+        time.sleep(10)
+    finally:
+        os.kill(cloud.pid, signal.SIGCONT)
+    for _ in range(16):  # longer than the grace
+        time.sleep(0.5)
+        assert "Instance Interrupted (Node Offline)" not in [event["event_name"] for event in app.api.events(app.name)]
+    assert runs(app, 1) == before
+
+
+def test_two_gpus_of_a_machine_are_had_by_two_instances(new_cloud: Callable[..., Cloud]) -> None:
+    """Each is told its own; a third one waits."""
+    card = "RTX 4090 (24 GB)"
+    cloud = new_cloud(nodes=1, arguments=[*GRACE, "--node", f"cpu=4,memory=8GiB,gpu-class={card},gpu-class={card}"])
+    cloud.start()
+    cloud.wait_for_nodes()
+    api = cloud.api()
+    names = []
+    for _ in range(3):
+        spec = echo_spec()
+        spec["container"]["resources"]["gpu_classes"] = [card]
+        names.append(api.create(spec)["name"])
+
+    def devices() -> dict[str, str]:
+        return {p.environment["SALAD_CONTAINER_GROUP_NAME"]: p.environment["NVIDIA_VISIBLE_DEVICES"]
+                for p in processes.find(lambda p: p.environment.get("SALAD_CONTAINER_GROUP_NAME") in names)}
+    told = wait_for(lambda: devices() if len(devices()) == 2 else None, "two instances on two GPUs", 60)
+    assert sorted(told.values()) == ["0", "1"]
+    waiting = next(name for name in names if name not in told)
+    reason = api.get(f"/containers/{waiting}").json["current_state"]["description"]
+    assert "without a free GPU of these classes" in reason
