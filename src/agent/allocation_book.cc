@@ -104,6 +104,7 @@ void AllocationBook::decide(const NextStep& step, bool ends_run) {
                               .back_off_ms = to_millis(step.back_off),
                               .outcome = step.outcome,
                               .exclude_node = step.exclude_node,
+                              .failed = step.failed,
                               .reason = step.reason,
                               .events = step.events,
                               .first_event = parts_.journal.last_sequence() + 1,
@@ -128,6 +129,7 @@ std::optional<NextStep> AllocationBook::decided() const {
   step.back_off = std::chrono::milliseconds(decision.back_off_ms);
   step.outcome = decision.outcome;
   step.exclude_node = decision.exclude_node;
+  step.failed = decision.failed;
   step.reason = decision.reason;
   return step;
 }
@@ -173,6 +175,7 @@ void AllocationBook::end(const NextStep& step) {
   record_.status.started = record_.status.ready = false;
   record_.status.outcome = step.outcome;
   record_.status.exclude_node = step.exclude_node;
+  record_.status.failed = step.failed;
   record_.status.reason = valid_utf8(step.reason, kDetailBytesMax);
   record_.action = SelfAction::None;
   record_.decision.reset();

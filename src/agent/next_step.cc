@@ -28,9 +28,13 @@ NextStep end(RunOutcome outcome, bool exclude_node, std::string reason) {
 
 // Who fails on a machine in trouble may not be to blame.
 NextStep end_and_blame(const RunFacts& facts, std::string reason) {
-  if (facts.machine_trouble.empty()) return end(RunOutcome::Replace, true, std::move(reason));
-  return end(RunOutcome::Replace, false,
-             fmt::format("{}; its machine is in trouble: {}", reason, facts.machine_trouble));
+  if (!facts.machine_trouble.empty()) {
+    return end(RunOutcome::Replace, false,
+               fmt::format("{}; its machine is in trouble: {}", reason, facts.machine_trouble));
+  }
+  NextStep step = end(RunOutcome::Replace, true, std::move(reason));
+  step.failed = true;
+  return step;
 }
 
 NextStep run_again(bool keep_files) {
@@ -93,7 +97,7 @@ NextStep after_exit(const RunFacts& facts) {
   } else if (facts.policy == api::RestartPolicy::Never) {
     step = end(RunOutcome::Failed, false, what);
   } else {
-    step = end_and_blame(facts, what + "; it moves to another node");
+    step = end_and_blame(facts, what + "; it moves to another node, if there is one");
   }
   std::string detail = step.reason;
   return with_event(std::move(step), exit_event_name(exit), std::move(detail));

@@ -58,6 +58,7 @@ struct NextStep {
 
   link::RunOutcome outcome = link::RunOutcome::None;  // End
   bool exclude_node = false;                          // End
+  bool failed = false;                                // End, exclude_node: it failed here
   std::string reason;                                 // End; for people
 
   std::vector<EventText> events;  // in order, before the step is carried out

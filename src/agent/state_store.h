@@ -27,14 +27,15 @@ struct Decision {
   int64_t back_off_ms = 0;  // again
   link::RunOutcome outcome = link::RunOutcome::None;
   bool exclude_node = false;
+  bool failed = false;
   std::string reason;
   std::vector<EventText> events;
   int64_t first_event = 0;  // the sequence of the first of them
   int32_t run_taken = 0;    // the wish for another run that is answered by it
 };
 BOOST_DESCRIBE_STRUCT(Decision, (),
-                      (again, keep_files, back_off_ms, outcome, exclude_node, reason, events,
-                       first_event, run_taken))
+                      (again, keep_files, back_off_ms, outcome, exclude_node, failed, reason,
+                       events, first_event, run_taken))
 
 // One allocation and its current run.
 struct AllocationRecord {

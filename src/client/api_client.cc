@@ -144,6 +144,11 @@ std::string ApiClient::project_path() const {
                      encode_segment(settings_.project));
 }
 
+std::string ApiClient::extra_path(const std::string& group, std::string_view what) const {
+  return fmt::format("/api/mesclun{}/containers/{}/{}", project_path(), encode_segment(group),
+                     what);
+}
+
 std::string ApiClient::group_path(const std::string& name) const {
   return fmt::format("{}{}/containers/{}", kPublic, project_path(), encode_segment(name));
 }
@@ -207,10 +212,21 @@ Task<Result<>> ApiClient::act_on_instance(std::string group, std::string id, std
   co_return Result<>();
 }
 
+Task<Result<Answer<ExclusionListView>>> ApiClient::list_exclusions(std::string group) {
+  return call_for<ExclusionListView>({.path = extra_path(group, "exclusions")});
+}
+
+Task<Result<>> ApiClient::lift_exclusions(std::string group, std::string machine_id) {
+  std::string path = extra_path(group, "exclusions");
+  if (!machine_id.empty()) path += "/" + encode_segment(machine_id);
+  ApiCall request{.method = "DELETE", .path = std::move(path)};
+  CO_TRY_DO(co_await call(std::move(request)));
+  co_return Result<>();
+}
+
 Task<Result<json::value>> ApiClient::list_happenings(std::string group, std::string kind,
                                                      PageQuery query) {
-  ApiCall request{.path = fmt::format("/api/mesclun{}/containers/{}/{}?limit={}", project_path(),
-                                      encode_segment(group), kind, query.limit)};
+  ApiCall request{.path = fmt::format("{}?limit={}", extra_path(group, kind), query.limit)};
   if (query.after) request.path += fmt::format("&after={}", *query.after);
   if (query.wait_seconds > 0) request.path += fmt::format("&wait={}", query.wait_seconds);
   if (!query.instance_id.empty()) {

@@ -78,6 +78,10 @@ class ApiClient {
                                                      json::value patch);
   Task<Result<>> act_on_instance(std::string group, std::string id, std::string action);
 
+  // Nodes that a group is kept away from.
+  Task<Result<Answer<ExclusionListView>>> list_exclusions(std::string group);
+  Task<Result<>> lift_exclusions(std::string group, std::string machine_id);  // empty: all
+
   // What happened: {"items": […]}, oldest first. `kind` is events or logs.
   Task<Result<json::value>> list_happenings(std::string group, std::string kind, PageQuery query);
 
@@ -118,6 +122,8 @@ class ApiClient {
 
   std::string project_path() const;
   std::string group_path(const std::string& name) const;
+  // Of our additions to a group.
+  std::string extra_path(const std::string& group, std::string_view what) const;
   std::string instance_path(const std::string& group, const std::string& id) const;
 
   Clock& clock_;

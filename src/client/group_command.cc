@@ -41,6 +41,8 @@ struct Options {
   GroupUpdateOptions update;
   std::string name;
   bool at_once = false;
+  bool clear = false;
+  std::string machine;
   WaitOptions wait;
   Verb verb;
 };
@@ -102,6 +104,17 @@ void add_scale_and_restart(CommandLine& line, Options& o) {
   });
 }
 
+void add_exclusions(CommandLine& line, Options& o) {
+  CommandLine& verb =
+      line.verb("exclusions", "Machines that the group is kept away from, until when, and why");
+  add_name(verb, o.name);
+  verb.option("MACHINE", o.machine, "With --clear: only this one");
+  verb.flag("--clear", o.clear, "Offer them to the group again, at once");
+  verb.when_named([&o] {
+    o.verb = [&o](Session& s) { return group_exclusions(s, o.name, o.clear, o.machine); };
+  });
+}
+
 void add_action(CommandLine& line, Options& o, const char* name, GroupAction action,
                 const char* help, const char* until) {
   CommandLine& verb = line.verb(name, help);
@@ -124,6 +137,7 @@ int group_command(int argc, char** argv, const Console& console, const Environme
   add_list_and_get(line, options);
   add_update(line, options);
   add_scale_and_restart(line, options);
+  add_exclusions(line, options);
   add_action(line, options, "start", GroupAction::Start, "Start a stopped group",
              "every replica is running and ready");
   add_action(line, options, "stop", GroupAction::Stop, "Stop a group: its instances end",

@@ -344,4 +344,29 @@ Task<Result<>> restart_group(Session& session, std::string name, bool at_once, D
   co_return Result<>();
 }
 
+Task<Result<>> group_exclusions(Session& session, std::string name, bool clear,
+                                std::string machine) {
+  if (clear) {
+    const Result<> lifted = co_await session.api.lift_exclusions(name, machine);
+    if (!lifted) co_return co_await suggest_groups(session, lifted.error(), name);
+  }
+  const Result<Answer<ExclusionListView>> list = co_await session.api.list_exclusions(name);
+  if (!list) co_return co_await suggest_groups(session, list.error(), name);
+  if (session.json()) {
+    session.print(list->document);
+    co_return Result<>();
+  }
+  if (list->value.items.empty()) {
+    session.console.note(fmt::format("'{}' is kept away from no machine.", name));
+    co_return Result<>();
+  }
+  Table table({"HOST", "MACHINE", "UNTIL", "REASON"});
+  for (const ExclusionView& exclusion : list->value.items) {
+    table.add({exclusion.hostname.value_or(""), exclusion.machine_id, short_time(exclusion.until),
+               exclusion.reason.value_or("")});
+  }
+  session.console.print(table.render());
+  co_return Result<>();
+}
+
 }  // namespace mesclun::client

@@ -38,6 +38,10 @@ Task<Result<>> act_on_group(Session& session, std::string name, GroupAction acti
 // once.
 Task<Result<>> restart_group(Session& session, std::string name, bool at_once, Duration timeout);
 
+// Nodes that the group is kept away from; with `clear` they are not any more, `machine` alone or all.
+Task<Result<>> group_exclusions(Session& session, std::string name, bool clear,
+                                std::string machine);
+
 // What `group get -o json` prints, as a prototype of the same group: nothing of it is lost but what
 // the API never tells, the registry's credentials. Anything else is returned as it is.
 json::value prototype_of(json::value document);

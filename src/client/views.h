@@ -107,6 +107,20 @@ struct EventListView {
 };
 BOOST_DESCRIBE_STRUCT(EventListView, (), (items))
 
+struct ExclusionView {
+  std::string machine_id;
+  std::optional<std::string> hostname;
+  std::string until;
+  std::optional<bool> by_failure;
+  std::optional<std::string> reason;
+};
+BOOST_DESCRIBE_STRUCT(ExclusionView, (), (machine_id, hostname, until, by_failure, reason))
+
+struct ExclusionListView {
+  std::vector<ExclusionView> items;
+};
+BOOST_DESCRIBE_STRUCT(ExclusionListView, (), (items))
+
 struct LogLineView {
   int64_t sequence = 0;
   std::string time;

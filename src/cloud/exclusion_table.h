@@ -10,8 +10,8 @@ namespace mesclun::cloud {
 
 // Runs on:   the fleet loop; between turns anybody on the cloud's loop may read.
 // Time:      wall time in unix nanoseconds: an exclusion outlives a restart.
-// Invariant: every index is what a scan over by-node entries would give. Entries are changed only
-//            by add() and forget_ended().
+// Invariant: the index is what a scan over the entries would give. Entries are changed only
+//            by add(), lift() and forget_ended().
 // Lifetime:  marks outlive it.
 class ExclusionTable {
  public:
@@ -22,18 +22,23 @@ class ExclusionTable {
   // The later end counts.
   void add(const Exclusion& exclusion);
   void forget_ended(int64_t now);
+  void lift(const std::string& group_id, const std::string& node_id);
+  // All of the group, or only those by its failures.
+  void lift_all(const std::string& group_id, bool only_failures);
 
   bool holds(const std::string& group_id, const std::string& node_id, int64_t now) const;
+  // By node.
+  std::vector<const Exclusion*> of_group(const std::string& group_id) const;
   // When a group gets a node back; 0: none misses any.
   int64_t first_end() const { return by_end_.empty() ? 0 : std::get<0>(*by_end_.begin()); }
-  size_t size() const { return by_node_.size(); }
+  size_t size() const { return by_group_.size(); }
 
  private:
   void insert(const Exclusion& exclusion);
 
   TurnMarks& marks_;
-  std::map<std::pair<std::string, std::string>, int64_t> by_node_;  // (node, group) -> until
-  std::set<std::tuple<int64_t, std::string, std::string>> by_end_;  // until, node, group
+  std::map<std::pair<std::string, std::string>, Exclusion> by_group_;  // (group, node)
+  std::set<std::tuple<int64_t, std::string, std::string>> by_end_;     // until, node, group
 };
 
 }  // namespace mesclun::cloud

@@ -16,6 +16,10 @@ struct FleetSettings {
   Duration node_grace = 20s;                    // from the last sign of life to the replacement
   Duration exclusion = std::chrono::hours(48);  // after a reallocation or a bad end
   Duration retry_elsewhere = 60s;  // after an end without blame, so that another node is tried
+  // After a failure where no other node is left, as Kubernetes does: doubling from the first.
+  Duration retry_here_first = 10s;
+  Duration retry_here_max = 5min;
+  Duration runs_long = 10min;      // a failure after so long a run is the first of its row
   std::string zone = "localhost";  // groups are reached at NAME.zone
 };
 

@@ -47,6 +47,13 @@ Result<const Group*> live_group(const Fleet& fleet, const std::string& id) {
   return group;
 }
 
+// What failed before says nothing about what a person has changed, or wants to be tried again.
+void begin_anew(Fleet& fleet, const Group& group) {
+  fleet.exclusions.lift_all(group.id, true);
+  if (group.failures == 0) return;
+  fleet.groups.change(group.id, [](Group& changed) { changed.failures = 0; });
+}
+
 // What a new version means for one allocation.
 void carry_over(Fleet& fleet, const Group& group, const api::GroupChange& change,
                 const Allocation& allocation, Moment now) {
@@ -111,6 +118,7 @@ Result<> start_group(Fleet& fleet, const std::string& group_id, Moment now) {
     starting.status = api::GroupStatus::Deploying;
     starting.start_time = to_unix_nanos(now.wall);
   });
+  begin_anew(fleet, *group);
   add_event(fleet, *group, api::event::kGroupStarted, now);
   return {};
 }
@@ -164,6 +172,7 @@ Result<> patch_group(Fleet& fleet, const std::string& group_id, const api::Group
   }
   if (!change.new_version) return {};
   fleet.groups.change(group->id, [](Group& changed) { ++changed.version; });
+  begin_anew(fleet, *group);
   add_event(fleet, *group, fmt::format("Container Group Updated (Version {})", group->version),
             now);
   const std::set<std::string> members = fleet.allocations.of_group(group->id);
@@ -180,7 +189,7 @@ Result<> reallocate(Fleet& fleet, const std::string& group_id, const std::string
   TRY(const Allocation* allocation, instance_named(fleet, group_id, instance));
   // Only what is on a node can leave it; anything else is accepted without effect (api.md §7).
   if (!allocation->placed() || allocation->wish.stop) return {};
-  exclude(fleet, group_id, allocation->node_id, fleet.settings.exclusion, now);
+  exclude(fleet, *allocation, fleet.settings.exclusion, false, "reallocated by a user", now);
   add_event(fleet, *allocation, api::event::kReallocatedByUser, "", now);
   release(fleet, allocation->id, now);
   return {};

@@ -1,6 +1,7 @@
 #include "cloud/fleet_nodes.h"
 
 #include "api/event_names.h"
+#include "base/back_off.h"
 #include "base/crypto.h"
 #include "base/text.h"
 #include "cloud/fleet_placement.h"
@@ -110,15 +111,53 @@ bool stays_done(const Allocation& allocation, link::RunOutcome outcome) {
          (outcome == link::RunOutcome::Succeeded || outcome == link::RunOutcome::Failed);
 }
 
+// Whether a replica could run on a node that has none of the group, if it were empty.
+bool has_elsewhere(Fleet& fleet, const Group& group, const std::string& node_id, Moment now) {
+  const int64_t wall = to_unix_nanos(now.wall);
+  const IsExcluded excluded = [&](const std::string& id) {
+    return id == node_id || fleet.exclusions.holds(group.id, id, wall);
+  };
+  const auto aim = fleet.offers.aim(request_of(group), excluded, fleet.work.nodes_looked_at);
+  return OfferBook::count_able(*aim, 1) > 0;
+}
+
+// A run wants another node than this one: for how long, and why.
+void avoid_node(Fleet& fleet, const Allocation& allocation, const link::ReplicaStatus& told,
+                Moment now) {
+  const FleetSettings& settings = fleet.settings;
+  const Group& group = fleet.groups.at(allocation.group_id);
+  if (!told.exclude_node) {
+    // A node that lets go of what it has is not offered in any case.
+    const Node* node = fleet.nodes.find(allocation.node_id);
+    if (node == nullptr || node->mode != link::NodeMode::Active) return;
+    const bool elsewhere = has_elsewhere(fleet, group, allocation.node_id, now);
+    exclude(fleet, allocation, elsewhere ? settings.retry_elsewhere : settings.retry_here_first,
+            true, told.reason, now);
+    return;
+  }
+  if (!told.failed) {
+    exclude(fleet, allocation, settings.exclusion, false, told.reason, now);
+    return;
+  }
+  const bool ran_long =
+      allocation.running_since != 0 &&
+      Duration(std::chrono::nanoseconds(told.update_time - allocation.running_since)) >=
+          settings.runs_long;
+  const int32_t failures = ran_long ? 0 : group.failures;
+  fleet.groups.change(group.id, [&](Group& failed) { failed.failures = failures + 1; });
+  // Where there is no other node it is tried again on this one, ever more slowly.
+  const Duration length =
+      has_elsewhere(fleet, group, allocation.node_id, now)
+          ? settings.exclusion
+          : back_off_step(settings.retry_here_first, settings.retry_here_max, failures);
+  exclude(fleet, allocation, length, true, told.reason, now);
+}
+
 void take_status(Fleet& fleet, const Allocation& allocation, const link::ReplicaStatus& told,
                  Moment now) {
   if (allocation.done()) return;
   if (told.state == link::RunState::Ended && !stays_done(allocation, told.outcome)) {
-    if (told.outcome == link::RunOutcome::Replace) {
-      const FleetSettings& settings = fleet.settings;
-      exclude(fleet, allocation.group_id, allocation.node_id,
-              told.exclude_node ? settings.exclusion : settings.retry_elsewhere, now);
-    }
+    if (told.outcome == link::RunOutcome::Replace) avoid_node(fleet, allocation, told, now);
     fleet.allocations.erase(allocation.id);
     return;
   }

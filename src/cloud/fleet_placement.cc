@@ -189,10 +189,13 @@ class Placer {
 
 PlacementRequest request_of(const Group& group) {
   const api::Resources& resources = group.spec.container.resources;
-  return {.group_id = group.id,
-          .share = share_of(resources),
-          .gpu_classes = resources.gpu_classes,
-          .country_codes = group.spec.country_codes};
+  PlacementRequest request{.group_id = group.id,
+                           .share = share_of(resources),
+                           .gpu_classes = resources.gpu_classes,
+                           .country_codes = group.spec.country_codes,
+                           .has_command = !group.spec.container.command.empty()};
+  std::ranges::sort(request.country_codes);
+  return request;
 }
 
 NodeOffer empty_offer(const Node& node) {
@@ -201,6 +204,7 @@ NodeOffer empty_offer(const Node& node) {
   NodeOffer offer{.node_id = node.id,
                   .ring = 0,
                   .country = facts.country,
+                  .needs_command = facts.runtime == "process",
                   .total = all,
                   .free = all,
                   .cards = {},

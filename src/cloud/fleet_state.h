@@ -27,6 +27,7 @@ struct Group {
   bool started = false;  // instances are wanted
   api::GroupStatus status = api::GroupStatus::Stopped;
   std::string description;  // why it is not as wished
+  int32_t failures = 0;     // in a row, since the version began or one ran for long
   int64_t create_time = 0;
   int64_t update_time = 0;
   int64_t start_time = 0;
@@ -36,8 +37,8 @@ struct Group {
 };
 BOOST_DESCRIBE_STRUCT(Group, (),
                       (id, organization_id, organization_name, project_id, project_name, spec, dns,
-                       version, started, status, description, create_time, update_time, start_time,
-                       finish_time, delete_time, gone))
+                       version, started, status, description, failures, create_time, update_time,
+                       start_time, finish_time, delete_time, gone))
 
 // What of a node an allocation takes or may take.
 struct Share {
@@ -144,7 +145,9 @@ BOOST_DESCRIBE_STRUCT(Node, (),
 struct Exclusion {
   std::string group_id;
   std::string node_id;
-  int64_t until = 0;
+  int64_t until = 0;        // 0: it was lifted
+  bool by_failure = false;  // of the group's there: a new version, or a start, lifts it
+  std::string reason;       // for people
 };
 
 // A system event of lifecycle.md §3 with where it belongs.

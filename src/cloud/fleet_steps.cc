@@ -35,9 +35,13 @@ void forget_lost(Fleet& fleet, const std::string& slot) {
   }
 }
 
-void exclude(Fleet& fleet, const std::string& group_id, const std::string& node_id, Duration length,
-             Moment now) {
-  fleet.exclusions.add({group_id, node_id, to_unix_nanos(now.wall + length)});
+void exclude(Fleet& fleet, const Allocation& allocation, Duration length, bool by_failure,
+             std::string reason, Moment now) {
+  fleet.exclusions.add({.group_id = allocation.group_id,
+                        .node_id = allocation.node_id,
+                        .until = to_unix_nanos(now.wall + length),
+                        .by_failure = by_failure,
+                        .reason = std::move(reason)});
 }
 
 void add_event(Fleet& fleet, const Group& group, std::string_view name, Moment now) {

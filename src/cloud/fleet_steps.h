@@ -11,8 +11,8 @@ void add_replica(Fleet& fleet, const Group& group, const std::string& slot, Mome
 void release(Fleet& fleet, const std::string& allocation_id, Moment now);
 // The lost copies of a replica will not be taken back.
 void forget_lost(Fleet& fleet, const std::string& slot);
-void exclude(Fleet& fleet, const std::string& group_id, const std::string& node_id, Duration length,
-             Moment now);
+void exclude(Fleet& fleet, const Allocation& allocation, Duration length, bool by_failure,
+             std::string reason, Moment now);
 void add_event(Fleet& fleet, const Group& group, std::string_view name, Moment now);
 void add_event(Fleet& fleet, const Allocation& allocation, std::string_view name,
                std::string detail, Moment now);

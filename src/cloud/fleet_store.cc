@@ -35,6 +35,22 @@ Result<> save_allocation(store::Transaction& tx, const std::string& id,
   return {};
 }
 
+Result<> save_exclusion(store::Transaction& tx, const Exclusion& exclusion) {
+  if (exclusion.until == 0) {
+    TRY_DO(tx.execute("DELETE FROM exclusion WHERE group_id = $1 AND node_id = $2",
+                      {exclusion.group_id, exclusion.node_id}));
+    return {};
+  }
+  TRY_DO(
+      tx.execute("INSERT INTO exclusion (group_id, node_id, until, by_failure, reason) "
+                 "VALUES ($1, $2, $3, $4, $5) "
+                 "ON CONFLICT (group_id, node_id) DO UPDATE SET until = excluded.until, "
+                 "by_failure = excluded.by_failure, reason = excluded.reason",
+                 {exclusion.group_id, exclusion.node_id, exclusion.until,
+                  int64_t{exclusion.by_failure}, exclusion.reason}));
+  return {};
+}
+
 // Documents of before allocations knew what they hold.
 void give_shares(FleetSnapshot& snapshot) {
   std::map<std::string, const Group*> groups;
@@ -71,9 +87,15 @@ Result<FleetSnapshot> load_fleet(store::Transaction& tx, int64_t now_unix_ns) {
   TRY(out.allocations, load_documents<Allocation>(tx, "SELECT document FROM allocation"));
   TRY(out.nodes, load_documents<Node>(tx, "SELECT document FROM node"));
   TRY(const auto exclusions,
-      tx.query("SELECT group_id, node_id, until FROM exclusion WHERE until > $1", {now_unix_ns}));
+      tx.query("SELECT group_id, node_id, until, by_failure, reason FROM exclusion "
+               "WHERE until > $1",
+               {now_unix_ns}));
   for (const store::Row& row : exclusions) {
-    out.exclusions.push_back({row.text(0), row.text(1), row.integer(2)});
+    out.exclusions.push_back({.group_id = row.text(0),
+                              .node_id = row.text(1),
+                              .until = row.integer(2),
+                              .by_failure = row.integer(3) != 0,
+                              .reason = row.text(4)});
   }
   TRY(const auto newest, tx.query("SELECT COALESCE(MAX(sequence), 0) FROM event"));
   out.event_sequence = newest[0].integer(0);
@@ -102,10 +124,7 @@ Result<> save_fleet(store::Transaction& tx, const FleetChanges& changes) {
     TRY_DO(tx.execute("DELETE FROM node WHERE id = $1", {id}));
   }
   for (const Exclusion& exclusion : changes.exclusions) {
-    TRY_DO(
-        tx.execute("INSERT INTO exclusion (group_id, node_id, until) VALUES ($1, $2, $3) "
-                   "ON CONFLICT (group_id, node_id) DO UPDATE SET until = excluded.until",
-                   {exclusion.group_id, exclusion.node_id, exclusion.until}));
+    TRY_DO(save_exclusion(tx, exclusion));
   }
   for (const Event& event : changes.events) {
     TRY_DO(

@@ -88,7 +88,10 @@ struct Outside {
       }
     }
     for (const auto& [id, row] : changes.nodes) nodes[id] = row;
-    for (const Exclusion& row : changes.exclusions) exclusions[{row.group_id, row.node_id}] = row;
+    for (const Exclusion& row : changes.exclusions) {
+      if (row.until == 0) exclusions.erase({row.group_id, row.node_id});
+      if (row.until != 0) exclusions[{row.group_id, row.node_id}] = row;
+    }
     event_sequence += std::ssize(changes.events);
     for (const std::string& id : changes.desired) told[id] = wishes_of(fleet, id);
     for (const std::string& id : changes.routes) {
@@ -160,9 +163,21 @@ TEST(ExclusionTable, AnswersAsAScanWould) {
     const std::string group = "g" + std::to_string(random.below(4));
     const std::string node = "n" + std::to_string(random.below(4));
     const int64_t until = now + static_cast<int64_t>(random.below(50));
-    table.add({group, node, until});
+    table.add({.group_id = group,
+               .node_id = node,
+               .until = until,
+               .by_failure = random.chance(0.5),
+               .reason = {}});
     scan[{group, node}] = std::max(scan[{group, node}], until);
     if (random.chance(0.1)) table.forget_ended(now);
+    if (random.chance(0.1)) {
+      table.lift(group, node);
+      scan.erase({group, node});
+    }
+    if (random.chance(0.05)) {
+      table.lift_all(group, false);
+      std::erase_if(scan, [&](const auto& entry) { return entry.first.first == group; });
+    }
     std::erase_if(scan, [&](const auto& entry) { return entry.second <= now; });
     EXPECT_EQ(table.holds(group, node, now), scan.contains({group, node}));
     table.forget_ended(now);

@@ -80,6 +80,7 @@ bool is_within(const Share& share, const Share& limit) {
 }
 
 Fit fit_of(const PlacementRequest& request, const NodeOffer& offer, const IsExcluded& excluded) {
+  if (offer.needs_command && !request.has_command) return Fit::Command;
   if (!is_country_of(request, offer)) return Fit::Country;
   if (!request.gpu_classes.empty() && !has_card(offer, request.gpu_classes)) return Fit::Gpu;
   if (!is_within(request.share, offer.total)) return Fit::TooSmall;
@@ -91,7 +92,8 @@ Fit fit_of(const PlacementRequest& request, const NodeOffer& offer, const IsExcl
 bool could_carry(const PlacementRequest& request, const NodeOffer& offer,
                  const IsExcluded& excluded) {
   const auto suits = [&](const Card& card) { return is_class_of(request, card.class_id); };
-  return is_country_of(request, offer) && is_within(request.share, offer.total) &&
+  return (request.has_command || !offer.needs_command) && is_country_of(request, offer) &&
+         is_within(request.share, offer.total) &&
          (request.gpu_classes.empty() || std::ranges::any_of(offer.cards, suits)) &&
          !offer.groups.contains(request.group_id) && !excluded(offer.node_id);
 }
@@ -144,6 +146,9 @@ void Misfit::add(Fit fit, int by) {
   switch (fit) {
     case Fit::Yes:
       break;
+    case Fit::Command:
+      count(command);
+      break;
     case Fit::Country:
       count(country);
       break;
@@ -171,6 +176,7 @@ std::string Misfit::text() const {
   const auto add = [&](size_t n, std::string_view why) {
     if (n > 0) out += fmt::format(", {} {}", n, why);
   };
+  add(command, "with the process runtime, which has no images: set container.command");
   add(country, "in other countries");
   add(gpu, "without a free GPU of these classes");
   add(too_small, "too small");

@@ -23,6 +23,7 @@ struct NodeOffer {
   std::string node_id;
   uint64_t ring = 0;  // where it stands among all nodes, see PlacementCost
   std::string country;
+  bool needs_command = false;  // it has no images, whose own command could be run
   Share total;
   Share free;  // negative where the machine has become smaller than what runs on it
   std::vector<Card> cards;
@@ -36,6 +37,7 @@ struct PlacementRequest {
   Share share;
   std::vector<std::string> gpu_classes;    // any of them; empty: no GPU
   std::vector<std::string> country_codes;  // sorted; empty: any
+  bool has_command = true;                 // else the image's own is meant
   bool operator==(const PlacementRequest&) const = default;
 };
 // Whether the request's group is kept away from a node.
@@ -46,10 +48,10 @@ bool is_class_of(const PlacementRequest& request, const std::string& class_id);
 Share share_of(const api::Resources& resources);
 bool is_within(const Share& share, const Share& limit);
 
-// The hard rules (lifecycle.md §6 and §7), the first that is broken: country, GPU class, cpu and
+// The hard rules (lifecycle.md §6 and §7), the first that is broken: something to run, country, GPU class, cpu and
 // memory and storage of the whole machine, one instance of a group per node, exclusions, what is
 // free.
-enum class Fit : uint8_t { Yes, Country, Gpu, TooSmall, Taken, Excluded, Busy };
+enum class Fit : uint8_t { Yes, Command, Country, Gpu, TooSmall, Taken, Excluded, Busy };
 Fit fit_of(const PlacementRequest& request, const NodeOffer& offer, const IsExcluded& excluded);
 // Whether the node would take the replica if nothing else ran there.
 bool could_carry(const PlacementRequest& request, const NodeOffer& offer,
@@ -85,6 +87,7 @@ bool has_card(const NodeOffer& offer, const std::vector<std::string>& classes);
 // Why nothing fits, counted over the nodes; shown in the group's current_state.description.
 struct Misfit {
   size_t nodes = 0;
+  size_t command = 0;  // run programs of the machine, and the group names none
   size_t country = 0;
   size_t gpu = 0;
   size_t too_small = 0;  // even when empty

@@ -95,6 +95,12 @@ Task<HttpResponse> PublicApi::handle_mesclun(HttpRequest request, std::string re
     co_return *std::move(refused);
   }
   if (!target) co_return problem_answer(target.error());
+  const std::vector<std::string>& path = target->rest;
+  if (target->project && path.size() >= 3 && path[0] == "containers" && path[2] == "exclusions") {
+    auto answer = co_await exclusions_.handle(std::move(request), *target);
+    if (!answer) co_return problem_answer(answer.error());
+    co_return *std::move(answer);
+  }
   const std::string key_id = target->key_id;
   if (waiting_[key_id] >= settings_.activity_waiting_max) {
     const Error limited{ErrorCode::ResourceExhausted,

@@ -3,6 +3,7 @@
 
 #include "cloud/activity_endpoint.h"
 #include "cloud/container_group_endpoint.h"
+#include "cloud/exclusion_endpoint.h"
 #include "cloud/instance_endpoint.h"
 #include "cloud/organization_endpoint.h"
 
@@ -31,6 +32,7 @@ class PublicApi {
         instances_(clock, accounts, loop),
         organizations_(accounts, loop, gpu_classes),
         activity_(executor, clock, database, loop, logs),
+        exclusions_(loop),
         settings_(settings),
         requests_(settings.requests_per_minute),
         activity_requests_(settings.activity_requests_per_minute) {}
@@ -55,6 +57,7 @@ class PublicApi {
   InstanceEndpoint instances_;
   OrganizationEndpoint organizations_;
   ActivityEndpoint activity_;
+  ExclusionEndpoint exclusions_;
   const PublicApiSettings settings_;
   // The loop only.
   RateLimiter requests_;

@@ -19,6 +19,7 @@ CREATE TABLE allocation (id TEXT PRIMARY KEY, group_id TEXT NOT NULL, node_id TE
                          document TEXT NOT NULL);
 CREATE TABLE node (id TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE exclusion (group_id TEXT NOT NULL, node_id TEXT NOT NULL, until BIGINT NOT NULL,
+                        by_failure BIGINT NOT NULL, reason TEXT NOT NULL,
                         PRIMARY KEY (group_id, node_id));
 CREATE TABLE event (sequence BIGINT PRIMARY KEY, group_id TEXT NOT NULL, document TEXT NOT NULL);
 CREATE INDEX event_by_group ON event (group_id, sequence)

@@ -146,12 +146,13 @@ struct ReplicaStatus {
   int64_t update_time = 0;           // unix ns, last change of state, ready or started
   RunOutcome outcome = RunOutcome::None;
   bool exclude_node = false;  // Replace: keep the group away from this node for 48 h
+  bool failed = false;        // exclude_node: because it failed here, not because it asked for it
   std::string reason;         // for people; why it ended
   bool operator==(const ReplicaStatus&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(ReplicaStatus, (),
                       (instance_id, version, run, state, started, ready, deletion_cost,
-                       deletion_cost_change, update_time, outcome, exclude_node, reason))
+                       deletion_cost_change, update_time, outcome, exclude_node, failed, reason))
 
 // One replica of a group, placed on this node.
 struct Assignment {

@@ -1,0 +1,103 @@
+#include "cloud/fleet_test_kit.h"
+
+namespace mesclun::cloud {
+namespace {
+
+class FleetFailures : public FleetTest {};
+
+TEST_F(FleetFailures, WhereNoOtherNodeIsAFailureIsTriedAgainEverMoreSlowly) {
+  add_node();
+  const std::string group = create(1);
+  report_all();
+  const auto fail = [this, &group] {
+    const Allocation& running = *serving(group).at(0);
+    report(running.node_id, [](link::ReplicaStatus& report) {
+      report.state = link::RunState::Ended;
+      report.outcome = link::RunOutcome::Replace;
+      report.exclude_node = report.failed = true;
+      report.reason = "the program exited with 1";
+    });
+    report_all();
+  };
+  for (const Duration pause : {10s, 20s, 40s}) {
+    fail();
+    EXPECT_TRUE(serving(group).empty());
+    EXPECT_NE(waiting_reason(fleet_, fleet_.groups.at(group)).find("excluded"), std::string::npos);
+    wait(pause - 1s);
+    report_all();
+    EXPECT_TRUE(serving(group).empty()) << to_seconds(pause);
+    wait(1s);
+    report_all();
+    report_all();
+    ASSERT_EQ(serving(group).size(), 1u) << to_seconds(pause);
+  }
+  // After a long run the row begins anew.
+  wait(10min);
+  report(serving(group)[0]->node_id, [](link::ReplicaStatus& report) {
+    report.update_time += int64_t{10} * 60 * 1'000'000'000;
+    report.state = link::RunState::Ended;
+    report.outcome = link::RunOutcome::Replace;
+    report.exclude_node = report.failed = true;
+  });
+  EXPECT_EQ(fleet_.groups.at(group).failures, 1);
+}
+
+TEST_F(FleetFailures, ANewVersionLiftsWhatFailuresExcludedAndNothingElse) {
+  for (int i = 0; i < 3; ++i) add_node();
+  const std::string group = create(1);
+  report_all();
+  const std::string failed = serving(group)[0]->node_id;
+  report(failed, [](link::ReplicaStatus& report) {
+    report.state = link::RunState::Ended;
+    report.outcome = link::RunOutcome::Replace;
+    report.exclude_node = report.failed = true;
+  });
+  report_all();
+  const Allocation second = *serving(group).at(0);
+  ASSERT_TRUE(reallocate(fleet_, group, second.status.instance_id, now()));
+  turn();
+  const int64_t wall = to_unix_nanos(now().wall);
+  EXPECT_TRUE(fleet_.exclusions.holds(group, failed, wall));
+  patch(group, R"({"container": {"command": ["other"]}})");
+  EXPECT_FALSE(fleet_.exclusions.holds(group, failed, wall));
+  EXPECT_TRUE(fleet_.exclusions.holds(group, second.node_id, wall)) << "a user wanted it";
+}
+
+TEST_F(FleetFailures, ANodeThatSaysGoodbyeExcludesNobody) {
+  const std::string node = add_node();
+  const std::string group = create(1);
+  report_all();
+  ASSERT_EQ(serving(group).size(), 1u);
+  link::Report goodbye{.mode = link::NodeMode::Draining};
+  link::ReplicaStatus ended = serving(group)[0]->status;
+  ended.state = link::RunState::Ended;
+  ended.outcome = link::RunOutcome::Replace;
+  goodbye.instances.push_back({.allocation_id = serving(group)[0]->id, .status = ended});
+  node_reported(fleet_, node, sessions_[node], goodbye, now());
+  turn();
+  EXPECT_EQ(fleet_.exclusions.size(), 0u);
+  EXPECT_TRUE(serving(group).empty());
+  report_all();  // it is back, and active
+  report_all();
+  EXPECT_EQ(serving(group).size(), 1u);
+}
+
+TEST_F(FleetFailures, AGroupWithoutACommandWaitsAndBlamesNoNode) {
+  const std::string node = add_node();
+  fleet_.nodes.change(node, [](Node& changed) { changed.facts.runtime = "process"; });
+  const std::string group = create(1);
+  settle_down();
+  EXPECT_NE(waiting_reason(fleet_, fleet_.groups.at(group)).find("set container.command"),
+            std::string::npos);
+  EXPECT_EQ(fleet_.exclusions.size(), 0u);
+}
+
+TEST_F(FleetFailures, CountriesNeedNoOrder) {
+  add_node();
+  const std::string group = create(1, R"({"country_codes": ["us", "de"]})");
+  report_all();
+  EXPECT_EQ(serving(group).size(), 1u);
+}
+
+}  // namespace
+}  // namespace mesclun::cloud
