@@ -148,3 +148,21 @@ def test_a_large_health_page_is_healthy(companion: Make) -> None:
 def test_service_links_of_kubernetes_are_ignored(companion: Make) -> None:
     one = companion(env={"MESCLUN_APP_PORT": "tcp://10.0.0.1:80", "MESCLUN_APP_SERVICE_HOST": "10.0.0.1"})
     assert "MESCLUN_APP_PORT" in one.log_text()
+
+
+POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize("request_bytes", [
+    POST + b"Transfer-Encoding: identity\r\n\r\nGET /evil HTTP/1.1\r\nHost: x\r\n\r\n",
+    POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", POST + b"Transfer-Encoding:\r\n\r\n0\r\n\r\n",
+    POST + b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n',
+    POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    POST + b"Content-Length: 2, 2\r\n\r\nab",
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: " + b"," * 60_000 + b"a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n",
+], ids=lambda value: repr(value[16:50]))
+def test_what_two_could_read_differently_is_refused_and_ends_the_connection(
+        blunt: Companion, request_bytes: bytes) -> None:
+    told = raw(blunt, request_bytes)
+    assert told.startswith(b"HTTP/1.1 400 ") and told.count(b"HTTP/1.1") == 1, told
