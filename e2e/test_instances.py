@@ -202,3 +202,31 @@ def test_logs_keep_streams_order_and_instances(new_app: Callable[..., App]) -> N
     last = app.api.get(f"{url}?limit=1").json["items"][0]["sequence"]
     app.call("POST", "/log?text=later")
     assert [line["text"] for line in app.api.get(f"{url}?after={last}&wait=20").json["items"]] == ["later"]
+
+
+GRPC_SERVER = """
+import time
+from concurrent import futures
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+servicer = health.HealthServicer()
+server = grpc.server(futures.ThreadPoolExecutor())
+health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+server.add_insecure_port("[::]:9000")
+server.start()
+time.sleep(3)
+servicer.set("model", health_pb2.HealthCheckResponse.SERVING)
+time.sleep(600)
+"""
+
+
+def test_grpc_probes_ask_the_official_health_service(api: Api) -> None:
+    spec = idle_spec(autostart_policy=True, readiness_probe={
+        "grpc": {"port": 9000, "service": "model"}, "initial_delay_seconds": 0, "period_seconds": 1,
+        "timeout_seconds": 5, "success_threshold": 1, "failure_threshold": 3})
+    spec["container"]["command"] = [sys.executable, "-c", GRPC_SERVER]
+    api.create(spec)
+    wait_until_serving(api, spec["name"])
+    events = [event["event_name"] for event in api.events(spec["name"])]
+    assert "Instance Ready (Readiness Probe Passed)" in events
+    api.delete(f"/containers/{spec['name']}")

@@ -231,11 +231,11 @@ TEST_F(InstanceTest, AMachineThatCannotCreateItIsLeftAfterThreeTries) {
 
 // What the node cannot do is no fault of the application: nothing is run, nobody is blamed.
 TEST_F(InstanceTest, AProbeThatTheNodeCannotCarryOutIsTheNodesOwnTrouble) {
-  begin(R"({"liveness_probe": {"grpc": {"port": 80, "service": ""}}})");
+  begin(R"({"liveness_probe": {"carrier_pigeon": {"port": 80}}})");
   ASSERT_TRUE(ended());
   EXPECT_EQ(node.report().outcome, RunOutcome::Replace);
   EXPECT_FALSE(node.report().exclude_node);
-  EXPECT_THAT(node.report().reason, testing::HasSubstr("the node cannot carry out gRPC probes"));
+  EXPECT_THAT(node.report().reason, testing::HasSubstr("the node cannot carry out such a probe"));
   EXPECT_EQ(node.driver.starts(), 0u);
 }
 

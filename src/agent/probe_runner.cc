@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/grpc_probe.h"
 #include "base/race.h"
 #include "base/tls_conn.h"
 #include "http/client.h"
@@ -54,6 +55,17 @@ Task<Result<ProbeOutcome>> run_tcp(runtime::ContainerDriver& driver, std::string
   co_return outcome;
 }
 
+Task<Result<ProbeOutcome>> run_grpc(runtime::ContainerDriver& driver, std::string instance_id,
+                                    api::ProbeGrpc grpc, bool ipv6_first, Duration limit) {
+  const auto port = static_cast<uint16_t>(grpc.port);
+  CO_TRY(const ConnPtr conn,
+         co_await driver.connect(std::move(instance_id), port, ipv6_first, limit));
+  CO_TRY(const std::string said,
+         co_await grpc_health_check(*conn, fmt::format("localhost:{}", port), grpc.service));
+  ProbeOutcome outcome{said == "SERVING", fmt::format("gRPC health {} from :{}", said, port)};
+  co_return outcome;
+}
+
 Task<Result<ProbeOutcome>> run_exec(runtime::ContainerDriver& driver, std::string instance_id,
                                     api::ProbeExec exec, Duration limit) {
   const std::string program = exec.command.empty() ? std::string() : exec.command.front();
@@ -72,6 +84,9 @@ Task<Result<ProbeOutcome>> run_action(runtime::ContainerDriver& driver, Clock& c
   }
   if (probe.tcp) {
     co_return co_await run_tcp(driver, std::move(instance_id), *probe.tcp, ipv6_first, limit);
+  }
+  if (probe.grpc) {
+    co_return co_await run_grpc(driver, std::move(instance_id), *probe.grpc, ipv6_first, limit);
   }
   if (probe.exec) {
     co_return co_await run_exec(driver, std::move(instance_id), *probe.exec, limit);

@@ -5,6 +5,7 @@
 #include "agent/probe_runner.h"
 #include "base/test_certificate.h"
 #include "base/tls_conn.h"
+#include "companion/grpc_health.h"
 
 namespace mesclun::agent {
 namespace {
@@ -119,6 +120,23 @@ TEST(RunHealth, AnAdoptedRunKeepsWhatWasSeen) {
 
 class ProbeRunner : public testing::Test {
  protected:
+  ProbeOutcome ask_application(runtime::ContainerDriver& application, const api::Probe& probe) {
+    ProbeOutcome outcome;
+    auto body = [](runtime::ContainerDriver& d, Clock& clock, api::Probe asked,
+                   ProbeOutcome& out) -> Task<Result<>> {
+      CO_TRY(out, co_await run_probe(d, clock, "i", std::move(asked), true));
+      co_return Result<>();
+    };
+    loop.run(body(application, loop.clock, probe, outcome));
+    return outcome;
+  }
+  void end(runtime::ContainerDriver& application) {
+    auto body = [](runtime::ContainerDriver& ending) -> Task<Result<>> {
+      co_await ending.close();
+      co_return Result<>();
+    };
+    loop.run(body(application));
+  }
   Task<Result<>> begin(runtime::FakeRun behaviour) {
     driver.set_script([behaviour](const runtime::RunSpec&, Random&) { return behaviour; });
     runtime::RunSpec spec{.instance_id = "i"};
@@ -175,10 +193,10 @@ TEST_F(ProbeRunner, NobodyListeningFailsWithTheReason) {
   EXPECT_EQ(outcome.detail, "connection refused");
 }
 
-// The application speaks TLS with a certificate of its own making, for a name that nobody asks for.
-class TlsApplication final : public runtime::ContainerDriver {
+// A driver whose one application is a function of the connection.
+class FakeApplication : public runtime::ContainerDriver {
  public:
-  explicit TlsApplication(VirtualLoop& loop)
+  explicit FakeApplication(VirtualLoop& loop)
       : loop_(loop), scope_(loop.executor(), "application") {}
   Task<void> close() override { co_await scope_.stop(); }
   runtime::DriverFacts facts() const override { return {}; }
@@ -190,8 +208,8 @@ class TlsApplication final : public runtime::ContainerDriver {
     return std::optional<Listener>();
   }
   Task<Result<>> start(std::string) override { co_return Result<>(); }
-  Task<Result<runtime::RunExit>> wait(std::string) override { co_return Error::not_found("x"); }
   Task<Result<>> set_limits(std::string, runtime::RunLimits) override { co_return Result<>(); }
+  Task<Result<runtime::RunExit>> wait(std::string) override { co_return Error::not_found("x"); }
   Task<Result<>> stop(std::string, Duration) override { co_return Result<>(); }
   Task<Result<>> remove(std::string) override { co_return Result<>(); }
   Task<Result<ConnPtr>> connect(std::string, uint16_t, bool, Duration) override {
@@ -206,43 +224,45 @@ class TlsApplication final : public runtime::ContainerDriver {
     co_return std::vector<runtime::LogChunk>();
   }
 
+ protected:
+  virtual Task<Result<>> serve(ConnPtr conn) = 0;
+  Clock& clock() { return loop_.clock; }
+
+ private:
+  VirtualLoop& loop_;
+  Scope scope_;
+};
+
+// Speaks TLS with a certificate of its own making, for a name that nobody asks for.
+class TlsApplication final : public FakeApplication {
+ public:
+  explicit TlsApplication(VirtualLoop& loop) : FakeApplication(loop) {}
   int status = 200;
   bool plain = false;
 
  private:
-  Task<Result<>> serve(ConnPtr conn) {
+  Task<Result<>> serve(ConnPtr conn) override {
     if (!plain) {
-      CO_TRY(conn, co_await tls_server(std::move(conn), own_.certificate_pem, own_.key_pem,
-                                       loop_.clock, 10s));
+      CO_TRY(conn, co_await tls_server(std::move(conn), own_.certificate_pem, own_.key_pem, clock(),
+                                       10s));
     }
     auto handler = [this](HttpRequest) -> Task<HttpResponse> {
       HttpResponse response;
       response.status = status;
       co_return response;
     };
-    co_return co_await serve_http(std::move(conn), loop_.clock, HttpLimits{}, std::move(handler),
+    co_return co_await serve_http(std::move(conn), clock(), HttpLimits{}, std::move(handler),
                                   [](const Error&) { return HttpResponse{.status = 400}; });
   }
 
-  VirtualLoop& loop_;
   const TestCertificate own_ = make_test_certificate("DNS:elsewhere.example");
-  Scope scope_;
 };
 
 TEST_F(ProbeRunner, HttpsIsCarriedOutWithWhateverCertificate) {
   TlsApplication application(loop);
   api::Probe probe = http_probe();
   probe.http->scheme.emplace(api::ProbeScheme::Https);
-  const auto ask = [&] {
-    ProbeOutcome outcome;
-    auto body = [](runtime::ContainerDriver& d, Clock& clock, api::Probe asked,
-                   ProbeOutcome& out) -> Task<Result<>> {
-      CO_TRY(out, co_await run_probe(d, clock, "i", std::move(asked), true));
-      co_return Result<>();
-    };
-    loop.run(body(application, loop.clock, probe, outcome));
-    return outcome;
-  };
+  const auto ask = [&] { return ask_application(application, probe); };
   EXPECT_TRUE(ask().passed) << ask().detail;
   EXPECT_EQ(ask().detail, "HTTP 200 from :8000/health");
   probe.http->headers.push_back({"Host", "app.example:8443"});
@@ -253,11 +273,42 @@ TEST_F(ProbeRunner, HttpsIsCarriedOutWithWhateverCertificate) {
   application.status = 200;
   application.plain = true;
   EXPECT_FALSE(ask().passed) << "it speaks no TLS";
-  auto end = [](TlsApplication& ending) -> Task<Result<>> {
-    co_await ending.close();
-    co_return Result<>();
-  };
-  loop.run(end(application));
+  end(application);
+}
+
+// The companion's health over gRPC is the server here.
+class GrpcApplication final : public FakeApplication {
+ public:
+  explicit GrpcApplication(VirtualLoop& loop) : FakeApplication(loop) {}
+  companion::Health health = companion::Health::Ready;
+
+ private:
+  Task<Result<>> serve(ConnPtr conn) override {
+    return companion::serve_grpc_health(
+        std::move(conn), clock(), [this] { return companion::HealthVerdict{.health = health}; });
+  }
+};
+
+TEST_F(ProbeRunner, GrpcPassesWhileTheServiceIsServing) {
+  GrpcApplication application(loop);
+  api::Probe probe = http_probe();
+  probe.http.reset();
+  probe.grpc = api::ProbeGrpc{.port = 8000, .service = "ready"};
+  const auto ask = [&] { return ask_application(application, probe); };
+  EXPECT_TRUE(ask().passed) << ask().detail;
+  EXPECT_EQ(ask().detail, "gRPC health SERVING from :8000");
+  application.health = companion::Health::Busy;
+  EXPECT_EQ(ask().detail, "gRPC health NOT_SERVING from :8000");
+  EXPECT_FALSE(ask().passed);
+  probe.grpc->service = "";
+  EXPECT_TRUE(ask().passed) << "alive";
+  probe.grpc->service = std::string(300, 'x');
+  EXPECT_EQ(ask().detail, "gRPC health gRPC status 5 from :8000");
+  TlsApplication http(loop);
+  http.plain = true;
+  EXPECT_FALSE(ask_application(http, probe).passed) << "it speaks no HTTP/2";
+  end(application);
+  end(http);
 }
 
 TEST_F(ProbeRunner, TcpPassesWhenItConnects) {

@@ -1,7 +1,5 @@
 #include "agent/run_maker.h"
 
-#include <fmt/format.h>
-
 namespace mesclun::agent {
 
 Result<api::GroupSpec> read_spec(const json::object& spec) {
@@ -14,9 +12,8 @@ Result<api::GroupSpec> read_spec(const json::object& spec) {
 
 std::string cannot_run(const api::GroupSpec& spec) {
   for (const auto& probe : {spec.startup_probe, spec.liveness_probe, spec.readiness_probe}) {
-    if (probe && !probe->http && !probe->tcp && !probe->exec) {
-      return fmt::format("the node cannot carry out {} probes; a newer agent may",
-                         probe->grpc ? "gRPC" : "such");
+    if (probe && !probe->http && !probe->tcp && !probe->exec && !probe->grpc) {
+      return "the node cannot carry out such a probe; a newer agent may";
     }
   }
   return "";

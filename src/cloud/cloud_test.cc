@@ -163,8 +163,7 @@ TEST_F(CloudTest, BadBodiesChangeNothing) {
 TEST_F(CloudTest, WhatThisVersionCannotDoIsRefusedByName) {
   const json::value create = parse_json(kCreate).value();
   for (const char* patch :
-       {R"({"liveness_probe": {"grpc": {"port": 1, "service": ""}}})",
-        R"({"queue_connection": {"queue_name": "jobs", "port": 80, "path": "/"}})",
+       {R"({"queue_connection": {"queue_name": "jobs", "port": 80, "path": "/"}})",
         R"({"scheduled-scaling-enabled": true})"}) {
     const json::value body = merge_patch(create, parse_json(patch).value());
     const HttpResponse refused =

@@ -20,13 +20,6 @@ Result<> check_supported(const api::GroupSpec& spec) {
     return Error{ErrorCode::InvalidArgument,
                  fmt::format("{}: {} are not supported by this version of Mesclun", path, what)};
   };
-  const std::pair<std::string_view, const std::optional<api::Probe>*> probes[] = {
-      {"/liveness_probe", &spec.liveness_probe},
-      {"/readiness_probe", &spec.readiness_probe},
-      {"/startup_probe", &spec.startup_probe}};
-  for (const auto& [path, probe] : probes) {
-    if (*probe && (*probe)->grpc) return refuse(path, "gRPC probes");
-  }
   if (spec.queue_connection) return refuse("/queue_connection", "job queues");
   if (spec.queue_autoscaler) return refuse("/queue_autoscaler", "job queues");
   if (spec.scheduled_scaling_enabled) {
