@@ -19,6 +19,7 @@ HttpResponse problem(const Error& error) {
 HttpLimits admin_limits() {
   HttpLimits limits;
   limits.connections_max = 16;
+  limits.health_path = "/healthz";
   limits.body_bytes_max = 0;
   return limits;
 }

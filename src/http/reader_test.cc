@@ -124,6 +124,60 @@ TEST(HttpReader, KnowsTheEndOfEveryBodyAndItsBounds) {
   loop.run(ends_and_bounds());
 }
 
+// A peer that never comes to an end: what is held of it stays within bounds.
+class EndlessInput final : public HttpInput {
+ public:
+  EndlessInput(std::string head, std::string again)
+      : head_(std::move(head)), again_(std::move(again)) {}
+
+  Task<Result<bool>> fill() override {
+    drop_used();
+    bytes_ += fills_++ == 0 ? head_ : again_;
+    most_ = std::max(most_, bytes_.size());
+    co_return true;
+  }
+  size_t most() const { return most_; }
+
+ private:
+  std::string head_;
+  std::string again_;
+  size_t fills_ = 0;
+  size_t most_ = 0;
+};
+
+Task<Result<>> endless_peers() {
+  const std::string chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string much(4096, 'x');
+  std::string lines;
+  for (int i = 0; i < 100; ++i) lines += "A: b\r\n";
+  for (const auto& [head, again] : {
+           std::pair<std::string, std::string>("GET /", much),
+           {"GET / HTTP/1.1\r\nHost: a\r\n", lines},
+           {"GET / HTTP/1.1\r\nHost: a\r\nA: ", much},
+           {"\r\n", "\r\n\r\n"},
+           {chunked + "1;a=", much},
+           {chunked + "0\r\nA: ", much},
+           {chunked + "0\r\n", lines},
+           {chunked, "1;a=" + much + "\r\nx\r\n"},
+           {chunked + "1", "1\r\n"},
+       }) {
+    EndlessInput input(head, again);
+    HttpReader reader = HttpReader::request(input, 32 * 1024);
+    Result<bool> ended = co_await reader.read_head();
+    std::string body;
+    if (ended) ended = (co_await reader.read_whole_body(body, 1'000'000)).has_value();
+    EXPECT_FALSE(ended.value_or(false)) << head.substr(0, 20);
+    EXPECT_LE(input.most(), 64u * 1024) << head.substr(0, 20);
+    EXPECT_LE(body.size(), 1'100'000u);
+  }
+  co_return Result<>();
+}
+
+TEST(HttpReader, PeersThatNeverEndAreBounded) {
+  VirtualLoop loop;
+  loop.run(endless_peers());
+}
+
 Task<Result<>> upgraded() {
   TextInput input("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nframes", 1000);
   HttpReader reader = HttpReader::response(input, kHeadMax, false);

@@ -6,6 +6,10 @@ namespace mesclun {
 
 namespace {
 
+// Of connections beyond the bound: how many at once, and how long each may take for its request.
+constexpr size_t kBriefMax = 16;
+constexpr Duration kBriefTimeout = 1s;
+
 void append_response(const HttpResponse& response, bool keep_alive, bool to_head,
                      std::string& out) {
   ResponseHead head;
@@ -126,16 +130,40 @@ Task<Result<>> HttpServer::accept_loop(std::shared_ptr<Listener> listener) {
     Result<ConnPtr> conn = co_await listener->accept(clock_);
     if (!conn) co_return conn.error();
     if (connections_.running() >= limits_.connections_max) {
-      // Refused without a task of its own, so that a flood costs a write and a close.
-      HttpResponse response = error_body_(Error::unavailable("too many connections"));
-      std::string text;
-      append_response(response, false, false, text);
-      (*conn)->set_deadline(clock_.now() + 100ms);
-      std::ignore = co_await (*conn)->write(text);
+      // Beyond that not even a reason: a flood must cost little.
+      if (connections_.running() < limits_.connections_max + kBriefMax) {
+        connections_.spawn(serve_briefly(std::move(*conn)));
+      }
       continue;
     }
     serve(std::move(*conn));
   }
+}
+
+Task<Result<>> HttpServer::serve_briefly(ConnPtr conn) {
+  ConnInput input(*conn);
+  HttpReader reader = HttpReader::request(input, limits_.head_bytes_max);
+  conn->set_deadline(clock_.now() + kBriefTimeout);
+  const Result<bool> whole = co_await reader.read_head();
+  if (!whole || !*whole) co_return Result<>();
+  HttpRequest request;
+  request.peer = conn->peer_address();
+  request.head = std::move(reader.request_head());
+  const bool to_head = request.head.method == "HEAD";
+  const bool health = !limits_.health_path.empty() && request.path() == limits_.health_path;
+  HttpResponse response;
+  if (health && reader.body_done()) {
+    response = co_await handler_(std::move(request));
+  } else {
+    response = error_body_(Error::unavailable("too many connections"));
+  }
+  std::string text;
+  append_response(response, false, to_head, text);
+  const LingerLimits limits{.silence_max = kBriefTimeout, .bytes_max = 1024 * 1024};
+  if (co_await send(*conn, clock_, limits_, std::move(text))) {
+    co_await linger(*conn, input, clock_, limits);
+  }
+  co_return Result<>();
 }
 
 Task<void> HttpServer::stop(Duration drain) {

@@ -18,6 +18,9 @@ struct HttpLimits {
   size_t head_bytes_max = 32 * 1024;
   size_t body_bytes_max = 1024 * 1024;
   size_t connections_max = 4096;
+  // Beyond connections_max a few more are taken for one request each: of this path it is answered, so
+  // that a full server is not taken for a dead one; any other gets 503. A constant; empty: none is.
+  std::string_view health_path;
   Duration head_timeout = 10s;   // first byte of a request to the end of its head
   Duration body_timeout = 30s;   // end of the head to the end of the body
   Duration idle_timeout = 75s;   // between requests of one connection
@@ -76,6 +79,8 @@ class HttpServer {
 
  private:
   Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);
+  // One of those beyond connections_max.
+  Task<Result<>> serve_briefly(ConnPtr conn);
 
   Clock& clock_;
   HttpLimits limits_;
