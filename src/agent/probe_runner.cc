@@ -11,9 +11,6 @@ namespace mesclun::agent {
 
 namespace {
 
-// An answer to a health check is small; one beyond this fails the probe.
-constexpr size_t kBodyBytesMax = 1024 * 1024;
-
 // The name in a Host header, without a port; a certificate that is chosen by name is chosen by it.
 std::string server_name(const HttpCall& call) {
   const std::string host(call.headers.find("Host").value_or("localhost"));
@@ -37,12 +34,11 @@ Task<Result<ProbeOutcome>> run_http(runtime::ContainerDriver& driver, Clock& clo
   if (http.scheme.value_or(api::ProbeScheme::Http) == api::ProbeScheme::Https) {
     CO_TRY(conn, co_await tls_client_unchecked(std::move(conn), server_name(call), clock, limit));
   }
-  bool keep_alive = false;
-  CO_TRY(const HttpReply reply,
-         co_await http_call(*conn, std::move(call), host, kBodyBytesMax, keep_alive));
+  // It decides, whatever page comes with it, and however large.
+  CO_TRY(const int status, co_await http_status_of(*conn, std::move(call), host));
   ProbeOutcome outcome;
-  outcome.passed = reply.status >= 200 && reply.status < 400;
-  outcome.detail = fmt::format("HTTP {} from :{}{}", reply.status, port, http.path);
+  outcome.passed = status >= 200 && status < 400;
+  outcome.detail = fmt::format("HTTP {} from :{}{}", status, port, http.path);
   co_return outcome;
 }
 

@@ -186,6 +186,16 @@ TEST_F(ProbeRunner, HttpPassesFrom200To399) {
   }
 }
 
+TEST_F(ProbeRunner, APageOfAnySizePasses) {
+  loop.run(begin({}));
+  driver.set_application([](const std::string&, const HttpRequest&) {
+    HttpResponse response;
+    response.body = std::string(3'000'000, 'x');
+    return response;
+  });
+  EXPECT_TRUE(run(http_probe()).passed);
+}
+
 TEST_F(ProbeRunner, NobodyListeningFailsWithTheReason) {
   loop.run(begin({.ready_after = 10s}));
   const ProbeOutcome outcome = run(http_probe());

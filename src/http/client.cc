@@ -84,6 +84,17 @@ Task<Result<HttpReply>> http_call(Conn& conn, HttpCall call, std::string host,
   co_return reply;
 }
 
+Task<Result<int>> http_status_of(Conn& conn, HttpCall call, std::string host) {
+  const std::string head = head_of(call, host);
+  const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(call.body)};
+  CO_TRY_DO(co_await conn.write(buffers));
+  ConnInput input(conn);
+  HttpReader reader = HttpReader::response(input, kHeadBytesMax, call.method == "HEAD");
+  CO_TRY(const bool whole, co_await reader.read_final_head());
+  if (!whole) co_return Error::unavailable("the server closed the connection");
+  co_return reader.response_head().status;
+}
+
 Task<Result<ConnPtr>> http_upgrade(ConnPtr conn, std::string host, std::string target,
                                    std::string protocol, HeaderList headers) {
   HttpCall call{.method = "GET", .target = std::move(target), .headers = std::move(headers)};

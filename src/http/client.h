@@ -25,6 +25,10 @@ struct HttpReply {
 Task<Result<HttpReply>> http_call(Conn& conn, HttpCall call, std::string host,
                                   size_t body_bytes_max, bool& keep_alive);
 
+// The status of the answer to a call, of which nothing more is read: the connection is of no further
+// use.
+Task<Result<int>> http_status_of(Conn& conn, HttpCall call, std::string host);
+
 // Asks for another protocol over `conn`: "GET target, Upgrade: protocol". Returns the connection
 // after the 101; PermissionDenied, Unauthenticated or Unavailable when the server answers anything
 // else.
