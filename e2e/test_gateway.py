@@ -266,3 +266,14 @@ def test_malformed_requests_end_with_400(cloud: Cloud, single_app: App) -> None:
         with socket.create_connection((host, int(port)), timeout=30) as raw:
             raw.sendall(text.encode())
             assert raw.recv(1000).startswith(b"HTTP/1.1 400 "), text
+
+
+def test_a_group_is_reached_by_path_too(new_app: Callable[..., App]) -> None:
+    app = new_app()
+    with Connection(app.cloud.gateway_address) as connection:
+        for name in (app.name, app.dns):
+            reply = connection.call("GET", f"/@{name}/?x=1")
+            assert reply.status == 200 and reply.json["path"] == "/?x=1", reply
+            assert reply.json["headers"]["x-forwarded-prefix"] == f"/@{name}"
+            assert reply.json["headers"]["host"] == app.dns
+        assert connection.call("GET", "/@no-such-group/").status == 404

@@ -56,6 +56,8 @@ class LocalGateway {
     settings.session.gateway_token = secrets.gateway_token;
     settings.session.gateway_token_file = folder + "/gateway.token";
     settings.session.tunnel_endpoint = nodes.to_string();
+    // NAME.localhost is known to curl and browsers, but to few others.
+    settings.proxy.path_names = true;
     // Beside those of the API and of nodes.
     const size_t others = 2 * std::min(HttpLimits().connections_max, raise_file_limit() / 8);
     settings.proxy.connections_max = fit_connections(

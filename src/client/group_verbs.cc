@@ -59,6 +59,16 @@ std::string counts_text(const GroupView& group) {
   return text;
 }
 
+// For clients that do not know NAME.localhost: by path, as the gateway of `mesclun up` takes it.
+std::string path_address(const GroupView& group, const Context& context) {
+  constexpr std::string_view kZone = ".localhost";
+  if (!group.networking || context.gateway.text.empty()) return "";
+  const std::string& dns = group.networking->dns;
+  if (!dns.ends_with(kZone)) return "";
+  return fmt::format("http://{}/@{}/", context.gateway.text,
+                     dns.substr(0, dns.size() - kZone.size()));
+}
+
 void print_group(Session& session, const json::value& document, const GroupView& group) {
   if (session.json()) return session.print(document);
   const WallTime now = session.clock.wall_now();
@@ -70,6 +80,7 @@ void print_group(Session& session, const json::value& document, const GroupView&
       {"STATUS", status_text(group)},
       {"REPLICAS", counts_text(group)},
       {"ADDRESS", address},
+      {"OR BY PATH", path_address(group, session.context)},
       {"IMAGE", group.container.image},
       {"COMMAND", join(group.container.command, " ")},
       {"RESOURCES", resources_text(group.container.resources)},

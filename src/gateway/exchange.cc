@@ -56,6 +56,7 @@ void Exchange::on_client_leaving() {
 
 MaybeRefusal Exchange::prepare() {
   RequestPlan& plan = request_.plan;
+  if (request_.limits().path_names) take_path_name(body_.head(), plan);
   if (MaybeRefusal refusal =
           plan_request(body_.head(), body_.framing(), body_.keep_alive(), plan)) {
     return refusal;

@@ -76,6 +76,7 @@ void append_forwarded(const HeaderList& headers, const RequestPlan& plan,
   out.append("X-Forwarded-For: ").append(said.chain).append(address).append("\r\n");
   append_field("X-Forwarded-Host", host, out);
   append_field("X-Forwarded-Proto", scheme, out);
+  if (!plan.prefix.empty()) append_field("X-Forwarded-Prefix", plan.prefix, out);
   append_field("X-Real-IP", said.real_ip.empty() ? std::string_view(address) : said.real_ip, out);
   out.append("Forwarded: ").append(said.forwarded).append("for=");
   const bool quoted = address.find(':') != std::string::npos;  // IPv6, RFC 7239 §6
@@ -93,6 +94,18 @@ bool is_only_claimed(std::string_view name) {
 }
 
 }  // namespace
+
+void take_path_name(RequestHead& head, RequestPlan& plan) {
+  if (!head.target.starts_with("/@")) return;
+  const size_t end = std::min(head.target.find_first_of("/?", 2), head.target.size());
+  const std::string_view name = std::string_view(head.target).substr(2, end - 2);
+  if (name.empty() || !is_plain(name)) return;
+  head.host = name;
+  if (name.find('.') == std::string_view::npos) head.host += ".localhost";
+  plan.prefix = head.target.substr(0, end);
+  head.target.erase(0, end);
+  if (!head.target.starts_with('/')) head.target.insert(0, "/");
+}
 
 std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool keep_alive,
                                     RequestPlan& plan) {

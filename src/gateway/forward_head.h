@@ -10,7 +10,8 @@ namespace mesclun::gateway {
 
 // What is known of a request once its head is here.
 struct RequestPlan {
-  std::string host;  // as the client wrote it
+  std::string host;    // as the client wrote it
+  std::string prefix;  // of the path, that named the group in its place; empty: none
   BodyFraming framing;
   bool websocket = false;
   bool keep_alive = false;  // the client's connection may go on
@@ -20,6 +21,10 @@ struct RequestPlan {
   bool kept = false;        // all of it is at hand, for another try
   bool wants_html = false;
 };
+
+// For clients that cannot resolve NAME.localhost: /@NAME/path is /path of that group, of
+// NAME.localhost if NAME has no dot. The application hears of it as X-Forwarded-Prefix.
+void take_path_name(RequestHead& head, RequestPlan& plan);
 
 // Fills the plan as far as it can, also when it refuses: 400 or 501.
 std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool keep_alive,

@@ -186,5 +186,22 @@ TEST(PrefersHtml, TellsBrowsersFromPrograms) {
   EXPECT_FALSE(prefers_html("application/json, text/html"));
 }
 
+TEST(PathName, StandsForTheHost) {
+  const auto taken = [](std::string target) {
+    RequestHead head{.method = "GET", .target = std::move(target)};
+    head.host = "127.0.0.1:8801";
+    RequestPlan plan;
+    take_path_name(head, plan);
+    return head.host + " " + head.target + " " + plan.prefix;
+  };
+  EXPECT_EQ(taken("/@greeter/a/b?c=1"), "greeter.localhost /a/b?c=1 /@greeter");
+  EXPECT_EQ(taken("/@greeter"), "greeter.localhost / /@greeter");
+  EXPECT_EQ(taken("/@greeter?x"), "greeter.localhost /?x /@greeter");
+  EXPECT_EQ(taken("/@a.example.org/"), "a.example.org / /@a.example.org");
+  EXPECT_EQ(taken("/@/x"), "127.0.0.1:8801 /@/x ") << "names nothing";
+  EXPECT_EQ(taken("/@a\"b/x"), "127.0.0.1:8801 /@a\"b/x ");
+  EXPECT_EQ(taken("/a/@b"), "127.0.0.1:8801 /a/@b ");
+}
+
 }  // namespace
 }  // namespace mesclun::gateway

@@ -34,6 +34,11 @@ void add_proxy_settings(CommandLine& line, ProxyLimits& limits) {
                     "Largest head of a request");
   add_bytes_setting(line, "--body-bytes-max", limits.body_bytes_max, 1024, uint64_t{1} << 40,
                     "Largest body of a request");
+  line.flag(
+          "--path-names,!--no-path-names", limits.path_names,
+          "Reach groups also by path, /@NAME/..., for clients that cannot set or resolve the host "
+          "name")
+      .environment(line.variable_of("--path-names"));
   add_setting(line, "--idle-timeout", limits.idle_timeout, 1s, 1h,
               "Between two requests of a connection");
   add_setting(line, "--head-timeout", limits.head_timeout, 100ms, 10min,

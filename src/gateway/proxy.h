@@ -22,6 +22,7 @@ struct ProxyLimits {
   Duration stream_idle_timeout = 100s;          // silence in a streaming answer or a WebSocket
   Duration half_close_timeout = 10s;            // an answer for a client that sends no more
   bool trust_forwarded = false;                 // a proxy of ours is in front
+  bool path_names = false;                      // /@NAME/... reaches a group as its host name does
   PoolLimits pool;
 };
 
