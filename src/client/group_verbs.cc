@@ -80,7 +80,7 @@ void print_group(Session& session, const json::value& document, const GroupView&
       {"STATUS", status_text(group)},
       {"REPLICAS", counts_text(group)},
       {"ADDRESS", address},
-      {"OR BY PATH", path_address(group, session.context)},
+      {"BY PATH", path_address(group, session.context)},
       {"IMAGE", group.container.image},
       {"COMMAND", join(group.container.command, " ")},
       {"RESOURCES", resources_text(group.container.resources)},
