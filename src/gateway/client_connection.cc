@@ -7,6 +7,7 @@ namespace mesclun::gateway {
 namespace {
 
 constexpr Duration kAnswerTimeout = 10s;  // for the client to take an answer that ends it all
+constexpr Duration kKeepBuffers = 1s;     // of a connection that waits for its next request
 // At once or not at all: a flood must cost little.
 constexpr LingerLimits kTurnAway{
     .silence_max = 100ms, .bytes_per_second_min = 100 * 1024 * 1024, .bytes_max = 1024 * 1024};
@@ -45,11 +46,14 @@ Task<bool> ClientConnection::read_head(HttpReader& reader) {
   // Waiting for a request is patient; once its first byte is here, its head is not.
   idle_ = input_.bytes().empty() && !input_.fill_now();
   conn_->set_deadline(proxy_.clock().now() + (idle_ ? limits.idle_timeout : limits.head_timeout));
+  if (!idle_) has_buffers_ = true;
   if (idle_) {
+    idle_since_ = proxy_.clock().now();
     if (proxy_.stopping()) co_return false;
     const Result<bool> more = co_await input_.fill();
     if (!more || !*more) co_return false;
     idle_ = false;
+    has_buffers_ = true;
     conn_->set_deadline(proxy_.clock().now() + limits.head_timeout);
   }
   // Most heads are whole by now.
@@ -62,6 +66,13 @@ Task<bool> ClientConnection::read_head(HttpReader& reader) {
     co_await answer_and_end({408, "slow_request", "the head of the request came too slowly"});
   }
   co_return false;
+}
+
+void ClientConnection::tidy() {
+  if (!idle_ || !has_buffers_ || proxy_.clock().now() - idle_since_ < kKeepBuffers) return;
+  has_buffers_ = false;
+  scratch_.give_back();
+  input_.give_back();
 }
 
 Task<void> ClientConnection::answer_and_end(Refusal refusal) {

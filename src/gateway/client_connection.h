@@ -26,6 +26,8 @@ class ClientConnection {
   const std::string& address() const { return address_; }
   // Waits for a request.
   bool idle() const { return idle_; }
+  // Gives its buffers back, once it has waited for longer than the busy do.
+  void tidy();
   void close() {
     conn_->close();
     input_.stop();
@@ -43,6 +45,8 @@ class ClientConnection {
   ClientInput input_;
   Scratch scratch_;
   bool idle_ = true;
+  TimePoint idle_since_;
+  bool has_buffers_ = false;
 };
 
 }  // namespace mesclun::gateway

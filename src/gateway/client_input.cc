@@ -8,11 +8,14 @@ constexpr size_t kBulkBytes = 32 * 1024;
 constexpr Duration kLook = 500ms;
 // An idle connection holds no more than this.
 constexpr size_t kSmallBytes = 4 * 1024;
+// What it waits with: most requests fit.
+constexpr size_t kQuietBytes = 512;
 
 }  // namespace
 
 Task<Result<>> ClientInput::run() {
   std::string piece;
+  bool full = false;  // it was too small for what came last
   while (true) {
     if (ahead_.size() >= kAheadMax && !co_await wait_for_room()) {
       if (gone()) {
@@ -21,7 +24,8 @@ Task<Result<>> ClientInput::run() {
       }
       co_return Result<>();
     }
-    const size_t want = bulk ? kBulkBytes : kSmallBytes;
+    const size_t want = bulk ? kBulkBytes : full ? kSmallBytes : kQuietBytes;
+    if (piece.size() > want) free_memory(piece);
     if (piece.size() != want) piece.resize(want);
     const Result<size_t> n = co_await conn_.read_some(asio::buffer(piece));
     if (!n || *n == 0) {
@@ -33,6 +37,7 @@ Task<Result<>> ClientInput::run() {
       if (gone() && on_gone_) on_gone_();
       co_return Result<>();
     }
+    full = *n == piece.size() || (full && *n > kQuietBytes);
     ahead_.append(piece, 0, *n);
     changed_.notify_all();
   }
@@ -99,9 +104,14 @@ void ClientInput::interrupt() {
   changed_.notify_all();
 }
 
+void ClientInput::give_back() {
+  if (bytes().empty()) drop_used(), free_memory(bytes_);
+  if (ahead_.empty()) free_memory(ahead_);
+}
+
 void ClientInput::trim() {
-  if (bytes().empty() && bytes_.capacity() > kSmallBytes) drop_used(), bytes_ = std::string();
-  if (ahead_.empty() && ahead_.capacity() > kSmallBytes) ahead_ = std::string();
+  if (bytes().empty() && bytes_.capacity() > kSmallBytes) drop_used(), free_memory(bytes_);
+  if (ahead_.empty() && ahead_.capacity() > kSmallBytes) free_memory(ahead_);
 }
 
 }  // namespace mesclun::gateway

@@ -49,6 +49,8 @@ class ClientInput final : public HttpInput {
   size_t held_bytes() const { return bytes_.capacity() + ahead_.capacity(); }
   // Between requests: gives back what a large one needed.
   void trim();
+  // All that is not in use, of a client that has been silent for a while.
+  void give_back();
   // Whether large pieces are expected.
   bool bulk = false;
 

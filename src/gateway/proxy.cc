@@ -1,5 +1,7 @@
 #include "gateway/proxy.h"
 
+#include <malloc.h>
+
 #include "base/log.h"
 #include "base/race.h"
 #include "gateway/client_connection.h"
@@ -9,6 +11,7 @@ namespace mesclun::gateway {
 namespace {
 
 constexpr Duration kTidyEvery = 500ms;
+constexpr size_t kManyClients = 1000;
 // Clients that are being told that there is no room; beyond, they are only cut off.
 constexpr size_t kTurnedAwayMax = 1000;
 
@@ -60,12 +63,22 @@ Task<Result<>> Proxy::tidy() {
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(kTidyEvery));
     const TimePoint now = clock_.now();
+    for (ClientConnection* client : clients_) client->tidy();
+    give_back_memory();
     table_.for_each([&](Group& group) {
       group.drop_stale_streams(limits_.pool, now);
       // A tunnel that speaks again frees instances without any event of its own.
       group.serve_waiting();
     });
   }
+}
+
+// The allocator keeps what many small pieces were cut from, until it is told to look.
+void Proxy::give_back_memory() {
+  most_clients_ = std::max(most_clients_, clients_.size());
+  if (most_clients_ < kManyClients || clients_.size() > most_clients_ / 2) return;
+  most_clients_ = clients_.size();
+  ::malloc_trim(0);
 }
 
 Task<void> Proxy::stop(Duration drain) {

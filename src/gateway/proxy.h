@@ -53,11 +53,13 @@ class Proxy {
   Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);
   Task<Result<>> keep(std::shared_ptr<ClientConnection> client);
   Task<Result<>> tidy();
+  void give_back_memory();
 
   Clock& clock_;
   const ProxyLimits limits_;
   RouteTable& table_;
   std::list<ClientConnection*> clients_;
+  size_t most_clients_ = 0;  // since memory was given back
   uint64_t unknown_hosts_ = 0;
   bool stopping_ = false;
   Scope listeners_;

@@ -5,6 +5,7 @@
 #include <boost/asio/buffer.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gateway/stream_input.h"
@@ -28,6 +29,12 @@ struct Scratch {
     answer.trim(kKeptMax);
     pieces.clear();
     buffers.clear();
+  }
+
+  // All of it, between requests.
+  void give_back() {
+    Scratch fresh;
+    std::swap(*this, fresh);
   }
 
  private:

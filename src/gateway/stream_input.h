@@ -30,7 +30,7 @@ class StreamInput final : public HttpInput {
   void trim(size_t kept_max) {
     clear();
     for (std::string* text : {&bytes_, &spare_}) {
-      if (text->capacity() > kept_max) *text = std::string();
+      if (text->capacity() > kept_max) free_memory(*text);
     }
   }
 

@@ -17,7 +17,7 @@ void HttpInput::drop_used() {
 Task<Result<bool>> ConnInput::fill() {
   drop_used();
   // A connection that rests after a large message gives its buffer back.
-  if (bytes_.empty() && bytes_.capacity() > 4 * read_bytes_) bytes_ = std::string();
+  if (bytes_.empty() && bytes_.capacity() > 4 * read_bytes_) free_memory(bytes_);
   // Not into a buffer of this frame, which would be allocated anew for each read.
   const size_t had = bytes_.size();
   const size_t size = had + read_bytes_;

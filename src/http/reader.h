@@ -7,6 +7,11 @@
 
 namespace mesclun {
 
+// Assigning an empty string would keep what the other one has.
+inline void free_memory(std::string& text) {
+  std::string().swap(text);
+}
+
 // One direction of a connection: what was read, and not yet used.
 //
 // Runs on:  one loop; one task at a time fills and uses it.
