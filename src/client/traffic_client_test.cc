@@ -78,7 +78,7 @@ TEST(TrafficClient, SaysWhyItGaveUp) {
   });
   const TrafficAnswer& answer = bench.run();
   EXPECT_EQ(answer.attempts, 3);
-  EXPECT_EQ(answer.failure, "503");
+  EXPECT_EQ(answer.failure, "503 no_instance");
   EXPECT_EQ(answer.error, "the server answered 503 Service Unavailable (gateway: no_instance)");
 }
 
