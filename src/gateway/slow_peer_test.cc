@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "gateway/test_world.h"
+#include "http/reader.h"
 
 namespace mesclun::gateway {
 namespace {
@@ -191,6 +192,33 @@ TEST(SlowPeer, ABadChunkBeforeAnythingWasSentIs502) {
     co_return Result<>();
   };
   world.run(body(world));
+}
+
+// Interim answers that no client's buffers hold all at once, then the final one.
+Task<Result<>> early_hints_app(ConnPtr conn) {
+  CO_TRY(const std::string head, co_await read_until(*conn, "\r\n\r\n"));
+  for (int i = 0; i < HttpReader::kInterimMax - 1; ++i) {
+    CO_TRY_DO(co_await conn->write("HTTP/1.1 103 Early Hints\r\nLink: <" +
+                                   std::string(60'000, 'x') + ">\r\n\r\n"));
+  }
+  CO_TRY_DO(co_await conn->write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  co_return Result<>();
+}
+
+Task<Result<>> takes_no_interim_answer(TestWorld& world) {
+  const ConnPtr conn = world.connect();
+  CO_TRY_DO(co_await conn->write(kGet));
+  CO_TRY_DO(co_await world.clock.sleep_for(9s));
+  EXPECT_EQ(world.group("g.example").in_flight(), 1u);
+  CO_TRY_DO(co_await world.clock.sleep_for(2s));
+  EXPECT_EQ(world.group("g.example").in_flight(), 0u);
+  co_return Result<>();
+}
+
+TEST(SlowPeer, AClientThatTakesNoInterimAnswerGivesItsPlaceBack) {
+  World world;
+  world.set_app("i1", early_hints_app);
+  world.run(takes_no_interim_answer(world));
 }
 
 TEST(SlowPeer, ANodeWithoutAStreamLeftIs503) {
