@@ -123,16 +123,21 @@ Task<Next> Relay::pass_on() {
   in_chunks_ = plan.framing == BodyFraming::Kind::Chunked;
   Output out;
   append_answer_head(head, plan, out.before, drop_none);
-  caller_.answer_begins(head.status);
   meter_.begin(head.headers);
   AnswerBuffer buffer(co_await asio::this_coro::executor, caller_.conn(), clock, config,
                       front_.bodies());
   bool ended = false;
+  bool begun = false;
   while (true) {
     const Result<bool> taken = take(out);
+    if (!taken && !begun) {
+      co_return co_await caller_.refuse(application_refusal(taken.error(), config), false);
+    }
     // Broken off in the middle: the caller must see that, so its connection breaks too.
     if (!taken) co_return Next::Broken;
     ended = *taken;
+    if (!begun) caller_.answer_begins(head.status);
+    begun = true;
     buffer.put(out.gather());
     out.clear();
     if (ended || buffer.is_behind()) break;
