@@ -1,6 +1,5 @@
 #include "companion/front_server.h"
 
-#include "base/race.h"
 #include "base/service.h"
 #include "companion/front_connection.h"
 #include "http/server.h"
@@ -9,9 +8,7 @@ namespace mesclun::companion {
 
 namespace {
 
-// Of who comes beyond front.connections_max, and so briefly that those who want something else do
-// not keep probes out.
-constexpr size_t kPagesRoom = 16;
+// Of who comes beyond front.connections_max.
 constexpr Duration kPagesTime = 2s;
 
 }  // namespace
@@ -35,6 +32,7 @@ FrontServer::FrontServer(const asio::any_io_executor& executor, Front& front,
                          const StatusPages& pages)
     : front_(front),
       pages_(pages),
+      beyond_(executor),
       listeners_(executor, "front listeners"),
       connections_(executor, "front connections") {}
 
@@ -46,18 +44,9 @@ void FrontServer::accept(ConnPtr conn) {
   const auto max = static_cast<size_t>(front_.config().front.connections_max);
   if (connections_.running() < max) {
     connections_.spawn(serve_connection(std::move(conn)));
-    return;
-  }
-  if (connections_.running() < max + kPagesRoom) {
+  } else {
     connections_.spawn(serve_pages(std::move(conn)));
-    return;
   }
-  ++front_.stats().refusals["connections_full"];
-  std::string out;
-  append_refusal({503, "connections_full", "too many connections", 1s}, false, false, out);
-  // No task of its own: what the socket does not take at once is lost.
-  const asio::const_buffer buffer(out.data(), out.size());
-  conn->write_now(std::span(&buffer, 1));
 }
 
 Task<Result<>> FrontServer::serve_connection(ConnPtr conn) {
@@ -67,7 +56,8 @@ Task<Result<>> FrontServer::serve_connection(ConnPtr conn) {
 
 Task<Result<>> FrontServer::serve_pages(ConnPtr conn) {
   FrontConnection connection(std::move(conn), front_, pages_, true);
-  std::ignore = co_await within(front_.clock(), kPagesTime, connection.run());
+  const bool served = co_await beyond_.stay(front_.clock(), kPagesTime, connection.run());
+  if (!served) ++front_.stats().refusals["connections_full"];
   co_return Result<>();
 }
 

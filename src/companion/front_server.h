@@ -5,19 +5,20 @@
 #include "base/socket_conn.h"
 #include "companion/front.h"
 #include "companion/status_pages.h"
+#include "http/brief_room.h"
 
 namespace mesclun::companion {
 
 // ":8000" listens on IPv6 and IPv4, or on IPv4 alone where there is no IPv6.
 Result<Listener> listen_on(const asio::any_io_executor& executor, std::string_view text);
 
-// Runs on: the front's loop. At most front.connections_max at a time. A few more are asked what
-// they want: health has room of its own, all else is refused. Beyond these, 503 and the end.
+// Runs on: the front's loop. At most front.connections_max at a time. Those beyond are asked what
+// they want: health has room of its own, all else is refused.
 class FrontServer {
  public:
   FrontServer(const asio::any_io_executor& executor, Front& front, const StatusPages& pages);
   void serve(Listener listener);
-  // A connection that somebody else took: serves it, if there is room.
+  // A connection that somebody else took.
   void accept(ConnPtr conn);
   Task<void> stop_listening() { co_await listeners_.stop(); }
   Task<void> stop();
@@ -29,6 +30,7 @@ class FrontServer {
 
   Front& front_;
   const StatusPages& pages_;
+  BriefRoom beyond_;
   Scope listeners_;
   Scope connections_;
 };

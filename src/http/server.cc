@@ -6,9 +6,9 @@ namespace mesclun {
 
 namespace {
 
-// Of connections beyond the bound: how many at once, and how long each may take for its request.
-constexpr size_t kBriefMax = 16;
+// Of connections beyond the bound: how long each may take for its request, and in all.
 constexpr Duration kBriefTimeout = 1s;
+constexpr Duration kBeyondTimeout = 10s;
 
 void append_response(const HttpResponse& response, bool keep_alive, bool to_head,
                      std::string& out) {
@@ -114,6 +114,7 @@ HttpServer::HttpServer(const asio::any_io_executor& executor, Clock& clock, std:
       limits_(limits),
       handler_(std::move(handler)),
       error_body_(std::move(error_body)),
+      beyond_(executor),
       listeners_(executor, name + " listeners"),
       connections_(executor, name + " connections") {}
 
@@ -130,14 +131,16 @@ Task<Result<>> HttpServer::accept_loop(std::shared_ptr<Listener> listener) {
     Result<ConnPtr> conn = co_await listener->accept(clock_);
     if (!conn) co_return conn.error();
     if (connections_.running() >= limits_.connections_max) {
-      // Beyond that not even a reason: a flood must cost little.
-      if (connections_.running() < limits_.connections_max + kBriefMax) {
-        connections_.spawn(serve_briefly(std::move(*conn)));
-      }
-      continue;
+      connections_.spawn(serve_beyond(std::move(*conn)));
+    } else {
+      serve(std::move(*conn));
     }
-    serve(std::move(*conn));
   }
+}
+
+Task<Result<>> HttpServer::serve_beyond(ConnPtr conn) {
+  co_await beyond_.stay(clock_, kBeyondTimeout, serve_briefly(std::move(conn)));
+  co_return Result<>();
 }
 
 Task<Result<>> HttpServer::serve_briefly(ConnPtr conn) {

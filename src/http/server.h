@@ -9,6 +9,7 @@
 
 #include "base/conn.h"
 #include "base/scope.h"
+#include "http/brief_room.h"
 #include "http/message.h"
 #include "http/url.h"
 
@@ -80,6 +81,7 @@ class HttpServer {
  private:
   Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);
   // One of those beyond connections_max.
+  Task<Result<>> serve_beyond(ConnPtr conn);
   Task<Result<>> serve_briefly(ConnPtr conn);
 
   Clock& clock_;
@@ -87,6 +89,7 @@ class HttpServer {
   Handler handler_;
   HttpErrorBody error_body_;
   std::shared_ptr<HttpEnding> ending_ = std::make_shared<HttpEnding>();
+  BriefRoom beyond_;
   Scope listeners_;
   Scope connections_;
 };

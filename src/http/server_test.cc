@@ -169,6 +169,11 @@ Task<Result<>> full_server(Clock& clock) {
     idle.push_back(std::move(conn));
   }
   while (server.connections() < 3) CO_TRY_DO(co_await clock.sleep_for(1ms));
+  // Those who come beyond the bound and say nothing are pushed out.
+  for (size_t i = 0; i < 3 * BriefRoom::kPlaces; ++i) {
+    CO_TRY(ConnPtr conn, co_await dial(endpoint, clock, 5s));
+    idle.push_back(std::move(conn));
+  }
   CO_TRY(const std::string health,
          co_await raw(clock, endpoint, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"));
   EXPECT_TRUE(health.starts_with("HTTP/1.1 200")) << health;
