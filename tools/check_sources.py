@@ -46,6 +46,7 @@ ALLOWED = [
     ("src/base/real_random.cc", {"random"}, "is the real randomness"),
     ("src/base/deadline_wheel.*", {"time"}, "cuts slow peers off on real sockets only; simulated ones have no wheel"),
     ("src/client/fake_api.cc", {"sleep"}, "a test's own thread waits for a command that runs in real time"),
+    ("src/client/context.cc", {"sleep"}, "commands without a loop wait, at most 5 s, for another's change of a small file"),
     ("src/base/test_loop.h", {"time"}, "bounds a hanging test on a real loop"),
 ]
 

@@ -1,10 +1,15 @@
 #include "client/context.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <thread>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -13,6 +18,8 @@ namespace mesclun::client {
 
 namespace {
 
+constexpr int kLockTries = 500;
+constexpr Duration kLockPause = 10ms;
 constexpr size_t kContextBytesMax = 64 * 1024;
 
 struct Member {
@@ -75,6 +82,32 @@ json::object values_document(const ContextValues& values) {
   return document;
 }
 
+Result<> make_parent(const std::filesystem::path& target) {
+  if (!target.has_parent_path()) return {};
+  std::error_code error;
+  std::filesystem::create_directories(target.parent_path(), error);
+  if (!error) return {};
+  return Error::unavailable(
+      fmt::format("cannot make the folder {}: {}", target.parent_path().string(), error.message()));
+}
+
+// Held while the file is read, changed and replaced. On a file of its own, because the file itself
+// is another one afterwards.
+Result<Descriptor> lock_beside(const std::string& path) {
+  const std::string name = path + ".lock";
+  Descriptor file(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file) {
+    return Error::unavailable(fmt::format("cannot open {}: {}", name, std::strerror(errno)));
+  }
+  for (int tries = 0; ::flock(file.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
+    if (tries == kLockTries) {
+      return Error::unavailable(fmt::format("another process keeps {} locked", name));
+    }
+    std::this_thread::sleep_for(kLockPause);
+  }
+  return file;
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -131,17 +164,30 @@ Result<> save_contexts(const std::string& path, const Contexts& contexts) {
   json::object all;
   for (const auto& [name, values] : contexts.all) all[name] = values_document(values);
   const json::object document{{"current", contexts.current}, {"contexts", std::move(all)}};
-  const std::filesystem::path target(path);
-  if (target.has_parent_path()) {
-    std::error_code error;
-    std::filesystem::create_directories(target.parent_path(), error);
-    if (error) {
-      return Error::unavailable(fmt::format("cannot make the folder {}: {}",
-                                            target.parent_path().string(), error.message()));
-    }
+  TRY_DO(make_parent(path));
+  const std::string text = json::serialize(document) + "\n";
+  if (text.size() > kContextBytesMax) {
+    return Error::invalid(
+        fmt::format("the context file {} would have more than {} bytes; `mesclun context remove` "
+                    "makes room",
+                    path, kContextBytesMax));
   }
   // The keys in it are told only once.
-  return replace_file(path, json::serialize(document) + "\n", Durability::PowerLoss);
+  return replace_file(path, text, Durability::PowerLoss);
+}
+
+Result<> change_contexts(const std::string& path,
+                         const std::function<Result<>(Contexts&)>& change) {
+  TRY_DO(make_parent(path));
+  TRY(const Descriptor lock, lock_beside(path));
+  Contexts contexts;
+  if (auto loaded = load_contexts(path)) {
+    contexts = *std::move(loaded);
+  } else if (loaded.code() != ErrorCode::NotFound) {
+    return loaded.error();
+  }
+  TRY_DO(change(contexts));
+  return save_contexts(path, contexts);
 }
 
 std::string put_context(Contexts& contexts, ContextValues values, const std::string& wanted) {
@@ -167,15 +213,13 @@ std::string put_context(Contexts& contexts, ContextValues values, const std::str
 
 Result<> write_context(const Environment& environment, ContextValues values) {
   TRY(const std::string path, context_path(environment));
-  Contexts contexts;
-  if (auto loaded = load_contexts(path)) {
-    contexts = *std::move(loaded);
-  } else if (loaded.code() != ErrorCode::NotFound) {
-    return loaded.error();
-  }
-  const std::string before = contexts.current;
-  const std::string name = put_context(contexts, std::move(values));
-  TRY_DO(save_contexts(path, contexts));
+  std::string before;
+  std::string name;
+  TRY_DO(change_contexts(path, [&](Contexts& contexts) -> Result<> {
+    before = contexts.current;
+    name = put_context(contexts, std::move(values));
+    return {};
+  }));
   if (!before.empty() && before != name) {
     log_info("context", "commands speak to this cloud now; `mesclun context use` goes back",
              {{"context", name}, {"before", before}});

@@ -60,7 +60,13 @@ Result<std::string> context_path(const Environment& environment);
 // file that holds the values of one context themselves has that one, "default".
 Result<Contexts> load_contexts(const std::string& path);
 // Replaces the file in one step, readable by its owner only; makes the folder if it is missing.
+// InvalidArgument if it would be larger than what load_contexts() reads.
 Result<> save_contexts(const std::string& path, const Contexts& contexts);
+
+// Reads the file, which may be missing, lets `change` have it, and saves it, while no other process
+// does so: what two change at once is both kept. Unavailable if another holds it for 5 s; an error
+// of `change` leaves the file as it is.
+Result<> change_contexts(const std::string& path, const std::function<Result<>(Contexts&)>& change);
 
 // Puts the context of a cloud in and makes it the current one. It takes the place of the one that
 // the same folder wrote before; else a new name: `wanted`, "local" or "local-2" and so on. Returns

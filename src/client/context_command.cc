@@ -83,14 +83,16 @@ void print(const Contexts& contexts, const Options& o, const Console& console) {
 Result<> run(const Options& o, const Console& console, const Environment& environment) {
   TRY(const std::string path, context_path(environment));
   Contexts contexts;
-  if (auto loaded = load_contexts(path)) {
+  if (o.change) {
+    TRY_DO(change_contexts(path, [&](Contexts& changed) -> Result<> {
+      TRY_DO(o.change(changed));
+      contexts = changed;
+      return {};
+    }));
+  } else if (auto loaded = load_contexts(path)) {
     contexts = *std::move(loaded);
   } else if (loaded.code() != ErrorCode::NotFound) {
     return loaded.error();
-  }
-  if (o.change) {
-    TRY_DO(o.change(contexts));
-    TRY_DO(save_contexts(path, contexts));
   }
   print(contexts, o, console);
   return {};

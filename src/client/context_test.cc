@@ -1,10 +1,12 @@
 #include "client/context.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/test_folder.h"
 #include "client/fake_api.h"
@@ -87,6 +89,45 @@ TEST(Context, UnreadableFilesAreNamed) {
   const Result<> saved = save_contexts("/proc/none/context.json", {});
   ASSERT_FALSE(saved);
   EXPECT_NE(saved.error().message.find("/proc/none"), std::string::npos);
+}
+
+TEST(Context, WhatManyChangeAtOnceIsAllKept) {
+  const TestFolder folder;
+  const std::string path = folder.path("new/context.json");
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < 8; ++writer) {
+    writers.emplace_back([&path, writer] {
+      for (int i = 0; i < 10; ++i) {
+        EXPECT_TRUE(change_contexts(path, [&](Contexts& contexts) -> Result<> {
+          contexts.all[fmt::format("{}-{}", writer, i)].api = "127.0.0.1:1";
+          return {};
+        }));
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(load_contexts(path).value().all.size(), 80u);
+}
+
+TEST(Context, AChangeThatFailsOrIsTooLargeLeavesTheFile) {
+  const TestFolder folder;
+  const std::string path = folder.path("context.json");
+  ASSERT_TRUE(save_contexts(path, {.current = "a", .all = {{"a", {.api = "1"}}}}));
+  EXPECT_EQ(change_contexts(path,
+                            [](Contexts& contexts) -> Result<> {
+                              contexts.all.clear();
+                              return Error::not_found("no such context");
+                            })
+                .code(),
+            ErrorCode::NotFound);
+  EXPECT_EQ(change_contexts(path,
+                            [](Contexts& contexts) -> Result<> {
+                              contexts.all["b"].project = std::string(70'000, 'p');
+                              return {};
+                            })
+                .code(),
+            ErrorCode::InvalidArgument);
+  EXPECT_EQ(load_contexts(path).value().all.at("a").api, "1");
 }
 
 TEST(Context, EachCloudHasItsOwn) {
