@@ -29,6 +29,17 @@ struct Loaded {
   std::vector<ApiKey> keys;
 };
 
+// What terminals of operators show: bounded, and nothing that moves a cursor.
+bool is_shown_text(std::string_view text) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  return !text.empty() && api::characters(text) <= 255 && std::ranges::none_of(text, is_control);
+}
+
+Error not_shown_text(std::string_view field) {
+  return Error::invalid(
+      fmt::format("{} must have 1 to 255 characters, none of them a control character", field));
+}
+
 Error name_taken(std::string_view what, std::string_view name) {
   return {ErrorCode::AlreadyExists, fmt::format("/name: {} '{}' exists already", what, name),
           Cause::NameConflict};
@@ -69,6 +80,7 @@ Task<Result<Organization>> Accounts::create_organization(std::string name,
                                                          std::string display_name) {
   if (!api::is_name(name)) co_return Error::invalid("/name " + std::string(api::kNameRule));
   if (display_name.empty()) display_name = name;
+  if (!is_shown_text(display_name)) co_return not_shown_text("/display_name");
   if (organizations_.contains(name)) co_return name_taken("an organization", name);
   Organization made{.id = new_uuid(random_), .name = name, .display_name = display_name};
   made.create_time = made.update_time = to_unix_nanos(clock_.wall_now());
@@ -124,9 +136,11 @@ Task<Result<Organization>> Accounts::change_quotas(std::string organization_id,
 Task<Result<Accounts::NewKey>> Accounts::create_key(std::string user,
                                                     std::vector<std::string> organization_ids,
                                                     bool is_operator, std::string secret) {
-  if (user.empty() || api::characters(user) > 255) {
-    co_return Error::invalid("/user must have 1 to 255 characters");
-  }
+  if (!is_shown_text(user)) co_return not_shown_text("/user");
+  // Named twice is named once.
+  std::ranges::sort(organization_ids);
+  const auto twice = std::ranges::unique(organization_ids);
+  organization_ids.erase(twice.begin(), twice.end());
   NewKey made{.secret = std::move(secret)};
   if (made.secret.empty()) {
     made.secret = (is_operator ? "mesclun_operator_" : "salad_cloud_user_") + new_secret(random_);
@@ -149,7 +163,12 @@ Task<Result<Accounts::NewKey>> Accounts::create_key(std::string user,
 }
 
 Task<Result<>> Accounts::delete_key(std::string id) {
-  if (!keys_.contains(id)) co_return Error::not_found("no such key");
+  const auto key = keys_.find(id);
+  if (key == keys_.end()) co_return Error::not_found("no such key");
+  if (key->second.is_operator) {
+    co_return Error{ErrorCode::FailedPrecondition,
+                    "this is the operator's key, without which nobody could make another"};
+  }
   store::Body body = [id](store::Transaction& tx) -> Result<> {
     TRY_DO(tx.execute("DELETE FROM api_key WHERE id = $1", {id}));
     return {};

@@ -48,6 +48,23 @@ class AccountsTest : public testing::Test {
     co_return Result<>();
   }
 
+  Task<Result<>> make_key(std::string user, std::vector<std::string> organizations,
+                          bool is_operator, std::vector<Result<Accounts::NewKey>>& out) {
+    out.push_back(
+        co_await accounts_.create_key(std::move(user), std::move(organizations), is_operator));
+    co_return Result<>();
+  }
+  Task<Result<>> remove_key(std::string id, Result<>& out) {
+    out = co_await accounts_.delete_key(std::move(id));
+    co_return Result<>();
+  }
+  Task<Result<>> make_shown(std::string name, std::string shown, Result<>& out) {
+    const Result<Organization> made =
+        co_await accounts_.create_organization(std::move(name), std::move(shown));
+    out = made ? Result<>() : Result<>(made.error());
+    co_return Result<>();
+  }
+
   VirtualLoop loop_;
   SeededRandom random_{1};
   std::unique_ptr<store::Database> real_ = store::open_sqlite({}, cloud_migrations()).value();
@@ -118,6 +135,38 @@ TEST_F(AccountsTest, GatewaysThatComeAtOnceAreAllRemembered) {
                  [&](std::vector<std::string> all) { told = std::move(all); });
   loop_.run(again.load());
   EXPECT_EQ(told.size(), 8u);
+}
+
+TEST_F(AccountsTest, TheOperatorsKeyCannotBeDeleted) {
+  std::vector<Result<Accounts::NewKey>> made;
+  loop_.run(make_key("operator", {}, true, made));
+  loop_.run(make_key("ann", {"acme"}, false, made));
+  Result<> removed;
+  loop_.run(remove_key(made[0]->key.id, removed));
+  EXPECT_EQ(removed.code(), ErrorCode::FailedPrecondition);
+  EXPECT_NE(accounts_.find_key(made[0]->secret), nullptr);
+  loop_.run(remove_key(made[1]->key.id, removed));
+  EXPECT_TRUE(removed);
+  EXPECT_EQ(accounts_.find_key(made[1]->secret), nullptr);
+}
+
+TEST_F(AccountsTest, AnOrganizationThatIsNamedTwiceIsKeptOnce) {
+  std::vector<Result<Accounts::NewKey>> made;
+  loop_.run(make_key("ann", {"b", "a", "b", "a"}, false, made));
+  EXPECT_THAT(made[0]->key.organization_ids, testing::ElementsAre("a", "b"));
+}
+
+TEST_F(AccountsTest, WhatTerminalsShowIsBoundedAndMovesNoCursor) {
+  std::vector<Result<Accounts::NewKey>> made;
+  for (const std::string& text : {std::string(), std::string("a\x1b[31m"), std::string(256, 'x')}) {
+    loop_.run(make_key(text, {"acme"}, false, made));
+    EXPECT_EQ(made.back().code(), ErrorCode::InvalidArgument);
+  }
+  Result<> shown;
+  loop_.run(make_shown("acme", "Acme\n", shown));
+  EXPECT_EQ(shown.code(), ErrorCode::InvalidArgument);
+  loop_.run(make_shown("acme", "Äcme & Söhne", shown));
+  EXPECT_TRUE(shown);
 }
 
 }  // namespace
