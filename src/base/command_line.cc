@@ -63,6 +63,10 @@ CommandOption add_read_number(CommandLine& line, const std::string& flag, T& val
 
 CommandOption CommandOption::required() {
   option_->required();
+  // What must be given names something, and nothing is named ''.
+  option_->check([](const std::string& value) -> std::string {
+    return value.empty() ? "must not be empty" : "";
+  });
   return *this;
 }
 

@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "base/suggest.h"
+#include "base/test_folder.h"
 #include "client/fake_answers.h"
 #include "client/machine_verbs.h"
 #include "client/operator_verbs.h"
@@ -66,6 +67,29 @@ TEST(Errors, RefusedKeyIsNamedWithItsSource) {
   EXPECT_HAS(result.err, "unknown key");
   EXPECT_HAS(result.err, "flag-k…6789, from --api-key");
   EXPECT_EQ(result.err.find("flag-key-0123456789"), std::string::npos);
+}
+
+TEST(Errors, WhatIsNamedCannotMoveTheCursorNorFillTheScreen) {
+  const TestFolder folder;
+  const std::map<std::string, std::string> environment = {
+      {"MESCLUN_CONTEXT", folder.path("context.json")}};
+  const CommandResult red = run_command(context_command, {"use", "a\x1b[31mb"}, environment);
+  EXPECT_EQ(red.status, 1);
+  EXPECT_HAS(red.err, "a\xEF\xBF\xBD[31mb");
+  EXPECT_EQ(red.err.find('\x1b'), std::string::npos);
+  const CommandResult huge =
+      run_command(context_command, {"use", std::string(100'000, 'x')}, environment);
+  EXPECT_EQ(huge.status, 1);
+  EXPECT_LT(huge.err.size(), 5'000u);
+}
+
+TEST(Errors, AnEmptyNameIsWrongUsageAndAsksNothing) {
+  FakeApi api;
+  const auto environment = fake_environment(api);
+  for (const char* verb : {"get", "delete", "start", "restart"}) {
+    EXPECT_EQ(run_command(group_command, {verb, ""}, environment).status, 2) << verb;
+  }
+  EXPECT_EQ(run_command(group_command, {"scale", "", "2"}, environment).status, 2);
 }
 
 TEST(Errors, NoContextSaysToRunUp) {

@@ -9,6 +9,8 @@ namespace mesclun::client {
 
 namespace {
 
+constexpr size_t kNoteLineMax = 4096;
+
 struct Range {
   char32_t first;
   char32_t last;
@@ -86,8 +88,16 @@ void Console::print(std::string_view text) const {
 }
 
 void Console::note(std::string_view text) const {
-  std::fwrite(text.data(), 1, text.size(), err);
-  std::fputc('\n', err);
+  std::string shown;
+  while (true) {
+    const size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    shown += printable(line.substr(0, kNoteLineMax));
+    shown += line.size() > kNoteLineMax ? "…\n" : "\n";
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  std::fwrite(shown.data(), 1, shown.size(), err);
   std::fflush(err);
 }
 

@@ -22,7 +22,8 @@ struct Console {
   static Console standard();
 
   void print(std::string_view text) const;  // to standard output, flushed
-  void note(std::string_view text) const;   // to standard error, with a line break
+  // To standard error, with a line break; each line is made printable, and cut at 4,096 bytes.
+  void note(std::string_view text) const;
 };
 
 // Columns a terminal needs for UTF-8 text: 2 for wide characters, 0 for combining ones.
