@@ -93,7 +93,9 @@ def test_a_deep_data_folder_is_as_good_as_any(new_cloud: Callable[..., Cloud]) -
 
 
 @pytest.mark.parametrize("arguments", [["--nodes", "many"], ["--nodes", "-1"], ["--api", "nonsense"], ["--nonsense"],
-                                       ["--runtime", "magic"], ["--node", "country=xx"]], ids=str)
+                                       ["--runtime", "magic"], ["--node", "country=xx"],
+                                       ["--node", "memory=much"], ["--node", "memory=1"],
+                                       ["--node", "gpu-class="]], ids=str)
 def test_wrong_usage_ends_with_2(tmp_path: pathlib.Path, arguments: list[str]) -> None:
     done = subprocess.run([str(BINARY), "up", "--data", str(tmp_path / "data"), *arguments], capture_output=True,
                           text=True, timeout=60, stdin=subprocess.DEVNULL)

@@ -17,6 +17,7 @@
 #include "base/command_line.h"
 #include "base/file_limit.h"
 #include "base/integer.h"
+#include "base/units.h"
 
 namespace mesclun {
 
@@ -26,6 +27,9 @@ constexpr Duration kRestartMin = 1s;
 constexpr Duration kRestartMax = 30s;
 constexpr Duration kLongLife = 1min;  // an agent that lived so long starts again soon
 constexpr int kUsageStatus = 2;
+// What an agent takes for --memory.
+constexpr uint64_t kMemoryMin = uint64_t{1} << 20;
+constexpr uint64_t kMemoryMax = uint64_t{1} << 50;
 
 Result<int> number(std::string_view key, std::string_view text, int min, int max) {
   const auto value = parse_integer<int>(text);
@@ -48,10 +52,16 @@ Result<> set_wish(NodeWish& wish, std::string_view key, std::string_view value) 
   } else if (key == "cpu") {
     TRY(wish.cpu, number(key, value, 1, 1024));
   } else if (key == "memory") {
+    const auto bytes = parse_bytes(value);
+    if (!bytes || *bytes < kMemoryMin || *bytes > kMemoryMax) {
+      return Error::invalid(fmt::format("memory must be a size between {} and {}, not '{}'",
+                                        format_bytes(kMemoryMin), format_bytes(kMemoryMax), value));
+    }
     wish.memory = value;
   } else if (key == "cpu-share") {
     TRY(wish.cpu_share, number(key, value, 1, 100));
   } else if (key == "gpu-class") {
+    if (value.empty()) return Error::invalid("gpu-class must be the name or id of a class");
     wish.gpu_classes.emplace_back(value);
   } else {
     return Error::invalid(fmt::format(
