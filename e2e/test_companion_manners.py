@@ -11,6 +11,7 @@ import pytest
 
 from companion import Companion
 from groups import APPS
+from http_call import Connection
 from ports import free_address
 from waiting import wait_for
 
@@ -72,6 +73,17 @@ def test_what_may_have_been_done_is_not_done_again(blunt: Companion) -> None:
     assert died() == before + 1
     assert blunt.call("GET", "/dies").status == 200, "what does no harm is asked again"
     assert died() == before + 3
+
+
+def test_what_nobody_has_read_is_sent_again(companion: Make) -> None:
+    address = free_address()
+    one = companion(command=[sys.executable, str(APPS / "hasty.py"), address], app=address)
+    with Connection(one.front) as connection:
+        before = connection.call("GET", "/").json
+        for _ in range(100):
+            assert connection.call("POST", "/", body=b"x").status == 200
+            time.sleep(0.004)
+        assert connection.call("GET", "/").json == before + 100, "each exactly once"
 
 
 def test_a_slow_reader_holds_no_slot(blunt: Companion) -> None:

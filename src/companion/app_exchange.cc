@@ -14,11 +14,11 @@ constexpr size_t kHeadBytesMax = 64 * 1024;
 
 Task<Result<>> AppExchange::run(const AppRequest& request, Answered answered) {
   Result<> result = co_await run_once(request, answered, false);
-  // A kept connection that ended before the application said anything. It may have worked on the
-  // request nevertheless, and died of it.
+  // A kept connection that ended before the application said anything. Unless it has read nothing, it
+  // may have worked on the request nevertheless, and died of it.
   const bool untouched = reused_ && answer_ && !answer_->began();
   if (!result && untouched && result.code() == ErrorCode::Unavailable &&
-      is_idempotent(request.method)) {
+      (is_idempotent(request.method) || co_await link_.is_unread(*conn_, written_))) {
     co_return co_await run_once(request, answered, true);
   }
   co_return result;
@@ -29,6 +29,7 @@ Task<Result<>> AppExchange::run_once(const AppRequest& request, const Answered& 
   CO_TRY(ApplicationLink::Leased leased, co_await link_.lease(request.deadline, fresh));
   conn_ = std::move(leased.conn);
   reused_ = leased.reused;
+  written_ = conn_->written();
   input_.emplace(*conn_);
   answer_.emplace(HttpReader::response(*input_, kHeadBytesMax, request.method == "HEAD"));
   const std::array<asio::const_buffer, 2> buffers = {asio::buffer(request.head),

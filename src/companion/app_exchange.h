@@ -29,7 +29,8 @@ class AppExchange {
   // connection does not take at once is sent beside that: an application may answer before it has
   // read all of the request, and read no more.
   //
-  // Tried once more if a kept connection turns out to be closed and `request` may be repeated.
+  // Tried once more if a kept connection turns out to be closed, and nothing of `request` was read or
+  // it may be repeated.
   // `request` outlives it. Unavailable, DeadlineExceeded, InvalidArgument.
   Task<Result<>> run(const AppRequest& request, Answered answered);
 
@@ -49,6 +50,7 @@ class AppExchange {
   ApplicationLink& link_;
   ConnPtr conn_;
   bool reused_ = false;
+  uint64_t written_ = 0;  // to conn_ before
   bool sent_whole_ = false;
   std::optional<ConnInput> input_;
   std::optional<HttpReader> answer_;

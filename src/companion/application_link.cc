@@ -36,32 +36,45 @@ Task<Result<ApplicationLink::Leased>> ApplicationLink::lease(TimePoint deadline,
   co_return leased;
 }
 
+Task<bool> ApplicationLink::is_unread(const Conn& conn, uint64_t first) {
+  // The kernel may need a moment to hear of it.
+  for (int i = 0; i < 5; ++i) {
+    if (conn.is_lost_after(first)) co_return true;
+    if (!co_await clock_.sleep_for(2ms)) break;
+  }
+  co_return false;
+}
+
 void ApplicationLink::give_back(ConnPtr conn) {
   idle_.put(kKeepAlways, clock_.now(), std::move(conn));
 }
 
 Task<Result<HttpReply>> ApplicationLink::call_once(HttpCall call, TimePoint deadline,
                                                    size_t body_bytes_max, bool fresh,
-                                                   bool& reused) {
+                                                   bool& repeatable) {
   CO_TRY(Leased leased, co_await lease(deadline, fresh));
-  reused = leased.reused;
+  const uint64_t written = leased.conn->written();
+  const bool harmless = is_idempotent(call.method);
   bool keep_alive = false;
-  CO_TRY(HttpReply reply,
-         co_await http_call(*leased.conn, std::move(call), host_, body_bytes_max, keep_alive));
+  Result<HttpReply> reply =
+      co_await http_call(*leased.conn, std::move(call), host_, body_bytes_max, keep_alive);
+  if (!reply) {
+    repeatable = leased.reused && reply.code() == ErrorCode::Unavailable &&
+                 (harmless || co_await is_unread(*leased.conn, written));
+  }
   if (keep_alive) give_back(std::move(leased.conn));
   co_return reply;
 }
 
 Task<Result<HttpReply>> ApplicationLink::call(HttpCall call, TimePoint deadline,
                                               size_t body_bytes_max) {
-  bool reused = false;
-  const bool repeatable = is_idempotent(call.method);
+  bool repeatable = false;
   HttpCall again;
-  if (repeatable && idle_.size() > 0) again = call;
+  if (idle_.size() > 0) again = call;
   Result<HttpReply> reply =
-      co_await call_once(std::move(call), deadline, body_bytes_max, false, reused);
-  if (!reply && reused && repeatable && reply.code() == ErrorCode::Unavailable) {
-    co_return co_await call_once(std::move(again), deadline, body_bytes_max, true, reused);
+      co_await call_once(std::move(call), deadline, body_bytes_max, false, repeatable);
+  if (!reply && repeatable) {
+    co_return co_await call_once(std::move(again), deadline, body_bytes_max, true, repeatable);
   }
   co_return reply;
 }

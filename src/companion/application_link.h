@@ -10,8 +10,8 @@
 namespace mesclun::companion {
 
 // Runs on: one loop. A kept connection on which the application has written or ended something is
-// closed. One that ends in the very moment of its use costs a request of which nobody knows whether
-// it was worked on: it is made again if that does no harm.
+// closed. One that ends in the very moment of its use may cost a request: it is made again if the
+// application has read nothing of it, or if that does no harm.
 class ApplicationLink {
  public:
   // A new connection within the limit; Unavailable: nobody listens.
@@ -31,11 +31,14 @@ class ApplicationLink {
   // An idle connection, else a new one. `fresh`: an idle one was closed, and they are all as old.
   // Unavailable: nobody listens.
   Task<Result<Leased>> lease(TimePoint deadline, bool fresh);
+  // Whether a kept connection that broke has lost all that was written after the first `first`
+  // bytes: then nobody has worked on it.
+  Task<bool> is_unread(const Conn& conn, uint64_t first);
   // Gives back a connection that can carry another request.
   void give_back(ConnPtr conn);
 
-  // A whole call. An idempotent one is tried once more, on a fresh connection, if a kept one broke
-  // before any answer.
+  // A whole call. One that is idempotent, or of which nothing was read, is tried once more, on a
+  // fresh connection, if a kept one broke before any answer.
   // DeadlineExceeded, Unavailable, InvalidArgument (an answer that is no HTTP), OutOfRange.
   Task<Result<HttpReply>> call(HttpCall call, TimePoint deadline, size_t body_bytes_max);
 
@@ -44,7 +47,7 @@ class ApplicationLink {
 
  private:
   Task<Result<HttpReply>> call_once(HttpCall call, TimePoint deadline, size_t body_bytes_max,
-                                    bool fresh, bool& reused);
+                                    bool fresh, bool& repeatable);
 
   Clock& clock_;
   Dial dial_;
