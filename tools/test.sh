@@ -65,6 +65,11 @@ fi
 step "unit tests, simulator"
 ctest --preset dev -j 2 --no-tests=error
 
+# About 20 s on two idle cores. Rates as of the long sweeps in docs/simulator.md.
+step "simulator: a short sweep"
+build/dev/bin/mesclun sim --seeds 1..8 --nodes 10 --hours 2 --heal-hours 1.5 \
+  --churn 60 --session-resets 0.005 --store-failures 0.02 --cloud-restarts 3
+
 tsan_targets=()
 for module in "${tsan_modules[@]}"; do
   has_module "$module" && tsan_targets+=("$module")
