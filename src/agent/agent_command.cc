@@ -74,7 +74,8 @@ void add_cloud_settings(CommandLine& line, CommandSettings& s) {
   add_setting(line, "--cloud", options.cloud, "Where the cloud takes nodes");
   add_setting(line, "--join-token", options.join_token,
               "Lets a machine in that the cloud does not know yet");
-  line.option("--join-token-file", s.join_token_file, "A file with the join token in it, read again whenever the cloud is dialled")
+  line.option("--join-token-file", s.join_token_file,
+              "A file with the join token in it, read again whenever the cloud is dialled")
       .value_name("FILE")
       .excludes("--join-token")
       .environment(line.variable_of("--join-token-file"));

@@ -64,6 +64,7 @@ class NodePort {
   }
 
   Endpoint endpoint;
+  link::Spec spec;
   link::Desired desired{.revision = 1};
   link::Hello hello;
   link::Report last;
@@ -100,6 +101,7 @@ class NodePort {
     link::Welcome welcome{.heartbeat_ms = 1'000, .gateways = {endpoint.to_string()}};
     welcome.tunnel_ticket = "the-ticket";
     CO_TRY_DO(session->send(welcome));
+    CO_TRY_DO(session->send(spec));
     CO_TRY_DO(session->send(desired));
     while (true) {
       Result<link::Message> message = co_await session->receive();
@@ -152,8 +154,9 @@ Task<Result<>> kill_and_adopt(RealLoop& loop, const TestFolder& folder) {
   link::Assignment& assignment = cloud.desired.assignments.emplace_back();
   assignment.allocation_id = kAllocation;
   assignment.instance_id = "00000000-0000-4000-8000-000000000002";
-  assignment.group.group_name = "sleeper";
-  assignment.spec = test_spec(
+  assignment.group_id = "00000000-0000-4000-8000-000000000003";
+  cloud.spec.group = {.group_id = assignment.group_id, .group_name = "sleeper"};
+  cloud.spec.spec = test_spec(
       R"({"container": {"command": ["/bin/sh", "-c", "echo I am $SALAD_INSTANCE_ID; exec sleep 1000"]}})");
 
   pid_t pid = spawn_agent(cloud, folder.path());

@@ -21,6 +21,7 @@ class FakeCloud final : public link::Dialer {
   std::optional<link::Goodbye> refusal;
   link::Welcome welcome{.heartbeat_ms = 5'000};
   link::Desired desired{.revision = 1};
+  std::map<link::SpecName, link::Spec> specs;  // said before each Desired that names them
   std::string jwt = "token-1";
   Duration jwt_life = 300s;
 
@@ -28,6 +29,7 @@ class FakeCloud final : public link::Dialer {
   int sessions = 0;
   int reports = 0;
   int token_requests = 0;
+  int specs_sent = 0;
   link::Hello last_hello;
   link::Report last;
   std::vector<link::InstanceEvent> events;  // each sequence once
@@ -43,7 +45,7 @@ class FakeCloud final : public link::Dialer {
   // Says what is desired, with a new revision.
   void say() {
     ++desired.revision;
-    if (session_ != nullptr) say_quietly(desired);
+    if (session_ != nullptr) say_desired(*session_);
   }
   void say_quietly(const link::Message& message) {
     if (session_ == nullptr) return;
@@ -58,9 +60,17 @@ class FakeCloud final : public link::Dialer {
     link::Assignment& a = desired.assignments.emplace_back();
     a.allocation_id = allocation_id;
     a.instance_id = "instance-of-" + allocation_id;
-    a.group = {"group-id", "group", "project-id", "project", "organization-id", "organization"};
-    a.spec = spec;
+    const auto of_others = specs.find({"group-id", 1});
+    const bool other = of_others != specs.end() && of_others->second.spec != spec;
+    a.group_id = other ? "group-of-" + allocation_id : "group-id";
+    set_spec(a, spec);
     return a;
+  }
+  // As the spec of the version that the assignment names.
+  void set_spec(const link::Assignment& a, const json::object& spec) {
+    const link::GroupIdentity group{a.group_id, "group",           "project-id",
+                                    "project",  "organization-id", "organization"};
+    specs[{a.group_id, a.wish.version}] = {group, a.wish.version, spec};
   }
   const link::InstanceReport* find(const std::string& allocation_id) const {
     for (const link::InstanceReport& instance : last.instances) {
@@ -85,20 +95,39 @@ class FakeCloud final : public link::Dialer {
       co_return Result<>();
     }
     ++sessions;
+    known_.clear();
     CO_TRY_DO(session.send(welcome));
-    if (!silent) CO_TRY_DO(session.send(desired));
     session_ = &session;
+    bool said = silent;
     while (true) {
       Result<link::Message> message = co_await session.receive();
       if (!message) break;
       hear(session, *message);
+      // As the cloud does: once the node has reported.
+      if (!said && std::holds_alternative<link::Report>(*message)) {
+        say_desired(session);
+        said = true;
+      }
     }
     if (session_ == &session) session_ = nullptr;
     co_return Result<>();
   }
+  void say_desired(link::Session& session) {
+    std::set<link::SpecName> named;
+    for (const link::Assignment& a : desired.assignments) {
+      const auto name = a.spec();
+      if (!name || !named.insert(*name).second || known_.contains(*name)) continue;
+      ++specs_sent;
+      std::ignore = session.send(specs.at(*name));
+    }
+    known_ = std::move(named);
+    std::ignore = session.send(desired);
+  }
   void hear(link::Session& session, const link::Message& message) {
     if (deaf) return;
-    if (const auto* report = std::get_if<link::Report>(&message)) {
+    if (const auto* known = std::get_if<link::KnownSpecs>(&message)) {
+      known_.insert(known->specs.begin(), known->specs.end());
+    } else if (const auto* report = std::get_if<link::Report>(&message)) {
       ++reports;
       last = *report;
       for (const link::InstanceEvent& event : report->events) {
@@ -121,6 +150,7 @@ class FakeCloud final : public link::Dialer {
   asio::any_io_executor executor_;
   Clock& clock_;
   link::Session* session_ = nullptr;
+  std::set<link::SpecName> known_;  // to the node
   Scope scope_;
 };
 

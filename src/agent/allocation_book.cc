@@ -22,7 +22,7 @@ AllocationBook::AllocationBook(const Parts& parts, AllocationRecord record)
 
 // ---- what it is told ----
 
-void AllocationBook::assign(link::Assignment assignment) {
+void AllocationBook::assign(Assignment assignment) {
   record_.assignment = std::move(assignment);
   take_deletion_cost();
   save(Durability::ProcessCrash);

@@ -26,14 +26,14 @@ class AllocationBook {
 
   const AllocationRecord& record() const { return record_; }
   const link::ReplicaStatus& status() const { return record_.status; }
-  const link::Assignment& assignment() const { return record_.assignment; }
+  const Assignment& assignment() const { return record_.assignment; }
   const link::ReplicaWish& wish() const { return record_.assignment.wish; }
   bool ended() const { return status().state == link::RunState::Ended; }
   // The last time.
   const Result<>& saved() const { return saved_; }
 
   // What it is told.
-  void assign(link::Assignment assignment);
+  void assign(Assignment assignment);
   void stop();
   void let_go(std::string reason);
   void ask(SelfAction action, std::string reason);

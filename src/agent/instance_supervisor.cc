@@ -50,12 +50,12 @@ void InstanceSupervisor::refuse(RunOutcome outcome, std::string reason) {
   book_.refuse(step);
 }
 
-void InstanceSupervisor::update(const link::Assignment& assignment) {
+void InstanceSupervisor::update(const Assignment& assignment) {
   if (ended()) return;  // the cloud has not read our report yet
   link::ReplicaWish wish = assignment.wish;
   // A stop is not taken back: what was told to end is ending.
   wish.stop = wish.stop || book_.wish().stop;
-  const bool new_spec = assignment.spec != book_.assignment().spec;
+  const bool new_spec = wish.version != book_.wish().version;
   if (!new_spec && wish == book_.wish()) return;
   if (new_spec) {
     Result<api::GroupSpec> wanted = read_spec(assignment.spec);
@@ -67,7 +67,7 @@ void InstanceSupervisor::update(const link::Assignment& assignment) {
     }
     wanted_spec_ = std::move(*wanted);
   }
-  link::Assignment told = assignment;
+  Assignment told = assignment;
   told.wish = wish;
   book_.assign(std::move(told));
   wake_.notify_all();

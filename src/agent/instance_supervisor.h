@@ -55,7 +55,7 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   void refuse(link::RunOutcome outcome, std::string reason);
 
   // What the cloud says now; the same again changes nothing.
-  void update(const link::Assignment& assignment);
+  void update(const Assignment& assignment);
   void stop();                      // the cloud left it out
   void let_go(std::string reason);  // the machine's owner wants it elsewhere
 

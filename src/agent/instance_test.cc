@@ -49,8 +49,9 @@ TEST_F(InstanceTest, NewLimitsAreSetAsItRuns) {
   begin();
   ASSERT_TRUE(running());
   const std::string instance = node.report().instance_id;
-  wanted().spec = test_spec(R"({"container": {"resources": {"cpu": 3, "memory": 4096}}})");
   wanted().wish.version = 2;
+  node.cloud.set_spec(wanted(),
+                      test_spec(R"({"container": {"resources": {"cpu": 3, "memory": 4096}}})"));
   node.cloud.say();
   ASSERT_TRUE(node.until([&] { return node.report().version == 2; }));
   EXPECT_EQ(node.report().instance_id, instance);
@@ -64,8 +65,9 @@ TEST_F(InstanceTest, LimitsThatCannotChangeAsItRunsStartItAgain) {
   ASSERT_TRUE(running());
   const std::string instance = node.report().instance_id;
   node.driver.refuse_limits("busy");
-  wanted().spec = test_spec(R"({"container": {"resources": {"cpu": 3, "memory": 4096}}})");
   wanted().wish.version = 2;
+  node.cloud.set_spec(wanted(),
+                      test_spec(R"({"container": {"resources": {"cpu": 3, "memory": 4096}}})"));
   node.cloud.say();
   ASSERT_TRUE(node.until([&] { return node.report().version == 2 && node.report().ready; }));
   EXPECT_NE(node.report().instance_id, instance);
@@ -320,6 +322,7 @@ TEST_F(InstanceTest, ANewVersionAloneIsOnlyALabel) {
   begin();
   ASSERT_TRUE(running());
   wanted().wish.version = 2;
+  node.cloud.set_spec(wanted(), test_spec());
   node.cloud.say();
   node.run_for(1s);
   EXPECT_EQ(node.report().version, 2);
@@ -331,7 +334,7 @@ TEST_F(InstanceTest, ANewVersionWithANewRunIsLabelledOnceItRuns) {
   ASSERT_TRUE(running());
   wanted().wish.version = 2;
   wanted().wish.run = 2;
-  wanted().spec = test_spec(R"({"container": {"command": ["app2"]}})");
+  node.cloud.set_spec(wanted(), test_spec(R"({"container": {"command": ["app2"]}})"));
   node.cloud.say();
   node.run_for(5s);
   EXPECT_EQ(node.report().version, 1);

@@ -14,6 +14,8 @@ namespace {
 constexpr int kListTries = 5;
 constexpr Duration kListAgain = 1s;
 constexpr Duration kConnectLimit = 10s;
+// A cloud says a spec right before the Desired that names it.
+constexpr size_t kSpecsMax = 4'096;
 
 constexpr std::string_view kDrainReason = "the owner of this machine drains it";
 
@@ -107,6 +109,7 @@ Task<Result<>> NodeAgent::adopt(std::vector<AllocationRecord> allocations) {
   for (runtime::RunInfo& run : *runs) found.emplace(run.instance_id, std::move(run));
   for (AllocationRecord& record : allocations) {
     const std::string id = record.assignment.allocation_id;
+    remember_spec(record.assignment);
     supervisors_[id] = std::make_unique<InstanceSupervisor>(supervisor_parts_, std::move(record));
   }
   for (auto& [id, supervisor] : supervisors_) supervisor->say_decided();
@@ -176,18 +179,43 @@ void NodeAgent::welcomed(const link::Welcome& welcome) {
   if (tunnels_) tunnels_->update(welcome.gateways, welcome.tunnel_ticket);
 }
 
+link::KnownSpecs NodeAgent::known_specs() const {
+  link::KnownSpecs known;
+  for (const auto& [name, spec] : specs_) known.specs.push_back(name);
+  return known;
+}
+
+Result<> NodeAgent::learn(link::Spec spec) {
+  const link::SpecName name = spec.name();
+  if (specs_.size() >= kSpecsMax && !specs_.contains(name)) {
+    return Error{ErrorCode::ResourceExhausted, "more specs than a node takes"};
+  }
+  specs_[name] = std::move(spec);
+  return {};
+}
+
+// After a restart the cloud need not say it again.
+void NodeAgent::remember_spec(const Assignment& stored) {
+  if (stored.wish.stop) return;
+  specs_.try_emplace({stored.group.group_id, stored.wish.version},
+                     link::Spec{stored.group, stored.wish.version, stored.spec});
+}
+
 void NodeAgent::apply(const link::Desired& desired) {
   std::set<std::string> wanted;
-  for (const link::Assignment& assignment : desired.assignments) {
-    wanted.insert(assignment.allocation_id);
-    gone_.erase(assignment.allocation_id);
-    const auto found = supervisors_.find(assignment.allocation_id);
+  std::set<link::SpecName> named;
+  for (const link::Assignment& told : desired.assignments) {
+    wanted.insert(told.allocation_id);
+    gone_.erase(told.allocation_id);
+    if (const auto name = told.spec()) named.insert(*name);
+    const auto found = supervisors_.find(told.allocation_id);
     if (found != supervisors_.end()) {
-      found->second->update(assignment);
+      update(*found->second, told);
     } else {
-      add(assignment);
+      add(told);
     }
   }
+  std::erase_if(specs_, [&](const auto& entry) { return !named.contains(entry.first); });
   for (auto& [id, supervisor] : supervisors_) {
     if (wanted.contains(id)) continue;
     supervisor->stop();
@@ -196,12 +224,38 @@ void NodeAgent::apply(const link::Desired& desired) {
   changed();
 }
 
-void NodeAgent::add(const link::Assignment& assignment) {
+// Nothing if its spec never came.
+std::optional<Assignment> NodeAgent::with_spec(const link::Assignment& told) const {
+  const auto found = specs_.find({told.group_id, told.wish.version});
+  if (found == specs_.end()) return std::nullopt;
+  return Assignment{.allocation_id = told.allocation_id,
+                    .instance_id = told.instance_id,
+                    .group = found->second.group,
+                    .spec = found->second.spec,
+                    .wish = told.wish};
+}
+
+void NodeAgent::update(InstanceSupervisor& supervisor, const link::Assignment& told) {
+  if (told.wish.stop) {
+    supervisor.stop();
+  } else if (const auto assignment = with_spec(told)) {
+    supervisor.update(*assignment);
+  } else if (!supervisor.ended()) {
+    log_error("agent", "the cloud named a spec that it did not send; the old one stays",
+              {{"instance", supervisor.instance_id()}, {"version", told.wish.version}});
+  }
+}
+
+void NodeAgent::add(const link::Assignment& told) {
   AllocationRecord record;
-  record.assignment = assignment;
-  auto& supervisor = supervisors_[assignment.allocation_id];
+  const std::optional<Assignment> assignment = with_spec(told);
+  record.assignment = assignment.value_or(Assignment{.allocation_id = told.allocation_id,
+                                                     .instance_id = told.instance_id,
+                                                     .group = {.group_id = told.group_id},
+                                                     .wish = told.wish});
+  auto& supervisor = supervisors_[told.allocation_id];
   supervisor = std::make_unique<InstanceSupervisor>(supervisor_parts_, std::move(record));
-  if (assignment.wish.stop) {
+  if (told.wish.stop) {
     supervisor->refuse(RunOutcome::Stopped, "it does not run here");
   } else if (!trouble().empty()) {
     supervisor->refuse(RunOutcome::Replace, "this machine takes nothing new: " + trouble());
@@ -210,6 +264,10 @@ void NodeAgent::add(const link::Assignment& assignment) {
                                             : mode() == NodeMode::Paused
                                                 ? "the owner of this machine paused it"
                                                 : "the owner of this machine drains it");
+  } else if (!assignment) {
+    supervisor->refuse(
+        RunOutcome::Replace,
+        fmt::format("the cloud did not send the group's spec of version {}", told.wish.version));
   } else {
     supervisor->begin(std::nullopt);
   }

@@ -60,6 +60,8 @@ class NodeAgent final : private SessionSubject {
  private:
   // SessionSubject, with report()
   link::Hello hello() const override;
+  link::KnownSpecs known_specs() const override;
+  Result<> learn(link::Spec spec) override;
   void apply(const link::Desired& desired) override;
   void welcomed(const link::Welcome& welcome) override;
 
@@ -68,7 +70,10 @@ class NodeAgent final : private SessionSubject {
   Task<Result<>> reap();
   Task<Result<ConnPtr>> connect_instance(std::string instance_id, uint16_t port);
 
-  void add(const link::Assignment& assignment);
+  void remember_spec(const Assignment& stored);
+  std::optional<Assignment> with_spec(const link::Assignment& told) const;
+  void add(const link::Assignment& told);
+  void update(InstanceSupervisor& supervisor, const link::Assignment& told);
   void let_go_all(const std::string& reason);
   void changed();
 
@@ -87,6 +92,8 @@ class NodeAgent final : private SessionSubject {
   MachineWatch watch_;
   InstanceSupervisor::Parts supervisor_parts_;
   std::map<std::string, std::unique_ptr<InstanceSupervisor>> supervisors_;  // by allocation id
+  // What the newest Desired names, and what came since. Those that instances need they keep too.
+  std::map<link::SpecName, link::Spec> specs_;
   std::unique_ptr<TunnelKeeper> tunnels_;
   NodeSession session_;
   bool stopping_ = false;       // nothing new is taken

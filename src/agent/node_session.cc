@@ -45,6 +45,7 @@ Task<Result<>> NodeSession::talk(link::Session& session) {
   on_acknowledge(welcome.acknowledged);
   events_sent_ = acknowledged_;
   subject_.welcomed(welcome);
+  CO_TRY_DO(co_await say_known_specs(session));
   changed();
   const Result<> ended = co_await link::beside(
       listen(session, link::silence_of_answerer(heartbeat)), speak(session, heartbeat));
@@ -52,19 +53,28 @@ Task<Result<>> NodeSession::talk(link::Session& session) {
   co_return ended;
 }
 
+Task<Result<>> NodeSession::say_known_specs(link::Session& session) {
+  for (link::KnownSpecs& part : link::in_parts(subject_.known_specs(), &link::KnownSpecs::specs)) {
+    CO_TRY_DO(co_await session.wait_for_room());
+    CO_TRY_DO(session.send(std::move(part)));
+  }
+  co_return Result<>();
+}
+
 Task<Result<>> NodeSession::listen(link::Session& session, Duration silence_max) {
+  link::GatherDesired gather;
   while (true) {
-    CO_TRY(const link::Message message, co_await link::hear(session, silence_max));
-    received(message);
+    CO_TRY(link::Message message, co_await link::hear(session, silence_max));
+    CO_TRY_DO(received(std::move(message), gather));
   }
 }
 
-void NodeSession::received(const link::Message& message) {
-  if (const auto* desired = std::get_if<link::Desired>(&message)) {
-    if (desired->revision < revision_) return;
-    revision_ = desired->revision;
-    subject_.apply(*desired);
-    changed();
+Result<> NodeSession::received(link::Message message, link::GatherDesired& gather) {
+  if (auto* desired = std::get_if<link::Desired>(&message)) {
+    TRY(const auto whole, gather.take(std::move(*desired)));
+    if (whole) on_desired(*whole);
+  } else if (auto* spec = std::get_if<link::Spec>(&message)) {
+    TRY_DO(subject_.learn(std::move(*spec)));
   } else if (const auto* acknowledge = std::get_if<link::Acknowledge>(&message)) {
     on_acknowledge(acknowledge->sequence);
   } else if (const auto* reply = std::get_if<link::TokenReply>(&message)) {
@@ -74,6 +84,14 @@ void NodeSession::received(const link::Message& message) {
     subject_.welcomed(*welcome);
   }
   // Anything else is proof of life, or of a newer version.
+  return {};
+}
+
+void NodeSession::on_desired(const link::Desired& desired) {
+  if (desired.revision < revision_) return;
+  revision_ = desired.revision;
+  subject_.apply(desired);
+  changed();
 }
 
 void NodeSession::on_acknowledge(int64_t sequence) {
@@ -96,21 +114,37 @@ Task<Result<>> NodeSession::speak(link::Session& session, Duration heartbeat) {
 Task<Result<>> NodeSession::report_loop(link::Session& session) {
   while (true) {
     while (!dirty_) CO_TRY_DO(co_await changed_.wait());
-    CO_TRY_DO(send_report(session));
+    CO_TRY_DO(co_await send_report(session));
     CO_TRY_DO(co_await parts_.clock.sleep_for(parts_.settings.report_gap));
   }
 }
 
-Result<> NodeSession::send_report(link::Session& session) {
+Task<Result<>> NodeSession::send_report(link::Session& session) {
   dirty_ = false;
   link::Report report = subject_.report();
   report.revision = revision_;
-  // A session keeps the order and breaks when it loses anything, so each event is said once in it.
+  std::vector<link::Report> parts = link::in_parts(std::move(report), &link::Report::instances);
+  add_events(parts.back());
+  for (link::Report& part : parts) {
+    CO_TRY_DO(co_await session.wait_for_room());
+    CO_TRY_DO(session.send(std::move(part)));
+  }
+  co_return Result<>();
+}
+
+// As many as a part takes; the rest comes with the next report. A session keeps the order and breaks
+// when it loses anything, so each event is said once in it.
+void NodeSession::add_events(link::Report& report) {
   if (parts_.journal.last_sequence() > events_sent_) events_said_ = parts_.clock.now();
   report.events_after = events_sent_;
-  report.events = parts_.journal.after(events_sent_);
-  events_sent_ = parts_.journal.last_sequence();
-  return session.send(std::move(report));
+  auto pieces = link::in_pieces(parts_.journal.after(events_sent_));
+  report.events = std::move(pieces.front());
+  if (pieces.size() == 1) {
+    events_sent_ = parts_.journal.last_sequence();
+    return;
+  }
+  events_sent_ = report.events.back().sequence;
+  dirty_ = true;
 }
 
 void NodeSession::repeat_events() {

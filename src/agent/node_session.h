@@ -5,6 +5,7 @@
 #include "agent/event_journal.h"
 #include "agent/log_shipper.h"
 #include "agent/token_cache.h"
+#include "link/parts.h"
 #include "link/session_keeper.h"
 
 namespace mesclun::agent {
@@ -16,6 +17,10 @@ class SessionSubject {
   virtual link::Hello hello() const = 0;
   // Everything that is on the node; revision and events are the session's to add.
   virtual link::Report report() const = 0;
+  // Specs that the cloud need not say again.
+  virtual link::KnownSpecs known_specs() const = 0;
+  // A spec that a Desired to come names. ResourceExhausted: too many that none did.
+  virtual Result<> learn(link::Spec spec) = 0;
   virtual void apply(const link::Desired& desired) = 0;
   // Where tunnels lead, and their ticket: at the start of each session and now and then.
   virtual void welcomed(const link::Welcome& welcome) = 0;
@@ -51,14 +56,17 @@ class NodeSession {
 
  private:
   Task<Result<>> talk(link::Session& session);
+  Task<Result<>> say_known_specs(link::Session& session);
   Task<Result<>> listen(link::Session& session, Duration silence_max);
-  void received(const link::Message& message);
+  Result<> received(link::Message message, link::GatherDesired& gather);
+  void on_desired(const link::Desired& desired);
   void on_welcome(const link::Welcome& welcome);
   void on_acknowledge(int64_t sequence);
 
   Task<Result<>> speak(link::Session& session, Duration heartbeat);
   Task<Result<>> report_loop(link::Session& session);
-  Result<> send_report(link::Session& session);
+  Task<Result<>> send_report(link::Session& session);
+  void add_events(link::Report& report);
   void repeat_events();
 
   // Constant after construction.

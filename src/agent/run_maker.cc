@@ -41,7 +41,7 @@ runtime::RunLimits limits_of(const api::GroupSpec& spec, const NodeIdentity& nod
           .memory_bytes = int64_t{spec.container.resources.memory} * 1024 * 1024};
 }
 
-runtime::RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
+runtime::RunSpec make_run(const Assignment& assignment, const api::GroupSpec& spec,
                           const NodeIdentity& node, std::string instance_id, std::string files_of) {
   runtime::RunSpec run;
   run.image = spec.container.image;

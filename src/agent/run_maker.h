@@ -1,8 +1,8 @@
 // From what the cloud wants to what the driver runs (imds.md §7).
 #pragma once
 
+#include "agent/state_store.h"
 #include "api/container_group.h"
-#include "link/messages.h"
 #include "runtime/driver.h"
 
 namespace mesclun::agent {
@@ -27,7 +27,7 @@ std::map<std::string, std::string> make_environment(const link::GroupIdentity& g
 
 runtime::RunLimits limits_of(const api::GroupSpec& spec, const NodeIdentity& node);
 // `files_of`: the earlier run whose files it takes over, or empty.
-runtime::RunSpec make_run(const link::Assignment& assignment, const api::GroupSpec& spec,
+runtime::RunSpec make_run(const Assignment& assignment, const api::GroupSpec& spec,
                           const NodeIdentity& node, std::string instance_id, std::string files_of);
 
 }  // namespace mesclun::agent

@@ -7,14 +7,14 @@
 namespace mesclun::agent {
 namespace {
 
-link::Assignment assignment(const json::object& spec) {
-  link::Assignment out{.allocation_id = "a", .instance_id = "i", .spec = spec};
+Assignment assignment(const json::object& spec) {
+  Assignment out{.allocation_id = "a", .instance_id = "i", .spec = spec};
   out.group = {"gid", "gname", "pid", "pname", "oid", "oname"};
   return out;
 }
 
 runtime::RunSpec make(std::string_view more, int32_t share = 100) {
-  const link::Assignment a = assignment(test_spec(more));
+  const Assignment a = assignment(test_spec(more));
   const api::GroupSpec spec = *read_spec(a.spec);
   NodeIdentity node{.machine_id = "machine", .cpu_share_percent = share};
   return make_run(a, spec, node, "i", "");
@@ -40,14 +40,14 @@ TEST(RunMaker, PlatformVariablesWinAndHostnameDoesNot) {
 }
 
 TEST(RunMaker, TheInstanceIsToldHowManyNodesAreLeft) {
-  link::Assignment told = assignment({});
+  Assignment told = assignment({});
   told.wish.nodes_left = 2;
   const runtime::RunSpec run = make_run(told, {}, {}, "i", "");
   EXPECT_EQ(run.environment.at("MESCLUN_NODES_LEFT"), "2");
 }
 
 TEST(RunMaker, TheInstanceSeesTheGpuThatItWasGiven) {
-  link::Assignment told = assignment(test_spec(R"({"container": {"environment_variables": {
+  Assignment told = assignment(test_spec(R"({"container": {"environment_variables": {
           "NVIDIA_VISIBLE_DEVICES": "all", "CUDA_VISIBLE_DEVICES": "0,1"}}})"));
   told.wish.gpu = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6";
   const runtime::RunSpec run = make_run(told, *read_spec(told.spec), {}, "i", "");

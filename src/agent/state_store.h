@@ -37,9 +37,19 @@ BOOST_DESCRIBE_STRUCT(Decision, (),
                       (again, keep_files, back_off_ms, outcome, exclude_node, failed, reason,
                        events, first_event, run_taken))
 
+// What the cloud told of one allocation, and the spec that its wish names.
+struct Assignment {
+  std::string allocation_id;
+  std::string instance_id;  // of the first run
+  link::GroupIdentity group;
+  json::object spec;
+  link::ReplicaWish wish;
+};
+BOOST_DESCRIBE_STRUCT(Assignment, (), (allocation_id, instance_id, group, spec, wish))
+
 // One allocation and its current run.
 struct AllocationRecord {
-  link::Assignment assignment;  // the newest wish; `stop` too when the cloud left it out
+  Assignment assignment;  // the newest wish; `stop` too when the cloud left it out
   // Written with a new instance id before the driver hears of it.
   link::ReplicaStatus status;
   std::string files_of;                  // an earlier run that still waits for removal

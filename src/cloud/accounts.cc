@@ -159,6 +159,7 @@ Task<Result<Accounts::NewKey>> Accounts::create_key(std::string user,
   CO_TRY_DO(co_await database_.write(std::move(body)));
   key_ids_[key.key_sha256] = key.id;
   keys_[key.id] = key;
+  key_changed_(key.key_sha256);
   co_return made;
 }
 
@@ -175,8 +176,10 @@ Task<Result<>> Accounts::delete_key(std::string id) {
   };
   CO_TRY_DO(co_await database_.write(std::move(body)));
   if (const auto found = keys_.find(id); found != keys_.end()) {
-    key_ids_.erase(found->second.key_sha256);
+    const std::string key_sha256 = found->second.key_sha256;
+    key_ids_.erase(key_sha256);
     keys_.erase(found);
+    key_changed_(key_sha256);
   }
   co_return Result<>();
 }
@@ -216,12 +219,12 @@ const ApiKey* Accounts::find_key(std::string_view secret) const {
   return id == key_ids_.end() ? nullptr : &keys_.at(id->second);
 }
 
-std::vector<link::RouteKey> Accounts::route_keys() const {
-  std::vector<link::RouteKey> out;
-  for (const auto& [id, key] : keys_) {
-    if (!key.organization_ids.empty()) out.push_back({key.key_sha256, key.organization_ids});
-  }
-  return out;
+std::optional<link::RouteKey> Accounts::route_key(const std::string& key_sha256) const {
+  const auto id = key_ids_.find(key_sha256);
+  if (id == key_ids_.end()) return std::nullopt;
+  const ApiKey& key = keys_.at(id->second);
+  if (key.organization_ids.empty()) return std::nullopt;
+  return link::RouteKey{key.key_sha256, key.organization_ids};
 }
 
 }  // namespace mesclun::cloud

@@ -73,8 +73,12 @@ class Accounts {
   const ApiKey* find_key(std::string_view secret) const;
   const std::map<std::string, ApiKey>& keys() const { return keys_; }
   bool empty() const { return organizations_.empty() && keys_.empty(); }
-  // What gateways need to know of the keys.
-  std::vector<link::RouteKey> route_keys() const;
+  // What gateways need to know of a key; nothing for one that opens no organization's routes.
+  std::optional<link::RouteKey> route_key(const std::string& key_sha256) const;
+  // Called after each key that was made or deleted, with its hash.
+  void on_key_change(std::function<void(const std::string& key_sha256)> told) {
+    key_changed_ = std::move(told);
+  }
 
  private:
   Clock& clock_;
@@ -85,6 +89,7 @@ class Accounts {
   std::map<std::pair<std::string, std::string>, Project> projects_;  // (organization id, name)
   std::map<std::string, ApiKey> keys_;                               // by id
   std::map<std::string, std::string> key_ids_;                       // hash -> id
+  std::function<void(const std::string&)> key_changed_ = [](const std::string&) {};
 };
 
 }  // namespace mesclun::cloud

@@ -28,6 +28,13 @@ class SlowDatabase final : public store::Database {
   Clock& clock_;
 };
 
+struct Nobody final : FleetListener {
+  void send_desired(const std::string&, int64_t, const link::Desired&) override {}
+  void acknowledge(const std::string&, int64_t, int64_t) override {}
+  void publish(const std::set<std::string>&) override {}
+  void events_added(const std::set<std::string>&) override {}
+};
+
 class AccountsTest : public testing::Test {
  protected:
   // Runs all of them at once, to their ends.
@@ -108,10 +115,13 @@ TEST_F(AccountsTest, OfTwoThatWantANameAtOnceOneGetsIt) {
 
 TEST_F(AccountsTest, GatewaysThatComeAtOnceAreAllRemembered) {
   Fleet fleet({}, random_);
+  Nobody nobody;
+  FleetLoop fleet_loop(loop_.executor(), loop_.clock, database_, fleet, nobody);
   std::vector<std::string> told;
   {
-    RouteHub hub(loop_.executor(), loop_.clock, {.gateway_token = "gateway"}, fleet, accounts_,
-                 database_, [&](std::vector<std::string> all) { told = std::move(all); });
+    RouteHub hub(loop_.executor(), loop_.clock, {.gateway_token = "gateway"}, fleet, fleet_loop,
+                 accounts_, database_,
+                 [&](std::vector<std::string> all) { told = std::move(all); });
     std::vector<link::SessionPtr> gateways;
     for (int i = 0; i < 8; ++i) {
       auto [ours, theirs] = link::memory_session_pair(loop_.executor(), loop_.clock);
@@ -131,7 +141,7 @@ TEST_F(AccountsTest, GatewaysThatComeAtOnceAreAllRemembered) {
     loop_.clock.run_for(1s);
   }
   told.clear();
-  RouteHub again(loop_.executor(), loop_.clock, {}, fleet, accounts_, database_,
+  RouteHub again(loop_.executor(), loop_.clock, {}, fleet, fleet_loop, accounts_, database_,
                  [&](std::vector<std::string> all) { told = std::move(all); });
   loop_.run(again.load());
   EXPECT_EQ(told.size(), 8u);

@@ -32,7 +32,7 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
       logs_(executor, clock, log_database, settings.logs),
       tokens_(clock, random, database, settings.token_issuer),
       node_hub_(executor, clock, settings.nodes, fleet_, fleet_loop_, gpu_classes_, tokens_, logs_),
-      route_hub_(executor, clock, settings.gateways, fleet_, accounts_, database,
+      route_hub_(executor, clock, settings.gateways, fleet_, fleet_loop_, accounts_, database,
                  [this](std::vector<std::string> endpoints) {
                    node_hub_.set_gateways(std::move(endpoints));
                  }),
@@ -44,15 +44,16 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
                          .nodes = node_hub_,
                          .gateways = route_hub_,
                          .keep_secret = settings.keep_secret}),
-      operator_api_(accounts_, machine_endpoint_, gpu_class_endpoint_,
-                    [this] { route_hub_.publish_keys(); }),
+      operator_api_(accounts_, machine_endpoint_, gpu_class_endpoint_),
       api_server_(
           executor, clock, "api", settings.http,
           [this](HttpRequest request) { return handle_api(std::move(request)); }, refuse),
       node_server_(
           executor, clock, "nodes", settings.http,
           [this](HttpRequest request) { return handle_node(std::move(request)); }, refuse),
-      loops_(executor, "cloud") {}
+      loops_(executor, "cloud") {
+  accounts_.on_key_change([this](const std::string& key) { route_hub_.publish_key(key); });
+}
 
 Task<Result<>> Cloud::start() {
   CO_TRY_DO(co_await accounts_.load());
@@ -100,14 +101,10 @@ Task<HttpResponse> Cloud::handle_node(HttpRequest request) {
   std::function<void(ConnPtr)> take;
   if (path == link::kSessionUpgrade.path) {
     answer = link::accept_upgrade(request, link::kSessionUpgrade);
-    take = [this](ConnPtr conn) {
-      node_hub_.serve(link::make_conn_session(std::move(conn), executor_, clock_));
-    };
+    take = [this](ConnPtr conn) { node_hub_.serve(stranger(std::move(conn))); };
   } else if (path == link::kRoutesUpgrade.path) {
     answer = link::accept_upgrade(request, link::kRoutesUpgrade);
-    take = [this](ConnPtr conn) {
-      route_hub_.serve(link::make_conn_session(std::move(conn), executor_, clock_));
-    };
+    take = [this](ConnPtr conn) { route_hub_.serve(stranger(std::move(conn))); };
   } else if (path == link::kTunnelUpgrade.path && tunnel_handler_ != nullptr) {
     answer = link::accept_upgrade(request, link::kTunnelUpgrade);
     take = [this, ticket = link::shown_ticket(request)](ConnPtr conn) {
@@ -119,6 +116,13 @@ Task<HttpResponse> Cloud::handle_node(HttpRequest request) {
   co_return *std::move(answer);
 }
 
+// Who it is its first message tells.
+link::SessionPtr Cloud::stranger(ConnPtr conn) {
+  link::SessionLimits limits;
+  limits.first_frame_bytes_max = link::kFirstFrameBytesMax;
+  return link::make_conn_session(std::move(conn), executor_, clock_, limits);
+}
+
 void Cloud::send_desired(const std::string& node_id, int64_t session,
                          const link::Desired& desired) {
   node_hub_.send_desired(node_id, session, desired);
@@ -126,8 +130,8 @@ void Cloud::send_desired(const std::string& node_id, int64_t session,
 void Cloud::acknowledge(const std::string& node_id, int64_t session, int64_t sequence) {
   node_hub_.acknowledge(node_id, session, sequence);
 }
-void Cloud::publish(const std::vector<link::Route>& routes) {
-  route_hub_.publish(routes);
+void Cloud::publish(const std::set<std::string>& hosts) {
+  route_hub_.publish(hosts);
 }
 void Cloud::events_added(const std::set<std::string>& group_ids) {
   public_api_.events_added(group_ids);

@@ -52,11 +52,12 @@ class Cloud : private FleetListener {
 
  private:
   Task<HttpResponse> handle_node(HttpRequest request);
+  link::SessionPtr stranger(ConnPtr conn);
 
   void send_desired(const std::string& node_id, int64_t session,
                     const link::Desired& desired) override;
   void acknowledge(const std::string& node_id, int64_t session, int64_t sequence) override;
-  void publish(const std::vector<link::Route>& routes) override;
+  void publish(const std::set<std::string>& hosts) override;
   void events_added(const std::set<std::string>& group_ids) override;
 
   asio::any_io_executor executor_;

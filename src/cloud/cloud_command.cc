@@ -39,6 +39,16 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
               int64_t{1'000'000'000}, "Lines of container output that are kept, of all groups");
   add_setting(line, "--organization-log-lines-max", settings.cloud.logs.organization_lines_max,
               int64_t{1000}, int64_t{1'000'000'000}, "... of which of one organization");
+  add_setting(line, "--sessions-max", settings.cloud.nodes.sessions_max, size_t{1},
+              size_t{1'000'000}, "Sessions of nodes at once");
+  add_setting(line, "--strangers-max", settings.cloud.nodes.strangers.all, size_t{1},
+              size_t{100'000}, "Sessions at once that have not said which node they are");
+  add_setting(line, "--strangers-of-address-max", settings.cloud.nodes.strangers.of_address,
+              size_t{1}, size_t{100'000}, "The same, of one address or IPv6 network of 64 bits");
+  add_setting(line, "--gateway-sessions-max", settings.cloud.gateways.sessions_max, size_t{1},
+              size_t{10'000}, "Sessions of gateways at once");
+  add_setting(line, "--gateways-max", settings.cloud.gateways.gateways_max, size_t{1},
+              size_t{10'000}, "Gateways that are remembered, by their names");
 }
 
 namespace {

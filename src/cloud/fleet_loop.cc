@@ -47,6 +47,16 @@ Task<Result<>> FleetLoop::submit(Command command) {
   co_return pending->result;
 }
 
+Task<Result<>> FleetLoop::settled() {
+  while (ahead_) {
+    ++settling_;
+    const Result<> woken = co_await settled_.wait();
+    --settling_;
+    CO_TRY_DO(woken);
+  }
+  co_return Result<>();
+}
+
 Task<Result<>> FleetLoop::run() {
   while (true) {
     CO_TRY_DO(co_await turn());
@@ -79,13 +89,14 @@ std::vector<std::shared_ptr<FleetLoop::Pending>> FleetLoop::decide() noexcept {
 }
 
 Task<Result<>> FleetLoop::turn() {
-  while (waiting_.empty()) {
+  while (waiting_.empty() && !std::exchange(failed_, false)) {
     const std::optional<Duration> idle = idle_time(fleet_, counted());
     if (idle == Duration::zero()) break;
     // Silence is told by listen(), in its own time.
     const TimePoint until = idle ? clock_.now() + *idle : TimePoint::max();
     CO_TRY_DO(co_await arrived_.wait_until(clock_, until));
   }
+  ahead_ = true;
   const std::vector<std::shared_ptr<Pending>> taken = decide();
   const auto changes = std::make_shared<const FleetChanges>(fleet_.take_changes());
   const Result<> stored = co_await commit(changes);
@@ -95,7 +106,14 @@ Task<Result<>> FleetLoop::turn() {
     pending->answered = true;
     pending->changed.notify_all();
   }
+  failed_ = !stored;
   if (stored) tell(*changes);
+  ahead_ = false;
+  if (settling_ > 0) {
+    settled_.notify_all();
+    // They run before the next turn begins.
+    co_await asio::post(settled_.executor(), asio::use_awaitable);
+  }
   co_return Result<>();
 }
 
@@ -138,12 +156,12 @@ void FleetLoop::tell(const FleetChanges& changes) {
     const int64_t session = node.live.session;
     if (session != 0) listener_.acknowledge(id, session, node.acknowledged);
   }
-  std::vector<link::Route> routes;
+  std::set<std::string> hosts;
   for (const std::string& id : changes.routes) {
     const Group* group = fleet_.groups.find(id);
-    if (group != nullptr && !group->dns.empty()) routes.push_back(route_of(fleet_, *group));
+    if (group != nullptr && !group->dns.empty()) hosts.insert(group->dns);
   }
-  if (!routes.empty()) listener_.publish(routes);
+  if (!hosts.empty()) listener_.publish(hosts);
   std::set<std::string> with_events;
   for (const Event& event : changes.events) with_events.insert(event.group_id);
   if (!with_events.empty()) listener_.events_added(with_events);

@@ -18,7 +18,8 @@ class FleetListener {
   virtual void send_desired(const std::string& node_id, int64_t session,
                             const link::Desired& desired) = 0;
   virtual void acknowledge(const std::string& node_id, int64_t session, int64_t sequence) = 0;
-  virtual void publish(const std::vector<link::Route>& routes) = 0;
+  // What is reached under these host names may have changed.
+  virtual void publish(const std::set<std::string>& hosts) = 0;
   virtual void events_added(const std::set<std::string>& group_ids) = 0;
 };
 
@@ -39,6 +40,7 @@ class FleetLoop {
         fleet_(fleet),
         listener_(listener),
         arrived_(executor),
+        settled_(executor),
         listening_(tick_period(fleet.settings.node_grace), clock.now()) {}
 
   // Reads the stored state; before run().
@@ -60,6 +62,10 @@ class FleetLoop {
     CO_TRY_DO(co_await submit(std::move(command)));
     co_return std::move(**answer);
   }
+
+  // Returns when memory holds what is stored and nothing beyond it; that stays true until the caller
+  // waits for anything.
+  Task<Result<>> settled();
 
   // Of something that is heard now.
   Moment now() const { return {listening_.heard_at(clock_.now()), clock_.wall_now()}; }
@@ -93,9 +99,14 @@ class FleetLoop {
   // Callers of submit() and run().
   Notify arrived_;
   std::deque<std::shared_ptr<Pending>> waiting_;
+  // Callers of settled() and run().
+  Notify settled_;
+  size_t settling_ = 0;  // callers that wait
+  bool ahead_ = false;   // memory is ahead of the store
   // listen() only.
   ListeningClock listening_;
   // run() only.
+  bool failed_ = false;  // the last commit
   int64_t last_revision_ = 0;
   int64_t events_since_prune_ = 0;
 };

@@ -120,6 +120,12 @@ api::Instance instance_view(const Allocation& allocation) {
   return view;
 }
 
+link::Spec spec_of(const Group& group) {
+  return {.group = identity_of(group),
+          .version = group.version,
+          .spec = write_json(group.spec).get_object()};
+}
+
 link::Desired desired_of(const Fleet& fleet, const std::string& node_id, int64_t revision) {
   link::Desired desired{.revision = revision};
   for (const std::string& id : fleet.allocations.on_node(node_id)) {
@@ -127,12 +133,10 @@ link::Desired desired_of(const Fleet& fleet, const std::string& node_id, int64_t
     // What is done is not wanted there. A lost one that still runs goes only after the node's first
     // report, which may take it back.
     if (allocation.done()) continue;
-    const Group& group = fleet.groups.at(allocation.group_id);
     link::Assignment& assignment = desired.assignments.emplace_back();
     assignment.allocation_id = allocation.id;
     assignment.instance_id = allocation.status.instance_id;
-    assignment.group = identity_of(group);
-    assignment.spec = write_json(group.spec).get_object();
+    assignment.group_id = allocation.group_id;
     assignment.wish = allocation.wish;
     assignment.wish.stop = !allocation.counts();
   }

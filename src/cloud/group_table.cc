@@ -27,7 +27,7 @@ const Group& GroupTable::add(Group group) {
 
 void GroupTable::index(const Group& group) {
   names_[{group.project_id, group.spec.name}] = group.id;
-  if (!group.dns.empty()) dns_.insert(group.dns);
+  if (!group.dns.empty()) dns_[group.dns] = group.id;
   reindex(group, false, 0);
 }
 
@@ -59,6 +59,11 @@ const Group* GroupTable::find_named(const std::string& project_id, const std::st
   if (found == names_.end()) return nullptr;
   const Group& group = groups_.at(found->second);
   return group.gone ? nullptr : &group;
+}
+
+const Group* GroupTable::find_host(const std::string& dns) const {
+  const auto found = dns_.find(dns);
+  return found == dns_.end() ? nullptr : &groups_.at(found->second);
 }
 
 std::vector<const Group*> GroupTable::of_project(const std::string& project_id) const {

@@ -40,6 +40,10 @@ class GroupTable {
     return names_.contains({project_id, name});
   }
   bool is_dns_taken(const std::string& dns) const { return dns_.contains(dns); }
+  // Null for a host name that no group has.
+  const Group* find_host(const std::string& dns) const;
+  // Group ids by host name.
+  const std::map<std::string, std::string>& hosts() const { return dns_; }
   // Those that are not deleted, by name.
   std::vector<const Group*> of_project(const std::string& project_id) const;
   // What counts against an organization's quota: of all groups that are not deleted, stopped or
@@ -58,8 +62,8 @@ class GroupTable {
   std::map<std::string, Group> groups_;
   std::map<ProjectName, std::string> names_;  // all
   std::map<ProjectName, std::string> live_;   // not deleted
-  std::set<std::string> dns_;
-  std::map<std::string, int32_t> replicas_;  // by organization, of live ones; without zeros
+  std::map<std::string, std::string> dns_;    // group ids
+  std::map<std::string, int32_t> replicas_;   // by organization, of live ones; without zeros
 };
 
 }  // namespace mesclun::cloud

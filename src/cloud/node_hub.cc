@@ -15,6 +15,10 @@ namespace mesclun::cloud {
 namespace {
 
 constexpr Duration kGoodbyeTime = 200ms;
+constexpr Duration kRefusedSaid = 10s;  // between two lines of the log
+// 0.1 + 0.2 + … + 3.2 s: an agent hears no heartbeat meanwhile, and gives up after 15 s.
+constexpr Duration kOverloadedAgain = 100ms;
+constexpr Duration kOverloadedMax = 3200ms;
 
 }  // namespace
 
@@ -28,23 +32,38 @@ NodeHub::NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSet
       gpu_classes_(gpu_classes),
       tokens_(tokens),
       logs_(logs),
+      strangers_(settings_.strangers),
       scope_(executor, "agent sessions") {}
 
 void NodeHub::serve(link::SessionPtr session) {
-  if (scope_.running() >= settings_.sessions_max) {
-    log_warning("nodes", "too many sessions; one was refused", {{"max", settings_.sessions_max}});
-    session->close();
+  std::optional<PeerLimit::Place> place = strangers_.enter(session->peer_address());
+  if (!place || scope_.running() >= settings_.sessions_max) {
+    refuse(*session);
     return;
   }
-  scope_.spawn(run_session(std::move(session)));
+  scope_.spawn(run_session(std::move(session), *std::move(place)));
 }
 
-Task<Result<>> NodeHub::run_session(link::SessionPtr session) {
+// A flood of sessions is no flood of lines.
+void NodeHub::refuse(link::Session& session) {
+  ++refused_;
+  if (clock_.now() >= refused_said_ + kRefusedSaid) {
+    log_warning("nodes", "too many sessions; some were refused",
+                {{"refused", refused_},
+                 {"peer", session.peer_address()},
+                 {"max", settings_.sessions_max},
+                 {"strangers_max", settings_.strangers.all},
+                 {"strangers_of_address_max", settings_.strangers.of_address}});
+    refused_ = 0;
+    refused_said_ = clock_.now();
+  }
+  session.close();
+}
+
+Task<Result<>> NodeHub::run_session(link::SessionPtr session, PeerLimit::Place place) {
   Joined node{.number = ++last_number_};
-  std::ignore = co_await link::answer(*session, clock_, talk(*session, node));
+  std::ignore = co_await link::answer(*session, clock_, talk(*session, node, std::move(place)));
   if (node.id.empty()) co_return Result<>();
-  const auto live = live_.find(node.id);
-  if (live != live_.end() && live->second.number == node.number) live_.erase(live);
   const Node* known = fleet_.nodes.find(node.id);
   const bool ours = known != nullptr && known->live.session == node.number;
   log_info("nodes", "session ended",
@@ -56,7 +75,8 @@ Task<Result<>> NodeHub::run_session(link::SessionPtr session) {
   co_return co_await loop_.submit(std::move(left));
 }
 
-Task<Result<>> NodeHub::talk(link::Session& session, Joined& node) {
+Task<Result<>> NodeHub::let_in(link::Session& session, Joined& node, PeerLimit::Place place) {
+  const PeerLimit::Place until_it_is_known = std::move(place);
   CO_TRY(link::Hello hello, co_await link::hear_first<link::Hello>(
                                 session, Error::invalid("a session begins with hello")));
   hello.machine_id = lower_case(hello.machine_id);
@@ -67,12 +87,25 @@ Task<Result<>> NodeHub::talk(link::Session& session, Joined& node) {
   };
   CO_TRY_DO(co_await loop_.submit(std::move(join)));
   node.id = hello.machine_id;
-  Live& live = live_[node.id];
-  if (live.session != nullptr) live.session->close();
-  live = {.number = node.number, .session = &session};
+  session.let_in();
+  co_return Result<>();
+}
+
+Task<Result<>> NodeHub::talk(link::Session& session, Joined& node, PeerLimit::Place place) {
+  CO_TRY_DO(co_await let_in(session, node, std::move(place)));
+  // Another turn may have taken events of its last session, and not stored them yet.
+  CO_TRY_DO(co_await loop_.settled());
+  Live live{.node = node, .session = session, .sender = {scope_.executor(), session}};
+  if (const Node* known = fleet_.nodes.find(node.id)) live.acknowledged = known->acknowledged;
+  Live*& newest = live_[node.id];
+  if (newest != nullptr) newest->session.close();
+  newest = &live;
   log_info("nodes", "session began", {{"machine_id", node.id}, {"peer", session.peer_address()}});
-  CO_TRY_DO(session.send(make_welcome(node.id)));
-  co_return co_await listen(session, node);
+  Result<> ended = session.send(make_welcome(live));
+  if (ended) ended = co_await link::beside(listen(live), live.sender.run());
+  const auto listed = live_.find(node.id);
+  if (listed != live_.end() && listed->second == &live) live_.erase(listed);
+  co_return ended;
 }
 
 Result<> NodeHub::check(const link::Hello& hello) const {
@@ -123,22 +156,21 @@ Result<> NodeHub::resolve_gpus(link::NodeFacts& facts) const {
   return {};
 }
 
-link::Welcome NodeHub::make_welcome(const std::string& node_id) const {
-  const Node* node = fleet_.nodes.find(node_id);
+link::Welcome NodeHub::make_welcome(const Live& live) const {
   const int64_t expires = to_unix_seconds(clock_.wall_now() + settings_.ticket_life);
   return {.heartbeat_ms = static_cast<int32_t>(to_millis(settings_.heartbeat)),
           .gateways = gateways_,
-          .tunnel_ticket = link::make_tunnel_ticket(settings_.tunnel_secret, node_id, expires),
-          .acknowledged = node == nullptr ? 0 : node->acknowledged};
+          .tunnel_ticket = link::make_tunnel_ticket(settings_.tunnel_secret, live.node.id, expires),
+          .acknowledged = live.acknowledged};
 }
 
-Task<Result<>> NodeHub::listen(link::Session& session, const Joined& node) {
+Task<Result<>> NodeHub::listen(Live& live) {
+  const Joined& node = live.node;
   TimePoint renew = clock_.now() + settings_.ticket_life / 3;
   const TimePoint report_due = clock_.now() + fleet_.settings.node_grace;
-  bool refused = false;
   while (true) {
     CO_TRY(link::Message message,
-           co_await link::hear(session, link::silence_of_dialler(settings_.heartbeat)));
+           co_await link::hear(live.session, link::silence_of_dialler(settings_.heartbeat)));
     const Node* known = fleet_.nodes.find(node.id);
     if (known == nullptr) co_return forgotten_error();
     if (known->banned) co_return banned_error();
@@ -151,46 +183,75 @@ Task<Result<>> NodeHub::listen(link::Session& session, const Joined& node) {
       co_return Error::unavailable("no report came");
     }
     node_heard(fleet_, node.id, node.number, loop_.now());
-    CO_TRY_DO(co_await handle(session, node, std::move(message)));
-    warn_of_refused(node, refused);
+    CO_TRY_DO(co_await handle(live, std::move(message)));
+    warn_of_refused(live);
     if (clock_.now() < renew) continue;
     renew = clock_.now() + settings_.ticket_life / 3;
-    CO_TRY_DO(session.send(make_welcome(node.id)));
+    CO_TRY_DO(live.session.send(make_welcome(live)));
   }
 }
 
 // Once a session: an honest node says such things too, about what has just been taken from it.
-void NodeHub::warn_of_refused(const Joined& node, bool& warned) const {
-  const Node* known = fleet_.nodes.find(node.id);
-  if (warned || known == nullptr || known->live.refused == 0) return;
-  warned = true;
+void NodeHub::warn_of_refused(Live& live) const {
+  const Node* known = fleet_.nodes.find(live.node.id);
+  if (live.warned_of_refused || known == nullptr || known->live.refused == 0) return;
+  live.warned_of_refused = true;
   log_warning("nodes", "a node speaks of what is not placed on it; that is not taken",
-              {{"machine_id", node.id}});
+              {{"machine_id", live.node.id}});
 }
 
-Task<Result<>> NodeHub::handle(link::Session& session, const Joined& node, link::Message message) {
+Task<Result<>> NodeHub::handle(Live& live, link::Message message) {
   if (auto* report = std::get_if<link::Report>(&message)) {
-    FleetLoop::Command command = [node, report = std::move(*report)](Fleet& fleet,
-                                                                     Moment now) -> Result<> {
-      node_reported(fleet, node.id, node.number, report, now);
-      return {};
-    };
-    // A failed commit is not the agent's fault: it will be asked again.
-    const Result<> stored = co_await loop_.submit(std::move(command));
-    if (!stored && stored.code() == ErrorCode::Cancelled) co_return stored;
+    CO_TRY(auto whole, live.report.take(std::move(*report)));
+    if (whole) CO_TRY_DO(co_await take_report(live.node, *std::move(whole)));
+  } else if (auto* known = std::get_if<link::KnownSpecs>(&message)) {
+    CO_TRY(auto whole, live.known_specs.take(std::move(*known)));
+    if (whole) live.sender.knows(std::move(whole->specs));
   } else if (auto* logs = std::get_if<link::LogBatch>(&message)) {
     const Group* group = fleet_.groups.find(logs->group_id);
-    if (group != nullptr && may_speak_of(fleet_, node.id, logs->group_id)) {
-      logs_.append(node.id, group->organization_id, std::move(*logs));
+    if (group != nullptr && may_speak_of(fleet_, live.node.id, logs->group_id)) {
+      logs_.append(live.node.id, group->organization_id, std::move(*logs));
     }
   } else if (const auto* request = std::get_if<link::TokenRequest>(&message)) {
-    answer_token(session, node.id, *request);
+    answer_token(live.session, live.node.id, *request);
   } else if (std::holds_alternative<link::Heartbeat>(message)) {
-    CO_TRY_DO(session.send(link::heartbeat_at(clock_)));
+    CO_TRY_DO(live.session.send(link::heartbeat_at(clock_)));
   } else {
     co_return Error::invalid("an agent does not say that");
   }
   co_return Result<>();
+}
+
+Task<Result<>> NodeHub::take_report(Joined node, link::Report report) {
+  FleetLoop::Command command = [node, report = std::move(report)](Fleet& fleet,
+                                                                  Moment now) -> Result<> {
+    node_reported(fleet, node.id, node.number, report, now);
+    return {};
+  };
+  for (Duration wait = kOverloadedAgain;; wait *= 2) {
+    const Result<> stored = co_await loop_.submit(command);
+    // A failed commit is not the agent's fault: everybody is told anew, and reports.
+    if (stored || stored.code() == ErrorCode::Unavailable) co_return Result<>();
+    // An overloaded cloud asks nobody again. We do not listen meanwhile; if it goes on, the agent
+    // dials anew, later, and says everything.
+    const bool again = stored.code() == ErrorCode::ResourceExhausted && wait <= kOverloadedMax;
+    if (!again) co_return stored;
+    CO_TRY_DO(co_await clock_.sleep_for(wait));
+  }
+}
+
+// In the shape of now. Called while memory is as it is stored.
+SpecMessage NodeHub::find_spec(const link::SpecName& name) {
+  const Group* group = fleet_.groups.find(name.group_id);
+  if (group == nullptr || group->version != name.version) return nullptr;
+  std::weak_ptr<const link::Message>& shared = specs_[name];
+  SpecMessage spec = shared.lock();
+  if (spec) return spec;
+  // Forgetting costs a look at all, so it is done when a new one is made.
+  std::erase_if(specs_, [&](const auto& s) { return s.first != name && s.second.expired(); });
+  spec = std::make_shared<const link::Message>(spec_of(*group));
+  specs_[name] = spec;
+  return spec;
 }
 
 void NodeHub::answer_token(link::Session& session, const std::string& node_id,
@@ -213,16 +274,16 @@ void NodeHub::expel(const std::string& node_id, const Error& why) {
   if (found == live_.end()) return;
   const link::Message goodbye =
       link::Goodbye{.code = std::string(to_string(why.code)), .reason = why.message};
-  std::ignore = found->second.session->send(goodbye);
-  scope_.spawn(close_soon({.id = node_id, .number = found->second.number}));
+  std::ignore = found->second->session.send(goodbye);
+  scope_.spawn(close_soon(found->second->node));
 }
 
 // The Goodbye gets a moment to leave; whoever understands it closes sooner.
 Task<Result<>> NodeHub::close_soon(Joined node) {
   CO_TRY_DO(co_await clock_.sleep_for(kGoodbyeTime));
   const auto found = live_.find(node.id);
-  const bool same = found != live_.end() && found->second.number == node.number;
-  if (same) found->second.session->close();
+  const bool same = found != live_.end() && found->second->node.number == node.number;
+  if (same) found->second->session.close();
   co_return Result<>();
 }
 
@@ -230,8 +291,8 @@ void NodeHub::set_gateways(std::vector<std::string> endpoints) {
   if (endpoints == gateways_) return;
   gateways_ = std::move(endpoints);
   for (const auto& [node_id, live] : live_) {
-    const link::Message message = make_welcome(node_id);
-    std::ignore = live.session->send(message);
+    const link::Message message = make_welcome(*live);
+    std::ignore = live->session.send(message);
   }
 }
 
@@ -240,23 +301,24 @@ void NodeHub::gpu_classes_changed() {
     const Node* node = fleet_.nodes.find(node_id);
     if (node == nullptr) continue;
     const auto of_no_class = [](const link::GpuFacts& gpu) { return gpu.class_id.empty(); };
-    if (std::ranges::any_of(node->facts.gpus, of_no_class)) live.session->close();
+    if (std::ranges::any_of(node->facts.gpus, of_no_class)) live->session.close();
   }
 }
 
 void NodeHub::send_desired(const std::string& node_id, int64_t session,
                            const link::Desired& desired) {
   const auto found = live_.find(node_id);
-  if (found == live_.end() || found->second.number != session) return;
-  const link::Message message = desired;
-  std::ignore = found->second.session->send(message);
+  if (found == live_.end() || found->second->node.number != session) return;
+  found->second->sender.want(desired,
+                             [this](const link::SpecName& name) { return find_spec(name); });
 }
 
 void NodeHub::acknowledge(const std::string& node_id, int64_t session, int64_t sequence) {
   const auto found = live_.find(node_id);
-  if (sequence == 0 || found == live_.end() || found->second.number != session) return;
+  if (sequence == 0 || found == live_.end() || found->second->node.number != session) return;
+  found->second->acknowledged = std::max(found->second->acknowledged, sequence);
   const link::Message message = link::Acknowledge{.sequence = sequence};
-  std::ignore = found->second.session->send(message);
+  std::ignore = found->second->session.send(message);
 }
 
 }  // namespace mesclun::cloud

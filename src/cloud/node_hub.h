@@ -4,11 +4,12 @@
 #include <functional>
 
 #include "base/scope.h"
+#include "cloud/desired_sender.h"
 #include "cloud/fleet_loop.h"
 #include "cloud/gpu_classes.h"
 #include "cloud/log_table.h"
 #include "cloud/workload_tokens.h"
-#include "link/session.h"
+#include "http/peer_limit.h"
 
 namespace mesclun::cloud {
 
@@ -18,6 +19,8 @@ struct NodeHubSettings {
   Duration heartbeat = 5s;
   Duration ticket_life = std::chrono::minutes(15);
   size_t sessions_max = 20'000;
+  // Sessions that have not said yet who they are.
+  PeerLimits strangers{.all = 1024, .of_address = 128};
 };
 
 // Runs on: the cloud's loop.
@@ -45,24 +48,35 @@ class NodeHub {
   size_t sessions() const { return scope_.running(); }
 
  private:
-  struct Live {
-    int64_t number = 0;
-    link::Session* session = nullptr;
-  };
   struct Joined {
     std::string id;      // of the machine; empty until it is let in
     int64_t number = 0;  // of its session
   };
+  // A session of a node that was let in; it lives in its task.
+  struct Live {
+    const Joined node;
+    link::Session& session;
+    DesiredSender sender;
+    int64_t acknowledged = 0;  // the highest event that is stored
+    bool warned_of_refused = false;
+    link::GatherKnownSpecs known_specs{};
+    link::GatherReport report{kReportBytesMax};
+  };
+  static constexpr size_t kReportBytesMax = 16 * 1024 * 1024;
 
-  Task<Result<>> run_session(link::SessionPtr session);
-  Task<Result<>> talk(link::Session& session, Joined& node);
+  void refuse(link::Session& session);
+  Task<Result<>> run_session(link::SessionPtr session, PeerLimit::Place place);
+  Task<Result<>> let_in(link::Session& session, Joined& node, PeerLimit::Place place);
+  Task<Result<>> talk(link::Session& session, Joined& node, PeerLimit::Place place);
+  Task<Result<>> listen(Live& live);
+  Task<Result<>> handle(Live& live, link::Message message);
+  Task<Result<>> take_report(Joined node, link::Report report);
   Task<Result<>> close_soon(Joined node);
-  Task<Result<>> listen(link::Session& session, const Joined& node);
-  Task<Result<>> handle(link::Session& session, const Joined& node, link::Message message);
-  void warn_of_refused(const Joined& node, bool& warned) const;
+  void warn_of_refused(Live& live) const;
   Result<> check(const link::Hello& hello) const;
   Result<> resolve_gpus(link::NodeFacts& facts) const;
-  link::Welcome make_welcome(const std::string& node_id) const;
+  link::Welcome make_welcome(const Live& live) const;
+  SpecMessage find_spec(const link::SpecName& name);
   void answer_token(link::Session& session, const std::string& node_id,
                     const link::TokenRequest& request);
 
@@ -73,7 +87,11 @@ class NodeHub {
   const GpuClasses& gpu_classes_;
   WorkloadTokens& tokens_;
   LogTable& logs_;
-  std::map<std::string, Live> live_;  // by node
+  PeerLimit strangers_;
+  size_t refused_ = 0;  // since it was said in the log
+  TimePoint refused_said_ = TimePoint::min();
+  std::map<std::string, Live*> live_;                                   // by node
+  std::map<link::SpecName, std::weak_ptr<const link::Message>> specs_;  // while nodes wait for them
   std::vector<std::string> gateways_;
   int64_t last_number_ = 0;
   Scope scope_;  // last: its tasks use the others

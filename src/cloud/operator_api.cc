@@ -202,7 +202,6 @@ Answer OperatorApi::keys(HttpRequest request, std::vector<std::string> path) {
   if (path.size() == 2) {
     if (request.head.method != "DELETE") co_return method_not_allowed("DELETE");
     CO_TRY_DO(co_await accounts_.delete_key(path[1]));
-    keys_changed_();
     co_return empty_answer(204);
   }
   if (path.size() != 1) co_return no_such_path();
@@ -239,7 +238,6 @@ Answer OperatorApi::create_key(HttpRequest request) {
   if (ids.empty()) co_return Error::invalid("/organizations must name at least one");
   CO_TRY(const Accounts::NewKey made,
          co_await accounts_.create_key(std::move(wanted.user), std::move(ids), false));
-  keys_changed_();
   json::object out;
   out["id"] = made.key.id;
   out["user"] = made.key.user;

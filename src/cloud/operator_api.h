@@ -13,12 +13,8 @@ namespace mesclun::cloud {
 // Runs on: the cloud's loop.
 class OperatorApi {
  public:
-  OperatorApi(Accounts& accounts, MachineEndpoint& machines, GpuClassEndpoint& gpu_classes,
-              std::function<void()> keys_changed)
-      : accounts_(accounts),
-        machines_(machines),
-        gpu_classes_(gpu_classes),
-        keys_changed_(std::move(keys_changed)) {}
+  OperatorApi(Accounts& accounts, MachineEndpoint& machines, GpuClassEndpoint& gpu_classes)
+      : accounts_(accounts), machines_(machines), gpu_classes_(gpu_classes) {}
 
   Task<HttpResponse> handle(HttpRequest request, std::string rest);
 
@@ -34,7 +30,6 @@ class OperatorApi {
   Accounts& accounts_;
   MachineEndpoint& machines_;
   GpuClassEndpoint& gpu_classes_;
-  std::function<void()> keys_changed_;
 };
 
 }  // namespace mesclun::cloud

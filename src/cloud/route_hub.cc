@@ -5,61 +5,39 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/socket_conn.h"
-#include "cloud/fleet_views.h"
 #include "link/conversation.h"
 
 namespace mesclun::cloud {
 
 namespace {
 
-// A route takes about 400 bytes and an instance 120: this keeps a frame far below its 4 MiB.
-constexpr size_t kWeightOfUpdateMax = 8'000;
-constexpr std::string_view kGatewaysSetting = "gateways";
+constexpr size_t kNameBytesMax = 256;
 constexpr Duration kGoodbyeTime = 200ms;
-
-std::vector<link::RouteUpdate> in_parts(const std::vector<link::Route>& routes) {
-  std::vector<link::RouteUpdate> parts;
-  size_t weight = kWeightOfUpdateMax;
-  for (const link::Route& route : routes) {
-    const size_t more = 4 + route.instances.size();
-    if (weight + more > kWeightOfUpdateMax) {
-      parts.emplace_back();
-      weight = 0;
-    }
-    parts.back().routes.push_back(route);
-    weight += more;
-  }
-  return parts;
-}
-
-Result<std::map<std::string, std::string>> load_endpoints(store::Transaction& tx) {
-  TRY(const auto rows,
-      tx.query("SELECT value FROM setting WHERE name = $1", {std::string(kGatewaysSetting)}));
-  if (rows.empty()) return std::map<std::string, std::string>();
-  return from_json_text<std::map<std::string, std::string>>(rows[0].text(0));
-}
 
 }  // namespace
 
 RouteHub::RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHubSettings settings,
-                   Fleet& fleet, Accounts& accounts, store::Database& database,
+                   Fleet& fleet, FleetLoop& loop, Accounts& accounts, store::Database& database,
                    std::function<void(std::vector<std::string>)> gateways_changed)
     : clock_(clock),
       settings_(std::move(settings)),
       fleet_(fleet),
+      loop_(loop),
       accounts_(accounts),
       database_(database),
       gateways_changed_(std::move(gateways_changed)),
+      strangers_(settings_.strangers),
       scope_(executor, "gateway sessions") {}
 
 Task<Result<>> RouteHub::load() {
-  const auto loaded = std::make_shared<Endpoints>();
+  auto loaded = std::make_shared<std::map<std::string, std::string>>();
   store::Body body = [loaded](store::Transaction& tx) -> Result<> {
-    TRY(*loaded, load_endpoints(tx));
+    TRY(const auto rows, tx.query("SELECT name, endpoint FROM gateway"));
+    for (const store::Row& row : rows) (*loaded)[row.text(0)] = row.text(1);
     return {};
   };
   CO_TRY_DO(co_await database_.read(std::move(body)));
-  endpoints_ = *loaded;
+  endpoints_ = std::move(*loaded);
   tell_gateways();
   co_return Result<>();
 }
@@ -73,36 +51,28 @@ void RouteHub::tell_gateways() {
   gateways_changed_(std::move(endpoints));
 }
 
-// All of them are one row: it is read and written in one transaction, so that of two gateways which
-// come at once none is forgotten.
+// A row each: two that come at once do not know of each other.
 Task<Result<>> RouteHub::remember(std::string name, std::string endpoint) {
   if (const auto known = endpoints_.find(name);
       known != endpoints_.end() && known->second == endpoint) {
     co_return Result<>();
   }
-  co_return co_await change_endpoints([=](Endpoints& all) { all[name] = endpoint; });
-}
-
-Task<Result<>> RouteHub::change_endpoints(std::function<void(Endpoints&)> change) {
-  const auto changed = std::make_shared<Endpoints>();
-  store::Body body = [=](store::Transaction& tx) -> Result<> {
-    TRY(*changed, load_endpoints(tx));
-    change(*changed);
+  store::Body body = [name, endpoint](store::Transaction& tx) -> Result<> {
     TRY_DO(
-        tx.execute("INSERT INTO setting (name, value) VALUES ($1, $2) "
-                   "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                   {std::string(kGatewaysSetting), to_json_text(*changed)}));
+        tx.execute("INSERT INTO gateway (name, endpoint) VALUES ($1, $2) "
+                   "ON CONFLICT (name) DO UPDATE SET endpoint = excluded.endpoint",
+                   {name, endpoint}));
     return {};
   };
   CO_TRY_DO(co_await database_.write(std::move(body)));
-  endpoints_ = *changed;
+  endpoints_[name] = endpoint;
   tell_gateways();
   co_return Result<>();
 }
 
 std::vector<RouteHub::GatewayView> RouteHub::list() const {
   std::set<std::string> connected;
-  for (const auto& [session, name] : live_) connected.insert(name);
+  for (const auto& [session, live] : live_) connected.insert(live.name);
   std::vector<GatewayView> out;
   for (const auto& [name, endpoint] : endpoints_) {
     out.push_back({name, endpoint, connected.contains(name)});
@@ -114,13 +84,19 @@ Task<Result<>> RouteHub::forget(std::string name) {
   if (!endpoints_.contains(name)) {
     co_return Error::not_found(fmt::format("no gateway '{}'", name.substr(0, 100)));
   }
-  CO_TRY_DO(co_await change_endpoints([=](Endpoints& all) { all.erase(name); }));
+  store::Body body = [name](store::Transaction& tx) -> Result<> {
+    TRY_DO(tx.execute("DELETE FROM gateway WHERE name = $1", {name}));
+    return {};
+  };
+  CO_TRY_DO(co_await database_.write(std::move(body)));
+  endpoints_.erase(name);
+  tell_gateways();
   log_info("gateways", "forgotten", {{"name", name}});
   const Error why{
       ErrorCode::PermissionDenied,
       "the operator of this cloud forgot this gateway; it comes back if it dials again"};
-  for (const auto& [session, of] : live_) {
-    if (of == name) dismiss(session, why);
+  for (const auto& [session, live] : live_) {
+    if (live.name == name) dismiss(session, why);
   }
   co_return Result<>();
 }
@@ -129,7 +105,7 @@ void RouteHub::set_gateway_token(std::string token) {
   settings_.gateway_token = std::move(token);
   // Whoever reads the new one from a file dials at once; who has the old one only is then refused.
   const Error why = Error::unavailable("the gateway token was rotated");
-  for (const auto& [session, name] : live_) dismiss(session, why);
+  for (const auto& [session, live] : live_) dismiss(session, why);
 }
 
 void RouteHub::dismiss(link::Session* session, const Error& why) {
@@ -147,33 +123,51 @@ Task<Result<>> RouteHub::close_soon(link::Session* session) {
 }
 
 void RouteHub::serve(link::SessionPtr session) {
-  if (scope_.running() >= settings_.sessions_max) {
+  std::optional<PeerLimit::Place> place = strangers_.enter(session->peer_address());
+  if (!place || scope_.running() >= settings_.sessions_max) {
     session->close();
     return;
   }
-  scope_.spawn(run_session(std::move(session)));
+  scope_.spawn(run_session(std::move(session), *std::move(place)));
 }
 
-Task<Result<>> RouteHub::run_session(link::SessionPtr session) {
-  const Result<> ended = co_await link::answer(*session, clock_, talk(*session));
-  live_.erase(session.get());
-  if (ended.code() != ErrorCode::Cancelled) {
+Task<Result<>> RouteHub::run_session(link::SessionPtr session, PeerLimit::Place place) {
+  const Result<> ended = co_await link::answer(*session, clock_, talk(*session, std::move(place)));
+  if (!ended && ended.code() != ErrorCode::Cancelled) {
     log_info("gateways", "session ended", {{"reason", ended.error().message}});
   }
   co_return Result<>();
 }
 
-Task<Result<>> RouteHub::talk(link::Session& session) {
+Task<Result<std::string>> RouteHub::let_in(link::Session& session, PeerLimit::Place place) {
+  const PeerLimit::Place until_it_is_known = std::move(place);
   CO_TRY(const link::GatewayHello hello,
          co_await link::hear_first<link::GatewayHello>(
              session, Error::invalid("a gateway's session begins with gateway_hello")));
   CO_TRY_DO(check(hello));
   CO_TRY_DO(co_await remember(hello.name, hello.tunnel_endpoint));
+  session.let_in();
   log_info("gateways", "session began", {{"name", hello.name}, {"peer", session.peer_address()}});
+  co_return hello.name;
+}
 
-  // All of it, then live: nothing can change in between, because this does not wait.
-  CO_TRY_DO(send_all(session));
-  live_[&session] = hello.name;
+Task<Result<>> RouteHub::talk(link::Session& session, PeerLimit::Place place) {
+  CO_TRY(const std::string name, co_await let_in(session, std::move(place)));
+  RouteSender::Parts parts{.executor = scope_.executor(),
+                           .fleet = fleet_,
+                           .loop = loop_,
+                           .accounts = accounts_,
+                           .session = session,
+                           .tunnel_secret = settings_.tunnel_secret};
+  RouteSender sender(std::move(parts));
+  sender.mark_all();
+  live_[&session] = {.name = name, .sender = &sender};
+  Result<> ended = co_await link::beside(listen(session), sender.run());
+  live_.erase(&session);
+  co_return ended;
+}
+
+Task<Result<>> RouteHub::listen(link::Session& session) {
   while (true) {
     CO_TRY(const link::Message said,
            co_await link::hear(session, link::silence_of_dialler(settings_.heartbeat)));
@@ -192,47 +186,28 @@ Result<> RouteHub::check(const link::GatewayHello& hello) const {
   if (!equal_secret(hello.gateway_token, settings_.gateway_token)) {
     return Error{ErrorCode::Unauthenticated, "the gateway token is not this cloud's"};
   }
+  if (hello.name.size() > kNameBytesMax || hello.tunnel_endpoint.size() > kNameBytesMax) {
+    return Error::invalid("the gateway's name or tunnel endpoint is too long");
+  }
   if (!parse_endpoint(hello.tunnel_endpoint)) {
     return Error::invalid("the tunnel endpoint is not HOST:PORT");
+  }
+  if (!endpoints_.contains(hello.name) && endpoints_.size() >= settings_.gateways_max) {
+    return Error{ErrorCode::FailedPrecondition,
+                 fmt::format("this cloud knows {} gateways, as many as it may (--gateways-max)",
+                             endpoints_.size())};
   }
   return {};
 }
 
-// The complete one comes last, so that a gateway which knew everything before never forgets a route
-// in between.
-Result<> RouteHub::send_all(link::Session& session) const {
-  std::vector<link::Route> routes;
-  link::RouteUpdate last{.complete = true};
-  for (const auto& [id, group] : fleet_.groups.all()) {
-    if (group.dns.empty()) continue;
-    routes.push_back(route_of(fleet_, group));
-    last.hosts.push_back(group.dns);
+void RouteHub::publish(const std::set<std::string>& hosts) {
+  for (const auto& [session, live] : live_) {
+    for (const std::string& host : hosts) live.sender->mark_host(host);
   }
-  last.keys = accounts_.route_keys();
-  last.keys_changed = true;
-  last.tunnel_secret = settings_.tunnel_secret;
-  for (link::RouteUpdate& part : in_parts(routes)) {
-    const link::Message message = std::move(part);
-    TRY_DO(session.send(message));
-  }
-  const link::Message message = std::move(last);
-  return session.send(message);
 }
 
-void RouteHub::publish(const std::vector<link::Route>& routes) {
-  for (const link::RouteUpdate& part : in_parts(routes)) broadcast(part);
-}
-
-void RouteHub::publish_keys() {
-  link::RouteUpdate update;
-  update.keys = accounts_.route_keys();
-  update.keys_changed = true;
-  broadcast(update);
-}
-
-void RouteHub::broadcast(const link::RouteUpdate& update) {
-  const link::Message message = update;
-  for (const auto& [session, name] : live_) std::ignore = session->send(message);
+void RouteHub::publish_key(const std::string& key_sha256) {
+  for (const auto& [session, live] : live_) live.sender->mark_key(key_sha256);
 }
 
 }  // namespace mesclun::cloud

@@ -4,9 +4,8 @@
 #include <functional>
 
 #include "base/scope.h"
-#include "cloud/accounts.h"
-#include "cloud/fleet.h"
-#include "link/session.h"
+#include "cloud/route_sender.h"
+#include "http/peer_limit.h"
 
 namespace mesclun::cloud {
 
@@ -15,6 +14,9 @@ struct RouteHubSettings {
   std::string tunnel_secret;  // given to gateways, so that they can check tickets
   Duration heartbeat = 5s;
   size_t sessions_max = 256;
+  size_t gateways_max = 1024;  // that are remembered, by name
+  // Sessions that have not said yet who they are.
+  PeerLimits strangers{.all = 256, .of_address = 32};
 };
 
 // Runs on: the cloud's loop.
@@ -22,14 +24,15 @@ class RouteHub {
  public:
   // `gateways_changed` gets the tunnel endpoints of all gateways that are or were connected.
   RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHubSettings settings,
-           Fleet& fleet, Accounts& accounts, store::Database& database,
+           Fleet& fleet, FleetLoop& loop, Accounts& accounts, store::Database& database,
            std::function<void(std::vector<std::string>)> gateways_changed);
 
   // Gateways of before the restart: nodes keep their tunnels to them.
   Task<Result<>> load();
   void serve(link::SessionPtr session);
-  void publish(const std::vector<link::Route>& routes);
-  void publish_keys();
+  // What is there under the host name now, or that nothing is.
+  void publish(const std::set<std::string>& hosts);
+  void publish_key(const std::string& key_sha256);
 
   struct GatewayView {
     std::string name;
@@ -46,15 +49,17 @@ class RouteHub {
   Task<void> stop() { return scope_.stop(); }
 
  private:
-  using Endpoints = std::map<std::string, std::string>;  // by gateway name
+  struct Live {
+    std::string name;  // of the gateway
+    RouteSender* sender = nullptr;
+  };
 
-  Task<Result<>> run_session(link::SessionPtr session);
-  Task<Result<>> talk(link::Session& session);
+  Task<Result<>> run_session(link::SessionPtr session, PeerLimit::Place place);
+  Task<Result<std::string>> let_in(link::Session& session, PeerLimit::Place place);
+  Task<Result<>> talk(link::Session& session, PeerLimit::Place place);
+  Task<Result<>> listen(link::Session& session);
   Result<> check(const link::GatewayHello& hello) const;
   Task<Result<>> remember(std::string name, std::string endpoint);
-  Task<Result<>> change_endpoints(std::function<void(Endpoints&)> change);
-  Result<> send_all(link::Session& session) const;
-  void broadcast(const link::RouteUpdate& update);
   void dismiss(link::Session* session, const Error& why);
   Task<Result<>> close_soon(link::Session* session);
   void tell_gateways();
@@ -62,12 +67,14 @@ class RouteHub {
   Clock& clock_;
   RouteHubSettings settings_;
   Fleet& fleet_;
+  FleetLoop& loop_;
   Accounts& accounts_;
   store::Database& database_;
   std::function<void(std::vector<std::string>)> gateways_changed_;
-  Endpoints endpoints_;
-  std::map<link::Session*, std::string> live_;  // with the gateway's name
-  Scope scope_;                                 // last: its tasks use the others
+  std::map<std::string, std::string> endpoints_;  // by gateway name
+  PeerLimit strangers_;
+  std::map<link::Session*, Live> live_;
+  Scope scope_;  // last: its tasks use the others
 };
 
 }  // namespace mesclun::cloud

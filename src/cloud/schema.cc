@@ -7,6 +7,7 @@ namespace {
 // Records are documents beside the columns that are searched or unique. Times are unix nanoseconds.
 constexpr store::Migration kCloud[] = {{1, R"sql(
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE gateway (name TEXT PRIMARY KEY, endpoint TEXT NOT NULL);
 CREATE TABLE organization (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, document TEXT NOT NULL);
 CREATE TABLE project (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL REFERENCES organization (id),
                       name TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (organization_id, name));

@@ -26,6 +26,7 @@ Task<Result<>> RouteSession::talk(link::Session& session) {
   }
   hello.tunnel_endpoint = settings_.tunnel_endpoint;
   CO_TRY_DO(session.send(std::move(hello)));
+  table_.begin_all();
   const Result<> ended =
       co_await link::beside(listen(session), link::beat(session, clock_, settings_.heartbeat));
   connected_ = false;
@@ -38,12 +39,12 @@ Task<Result<>> RouteSession::listen(link::Session& session) {
     // Heartbeats, and what a later version may say, only show that it is there.
     auto* update = std::get_if<link::RouteUpdate>(&message);
     if (update == nullptr) continue;
-    if (update->complete && !connected_) {
-      connected_ = true;
-      keeper_.stands(session);
-      log_info("gateway", "routes received", {{"routes", update->hosts.size()}});
-    }
+    const bool complete = update->complete;
     table_.apply(std::move(*update));
+    if (!complete || connected_) continue;
+    connected_ = true;
+    keeper_.stands(session);
+    log_info("gateway", "routes received", {{"routes", table_.size()}});
   }
 }
 

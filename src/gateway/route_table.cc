@@ -14,38 +14,58 @@ std::string host_name(std::string_view host) {
   return lower_case(name);
 }
 
+void RouteTable::begin_all() {
+  naming_ = true;
+  hosts_named_.clear();
+  keys_named_.clear();
+}
+
 void RouteTable::apply(link::RouteUpdate update) {
-  if (update.complete) {
-    std::set<std::string> named;
-    for (const std::string& host : update.hosts) named.insert(host_name(host));
-    for (const link::Route& route : update.routes) named.insert(host_name(route.dns));
-    for (auto it = groups_.begin(); it != groups_.end();) {
-      if (named.contains(it->first)) {
-        ++it;
-        continue;
-      }
-      // Requests may hold it: it serves nothing new.
-      link::Route gone = it->second->route();
-      gone.deleted = true;
-      gone.instances.clear();
-      it->second->update(std::move(gone), find_node_);
-      it = groups_.erase(it);
-    }
-    tunnel_secret_ = std::move(update.tunnel_secret);
+  if (update.complete && !naming_) begin_all();
+  for (const std::string& gone : update.hosts_gone) {
+    const auto found = groups_.find(host_name(gone));
+    if (found == groups_.end()) continue;
+    forget(found->second);
+    groups_.erase(found);
   }
   for (link::Route& route : update.routes) {
-    GroupPtr& group = groups_[host_name(route.dns)];
+    const std::string host = host_name(route.dns);
+    if (naming_) hosts_named_.insert(host);
+    GroupPtr& group = groups_[host];
     if (!group) group = std::make_shared<Group>();
     if (route.deleted) route.instances.clear();
     group->update(std::move(route), find_node_);
   }
-  if (update.complete || update.keys_changed) {
-    keys_.clear();
-    for (link::RouteKey& key : update.keys) {
-      keys_[lower_case(key.key_sha256)] = std::move(key.organization_ids);
-    }
+  for (const std::string& gone : update.keys_gone) keys_.erase(lower_case(gone));
+  for (link::RouteKey& key : update.keys) {
+    const std::string hash = lower_case(key.key_sha256);
+    if (naming_) keys_named_.insert(hash);
+    keys_[hash] = std::move(key.organization_ids);
   }
+  if (!update.complete) return;
+  forget_unnamed();
+  tunnel_secret_ = std::move(update.tunnel_secret);
   loaded_ = true;
+}
+
+void RouteTable::forget_unnamed() {
+  std::erase_if(groups_, [this](const auto& entry) {
+    if (hosts_named_.contains(entry.first)) return false;
+    forget(entry.second);
+    return true;
+  });
+  std::erase_if(keys_, [this](const auto& entry) { return !keys_named_.contains(entry.first); });
+  naming_ = false;
+  hosts_named_.clear();
+  keys_named_.clear();
+}
+
+// Requests may hold it: it serves nothing new.
+void RouteTable::forget(GroupPtr group) {
+  link::Route gone = group->route();
+  gone.deleted = true;
+  gone.instances.clear();
+  group->update(std::move(gone), find_node_);
 }
 
 GroupPtr RouteTable::find(std::string_view host) const {

@@ -13,6 +13,9 @@ class RouteTable {
  public:
   explicit RouteTable(Group::FindNode find_node) : find_node_(std::move(find_node)) {}
 
+  // A session with the cloud begins: what its updates do not name up to the complete one is gone
+  // then.
+  void begin_all();
   void apply(link::RouteUpdate update);
 
   // By the value of a Host header: any case, with or without port. Null: unknown.
@@ -20,7 +23,7 @@ class RouteTable {
   // Whether the API key belongs to a member of the organization.
   bool key_passes(std::string_view api_key, const std::string& organization_id) const;
 
-  // Whether an update has come at all.
+  // Whether a complete update has come at all.
   bool loaded() const { return loaded_; }
   const std::string& tunnel_secret() const { return tunnel_secret_; }
   template <class Visit>
@@ -30,6 +33,9 @@ class RouteTable {
   size_t size() const { return groups_.size(); }
 
  private:
+  void forget(GroupPtr group);
+  void forget_unnamed();
+
   struct Hash {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
@@ -39,6 +45,10 @@ class RouteTable {
   std::unordered_map<std::string, GroupPtr, Hash, std::equal_to<>> groups_;  // by lower-case host
   std::unordered_map<std::string, std::vector<std::string>> keys_;           // by SHA-256, hex
   std::string tunnel_secret_;
+  // Named since begin_all(), until the complete update.
+  std::set<std::string> hosts_named_;
+  std::set<std::string> keys_named_;
+  bool naming_ = false;
   bool loaded_ = false;
 };
 

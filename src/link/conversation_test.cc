@@ -159,6 +159,9 @@ class StalledSession final : public Session {
     co_return Heartbeat{};
   }
   Result<> send(const Message&) override { return {}; }
+  Task<Result<>> wait_for_room() override { co_return Result<>(); }
+  bool has_room() const override { return true; }
+  void let_in() override {}
   Task<Result<>> pump() override { co_return Result<>(); }
   void close() override {}
   std::string peer_address() const override { return "stalled"; }

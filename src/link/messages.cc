@@ -8,8 +8,9 @@ namespace {
 
 // In the order of the variant.
 constexpr std::array<std::string_view, std::variant_size_v<Message>> kTypes = {
-    "hello",     "welcome", "goodbye",       "desired",     "report",        "acknowledge",
-    "heartbeat", "logs",    "token_request", "token_reply", "gateway_hello", "routes"};
+    "hello",         "welcome",     "goodbye",       "known_specs", "spec",
+    "desired",       "report",      "acknowledge",   "heartbeat",   "logs",
+    "token_request", "token_reply", "gateway_hello", "routes"};
 
 template <size_t kIndex = 0>
 Result<Message> read_as(size_t index, const json::value& value) {
@@ -26,6 +27,10 @@ Result<Message> read_as(size_t index, const json::value& value) {
 }
 
 }  // namespace
+
+std::string_view message_name(const Message& message) {
+  return kTypes[message.index()];
+}
 
 std::string encode(const Message& message) {
   json::value value = std::visit([](const auto& body) { return write_json(body); }, message);

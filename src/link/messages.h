@@ -5,9 +5,14 @@
 // the agent everything that is.
 //
 //   cloud                                                     agent
-//     any change  ── Desired, revision n: all that should be ──►  applies it
+//                 ◄── KnownSpecs: what it needs not be told ────  a session begins
+//     any change  ── Spec, each once ─────────────────────────►  keeps it
+//                 ── Desired, revision n: all that should be ──►  applies it, forgets other specs
 //     stores it   ◄── Report, revision n applied: all that is ──  any change
 //        └── once that is durable: Acknowledge, sequence s ────►  forgets events up to s
+//
+// A spec is named by its group and version. Whoever answers for a node knows which specs it has:
+// those that it said it knows, and those that it was sent, as far as the newest Desired names them.
 //
 // A newer one replaces an older one, and each side begins every session by saying all of it: so no
 // message must arrive for the two to agree in the end. Only events and log lines are streams.
@@ -22,6 +27,13 @@
 namespace mesclun::link {
 
 inline constexpr int32_t kProtocolVersion = 1;
+
+// Where a message stands among those that say one whole together (parts.h).
+struct Part {
+  int32_t index = 0;
+  bool last = true;
+};
+BOOST_DESCRIBE_STRUCT(Part, (), (index, last))
 
 // ---- agent and cloud ----
 
@@ -92,6 +104,31 @@ BOOST_DESCRIBE_STRUCT(GroupIdentity, (),
                       (group_id, group_name, project_id, project_name, organization_id,
                        organization_name))
 
+// A group's spec is known by this: whatever a node acts upon changes with the version.
+struct SpecName {
+  std::string group_id;
+  int32_t version = 1;
+  auto operator<=>(const SpecName&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(SpecName, (), (group_id, version))
+
+// Cloud to agent, before the first Desired that names it.
+struct Spec {
+  GroupIdentity group;
+  int32_t version = 1;
+  json::object spec;  // the group's GroupSpec, in the shape of the create call
+
+  SpecName name() const { return {group.group_id, version}; }
+};
+BOOST_DESCRIBE_STRUCT(Spec, (), (group, version, spec))
+
+// Agent to cloud, once in a session and before the first Report: specs that it has from before.
+struct KnownSpecs {
+  Part part;
+  std::vector<SpecName> specs;
+};
+BOOST_DESCRIBE_STRUCT(KnownSpecs, (), (part, specs))
+
 enum class RunAction { Restart, Recreate };
 
 // What is wanted of a replica on a node. Decided and stored by the cloud, told in Desired, kept by
@@ -158,18 +195,23 @@ BOOST_DESCRIBE_STRUCT(ReplicaStatus, (),
 struct Assignment {
   std::string allocation_id;  // stays while the replica is on this node
   std::string instance_id;    // of the first run; later runs get ids from the agent
-  GroupIdentity group;
-  json::object spec;  // the group's GroupSpec, in the shape of the create call
+  std::string group_id;
   ReplicaWish wish;
+
+  // What it needs; nothing for one that is to stop.
+  std::optional<SpecName> spec() const {
+    return wish.stop ? std::nullopt : std::optional(SpecName{group_id, wish.version});
+  }
 };
-BOOST_DESCRIBE_STRUCT(Assignment, (), (allocation_id, instance_id, group, spec, wish))
+BOOST_DESCRIBE_STRUCT(Assignment, (), (allocation_id, instance_id, group_id, wish))
 
 // Cloud to agent: all that should be on the node.
 struct Desired {
   int64_t revision = 0;  // grows with every change, also over restarts of the cloud
+  Part part;
   std::vector<Assignment> assignments;
 };
-BOOST_DESCRIBE_STRUCT(Desired, (), (revision, assignments))
+BOOST_DESCRIBE_STRUCT(Desired, (), (revision, part, assignments))
 
 struct InstanceReport {
   std::string allocation_id;
@@ -190,10 +232,11 @@ struct InstanceEvent {
 BOOST_DESCRIBE_STRUCT(InstanceEvent, (),
                       (sequence, group_id, instance_id, version, time, name, detail))
 
-// Agent to cloud: all that is on the node, and the events that are not acknowledged yet (at most
-// 1,000).
+// Agent to cloud: all that is on the node, and with the last part events that were not said yet, as
+// many as fit.
 struct Report {
   int64_t revision = 0;  // of the Desired that was applied last; 0: none yet in this session
+  Part part;
   NodeMode mode = NodeMode::Active;
   std::string trouble;  // why the machine can run nothing new, for people; empty: it can
   std::vector<InstanceReport> instances;
@@ -202,7 +245,7 @@ struct Report {
   int64_t events_after = 0;
   std::vector<InstanceEvent> events;
 };
-BOOST_DESCRIBE_STRUCT(Report, (), (revision, mode, trouble, instances, events_after, events))
+BOOST_DESCRIBE_STRUCT(Report, (), (revision, part, mode, trouble, instances, events_after, events))
 constexpr bool json_has_default(const Report*, std::string_view member) {
   return member == "trouble";
 }
@@ -273,7 +316,7 @@ struct Route {
   std::string dns;
   std::string group_id;
   std::string organization_id;
-  bool deleted = false;  // answers 410 for ever
+  bool deleted = false;  // answers 410, until the route is forgotten
   bool auth = false;
   bool least_connections = false;
   bool single_connection_limit = false;
@@ -294,17 +337,18 @@ struct RouteKey {
 };
 BOOST_DESCRIBE_STRUCT(RouteKey, (), (key_sha256, organization_ids))
 
-// Cloud to gateway. A session begins with as many updates as all routes need, the last of which is
-// complete: what it does not name, and what was not named before it, is gone. From then on changes.
+// Cloud to gateway. A session begins with all routes and keys, in as many updates as they need; the
+// last of these is complete: what none of them named is gone. From then on changes.
 struct RouteUpdate {
   bool complete = false;
-  std::vector<std::string> hosts;  // in a complete update: of all routes, wherever they were sent
-  std::vector<Route> routes;       // new or changed
-  std::vector<RouteKey> keys;
-  bool keys_changed = false;  // `keys` replaces all keys
-  std::string tunnel_secret;  // in a complete update: verifies tunnel tickets
+  std::vector<Route> routes;            // new or changed
+  std::vector<std::string> hosts_gone;  // of routes that are forgotten
+  std::vector<RouteKey> keys;           // new or changed
+  std::vector<std::string> keys_gone;   // by key_sha256
+  std::string tunnel_secret;            // in a complete update: verifies tunnel tickets
 };
-BOOST_DESCRIBE_STRUCT(RouteUpdate, (), (complete, hosts, routes, keys, keys_changed, tunnel_secret))
+BOOST_DESCRIBE_STRUCT(RouteUpdate, (),
+                      (complete, routes, hosts_gone, keys, keys_gone, tunnel_secret))
 
 // Members that are new in a version are absent from what older ones say and keep.
 constexpr bool json_has_default(const GpuFacts*, std::string_view member) {
@@ -314,9 +358,12 @@ constexpr bool json_has_default(const ReplicaWish*, std::string_view member) {
   return member == "gpu";
 }
 
-using Message = std::variant<Hello, Welcome, Goodbye, Desired, Report, Acknowledge, Heartbeat,
-                             LogBatch, TokenRequest, TokenReply, GatewayHello, RouteUpdate>;
+using Message =
+    std::variant<Hello, Welcome, Goodbye, KnownSpecs, Spec, Desired, Report, Acknowledge, Heartbeat,
+                 LogBatch, TokenRequest, TokenReply, GatewayHello, RouteUpdate>;
 
+// As in the `type` member.
+std::string_view message_name(const Message& message);
 // {"type": "desired", ...}
 std::string encode(const Message& message);
 // InvalidArgument for anything that is not exactly such a message; unknown members are ignored, so

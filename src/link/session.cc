@@ -1,10 +1,8 @@
 #include "link/session.h"
 
-#include <fmt/format.h>
-
-#include <array>
 #include <deque>
 
+#include "base/log.h"
 #include "base/notify.h"
 #include "base/race.h"
 
@@ -12,72 +10,95 @@ namespace mesclun::link {
 
 namespace {
 
-constexpr size_t kQueuedMax = 256;
 constexpr Duration kSendTimeout = 20s;
+// Frames that go out in one write.
+constexpr size_t kWriteBytes = 64 * 1024;
+
+Result<std::string> frame_of(const Message& message) {
+  Result<std::string> frame = encode_frame(message);
+  if (!frame) {
+    log_error("link", "a message fits no frame and is not sent",
+              {{"error", frame.error().message}});
+  }
+  return frame;
+}
+
+// What waits to be sent, within limits.
+struct Load {
+  size_t messages = 0;
+  size_t bytes = 0;
+
+  bool takes(size_t size, const SessionLimits& limits) const {
+    return messages < limits.queued_messages_max && bytes + size <= limits.queued_bytes_max;
+  }
+  bool has_room(const SessionLimits& limits) const {
+    return messages <= limits.queued_messages_max / 2 && bytes <= limits.queued_bytes_max / 2;
+  }
+  void add(size_t size) {
+    ++messages;
+    bytes += size;
+  }
+  void remove(size_t size) {
+    --messages;
+    bytes -= size;
+  }
+};
+
+Error not_keeping_up() {
+  return {ErrorCode::ResourceExhausted, "the peer does not keep up"};
+}
+Error session_closed() {
+  return Error::unavailable("the session is closed");
+}
 
 class ConnSession final : public Session {
  public:
-  ConnSession(ConnPtr conn, const asio::any_io_executor& executor, Clock& clock)
-      : conn_(std::move(conn)), clock_(clock), changed_(executor) {}
+  ConnSession(ConnPtr conn, const asio::any_io_executor& executor, Clock& clock,
+              SessionLimits limits)
+      : conn_(std::move(conn)),
+        clock_(clock),
+        limits_(limits),
+        frame_bytes_max_(limits.first_frame_bytes_max),
+        changed_(executor) {}
 
   // What broke reading has broken the session; a reader that was only cancelled may still write.
   Task<Result<Message>> receive() override {
-    Result<Message> message = co_await read();
+    Result<Message> message = co_await reader_.read(*conn_, frame_bytes_max_);
     if (!message && message.code() != ErrorCode::Cancelled) close();
     co_return message;
   }
-
-  // Cancelled at any await, it leaves what came so far to the next call.
-  Task<Result<Message>> read() {
-    CO_TRY_DO(co_await fill(asio::buffer(head_), head_bytes_));
-    const size_t size = (size_t{head_[0]} << 24) | (size_t{head_[1]} << 16) |
-                        (size_t{head_[2]} << 8) | size_t{head_[3]};
-    if (size > kFrameBytesMax) {
-      co_return Error::invalid(fmt::format("a frame of {} bytes is over the limit", size));
-    }
-    text_.resize(size);
-    CO_TRY_DO(co_await fill(asio::buffer(text_), text_bytes_));
-    head_bytes_ = text_bytes_ = 0;
-    co_return decode(std::exchange(text_, {}));
-  }
-
-  // Until `have` of the buffer's bytes are all of them.
-  Task<Result<>> fill(asio::mutable_buffer buffer, size_t& have) {
-    while (have < buffer.size()) {
-      CO_TRY(const size_t more, co_await conn_->read_some(buffer + have));
-      if (more == 0) co_return Error::unavailable("the stream ended");
-      have += more;
-    }
-    co_return Result<>();
-  }
-
   Task<Result<Message>> receive_within(Duration limit) override {
     co_return co_await within(clock_, limit, receive());
   }
 
   Result<> send(const Message& message) override {
-    if (closed_) return Error::unavailable("the session is closed");
-    std::string text = encode(message);
-    if (queue_.size() >= kQueuedMax || text.size() > kFrameBytesMax) {
+    if (closed_) return session_closed();
+    TRY(std::string frame, frame_of(message));
+    if (!load_.takes(frame.size(), limits_)) {
       close();
-      return Error{ErrorCode::ResourceExhausted, "the peer does not keep up"};
+      return not_keeping_up();
     }
-    const auto size = static_cast<uint32_t>(text.size());
-    std::string frame;
-    frame.reserve(text.size() + 4);
-    for (int shift = 24; shift >= 0; shift -= 8) frame += static_cast<char>(size >> shift);
-    frame += text;
+    load_.add(frame.size());
     queue_.push_back(std::move(frame));
     changed_.notify_all();
     return {};
   }
+  Task<Result<>> wait_for_room() override {
+    while (!closed_ && !has_room()) CO_TRY_DO(co_await changed_.wait());
+    if (closed_) co_return session_closed();
+    co_return Result<>();
+  }
+  bool has_room() const override { return load_.has_room(limits_); }
+  void let_in() override { frame_bytes_max_ = kFrameBytesMax; }
 
   Task<Result<>> pump() override {
     while (true) {
       while (queue_.empty() && !closed_) CO_TRY_DO(co_await changed_.wait());
-      if (closed_) co_return Error::unavailable("the session is closed");
+      if (closed_) co_return session_closed();
+      Load taken;
       std::string out;
-      while (!queue_.empty() && out.size() < 64 * 1024) {
+      while (!queue_.empty() && out.size() < kWriteBytes) {
+        taken.add(queue_.front().size());
         out += queue_.front();
         queue_.pop_front();
       }
@@ -89,6 +110,9 @@ class ConnSession final : public Session {
         co_return written;
       }
       conn_->set_deadline(TimePoint::max());
+      load_.messages -= taken.messages;
+      load_.bytes -= taken.bytes;
+      changed_.notify_all();
     }
   }
 
@@ -102,20 +126,24 @@ class ConnSession final : public Session {
  private:
   ConnPtr conn_;
   Clock& clock_;
+  const SessionLimits limits_;
+  size_t frame_bytes_max_;
+  FrameReader reader_;
   Notify changed_;
   std::deque<std::string> queue_;
+  Load load_;  // of the queue, and of what is being written
   bool closed_ = false;
-  // The frame that is arriving.
-  std::array<unsigned char, 4> head_{};
-  size_t head_bytes_ = 0;
-  std::string text_;
-  size_t text_bytes_ = 0;
 };
 
-// One direction of a session in memory: messages with the time of their arrival.
+// One direction of a session in memory.
 struct Pipe {
   explicit Pipe(const asio::any_io_executor& executor) : changed(executor) {}
-  std::deque<std::pair<TimePoint, Message>> messages;
+  struct Item {
+    TimePoint arrival;
+    std::string frame;
+  };
+  std::deque<Item> items;
+  Load load;
   TimePoint last_arrival{};
   bool closed = false;
   Notify changed;
@@ -123,8 +151,14 @@ struct Pipe {
 
 class MemorySession final : public Session {
  public:
-  MemorySession(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, Clock& clock, Fate fate)
-      : in_(std::move(in)), out_(std::move(out)), clock_(clock), fate_(std::move(fate)) {}
+  MemorySession(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, Clock& clock, Fate fate,
+                SessionLimits limits)
+      : in_(std::move(in)),
+        out_(std::move(out)),
+        clock_(clock),
+        fate_(std::move(fate)),
+        limits_(limits),
+        frame_bytes_max_(limits.first_frame_bytes_max) {}
   ~MemorySession() override { close_both(); }
 
   Task<Result<Message>> receive() override { return receive_until(TimePoint::max()); }
@@ -136,15 +170,11 @@ class MemorySession final : public Session {
   Task<Result<Message>> receive_until(TimePoint end) {
     const auto in = in_;
     while (true) {
-      const bool arrived = !in->messages.empty() && in->messages.front().first <= clock_.now();
-      if (arrived) {
-        Message message = std::move(in->messages.front().second);
-        in->messages.pop_front();
-        co_return message;
-      }
-      if (in->closed) co_return Error::unavailable("the session is closed");
+      const bool arrived = !in->items.empty() && in->items.front().arrival <= clock_.now();
+      if (arrived) co_return take();
+      if (in->closed) co_return session_closed();
       if (clock_.now() >= end) co_return Error::deadline("timed out");
-      const TimePoint next = in->messages.empty() ? end : std::min(end, in->messages.front().first);
+      const TimePoint next = in->items.empty() ? end : std::min(end, in->items.front().arrival);
       if (next == TimePoint::max()) {
         CO_TRY_DO(co_await in->changed.wait());
       } else {
@@ -154,10 +184,11 @@ class MemorySession final : public Session {
   }
 
   Result<> send(const Message& message) override {
-    if (out_->closed) return Error::unavailable("the session is closed");
-    if (out_->messages.size() >= kQueuedMax) {
+    if (out_->closed) return session_closed();
+    TRY(std::string frame, frame_of(message));
+    if (!out_->load.takes(frame.size(), limits_)) {
       close_both();
-      return Error{ErrorCode::ResourceExhausted, "the peer does not keep up"};
+      return not_keeping_up();
     }
     Duration delay{};
     if (fate_) {
@@ -170,20 +201,39 @@ class MemorySession final : public Session {
     }
     // Order is kept, as on a stream.
     out_->last_arrival = std::max(out_->last_arrival, clock_.now() + delay);
-    out_->messages.emplace_back(out_->last_arrival, message);
+    out_->load.add(frame.size());
+    out_->items.push_back({out_->last_arrival, std::move(frame)});
     out_->changed.notify_all();
     return {};
   }
+  Task<Result<>> wait_for_room() override {
+    const auto out = out_;
+    const SessionLimits limits = limits_;
+    while (!out->closed && !out->load.has_room(limits)) CO_TRY_DO(co_await out->changed.wait());
+    if (out->closed) co_return session_closed();
+    co_return Result<>();
+  }
+  bool has_room() const override { return out_->load.has_room(limits_); }
+  void let_in() override { frame_bytes_max_ = kFrameBytesMax; }
 
   Task<Result<>> pump() override {
     const auto out = out_;
     while (!out->closed) CO_TRY_DO(co_await out->changed.wait());
-    co_return Error::unavailable("the session is closed");
+    co_return session_closed();
   }
   void close() override { close_both(); }
   std::string peer_address() const override { return "memory"; }
 
  private:
+  Result<Message> take() {
+    const std::string frame = std::move(in_->items.front().frame);
+    in_->items.pop_front();
+    in_->load.remove(frame.size());
+    in_->changed.notify_all();
+    Result<Message> message = parse_frame(frame, frame_bytes_max_);
+    if (!message) close_both();
+    return message;
+  }
   void close_both() {
     for (const auto& pipe : {in_, out_}) {
       pipe->closed = true;
@@ -195,20 +245,24 @@ class MemorySession final : public Session {
   std::shared_ptr<Pipe> out_;
   Clock& clock_;
   Fate fate_;
+  const SessionLimits limits_;
+  size_t frame_bytes_max_;
 };
 
 }  // namespace
 
-SessionPtr make_conn_session(ConnPtr conn, const asio::any_io_executor& executor, Clock& clock) {
-  return std::make_unique<ConnSession>(std::move(conn), executor, clock);
+SessionPtr make_conn_session(ConnPtr conn, const asio::any_io_executor& executor, Clock& clock,
+                             SessionLimits limits) {
+  return std::make_unique<ConnSession>(std::move(conn), executor, clock, limits);
 }
 
 std::pair<SessionPtr, SessionPtr> memory_session_pair(const asio::any_io_executor& executor,
-                                                      Clock& clock, Fate fate) {
+                                                      Clock& clock, Fate fate,
+                                                      SessionLimits limits) {
   auto a = std::make_shared<Pipe>(executor);
   auto b = std::make_shared<Pipe>(executor);
-  return {std::make_unique<MemorySession>(a, b, clock, fate),
-          std::make_unique<MemorySession>(b, a, clock, fate)};
+  return {std::make_unique<MemorySession>(a, b, clock, fate, limits),
+          std::make_unique<MemorySession>(b, a, clock, fate, limits)};
 }
 
 }  // namespace mesclun::link
