@@ -212,3 +212,16 @@ def test_oversized_bodies_are_refused_before_they_are_sent(api: Api) -> None:
             "Salad-Api-Key": api.key or "", "Content-Type": "application/json",
             "Content-Length": str(1 << 30)})
     expect_problem(reply, 413, "too_large")
+
+
+def test_what_a_group_may_weigh_is_bounded(api: Api) -> None:
+    """A body has 1 MiB at most, but changes add up."""
+    def some(start: int) -> dict[str, Any]:
+        return {"container": {"environment_variables": {f"V{start + i}": "x" * 32_000 for i in range(30)}}}
+
+    name = api.create(idle_spec())["name"]
+    for start in (0, 30):
+        assert api.call("PATCH", f"/containers/{name}", some(start)).status == 200
+    detail = expect_problem(api.call("PATCH", f"/containers/{name}", some(60)), 400, "invalid_request")
+    assert "/container" in detail and "of at most 2097152" in detail
+    assert len(api.group(name)["container"]["environment_variables"]) == 60

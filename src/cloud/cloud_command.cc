@@ -31,6 +31,8 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
   add_setting(line, "--activity-rate-limit", settings.cloud.api.activity_requests_per_minute, 1,
               1'000'000,
               "Requests a minute of one key for logs, and as many for events, below /api/mesclun");
+  add_bytes_setting(line, "--group-bytes-max", settings.cloud.api.specs.group_bytes_max, 64 * 1024,
+                    3 << 20, "The largest group, as JSON; it travels to nodes in one frame");
   add_setting(line, "--token-issuer", settings.cloud.token_issuer,
               "The `iss` claim of workload identity tokens");
   add_bytes_setting(line, "--body-max", settings.cloud.http.body_bytes_max, 1024, 64 << 20,

@@ -100,6 +100,15 @@ api::SpecRules ContainerGroupEndpoint::rules() const {
   return rules;
 }
 
+Result<> ContainerGroupEndpoint::check_weight(const api::GroupSpec& spec) const {
+  const size_t bytes = to_json_text(spec).size();
+  if (bytes <= limits_.group_bytes_max) return {};
+  return Error::invalid(fmt::format(
+      "/container: the group has {} bytes as JSON, of at most {}; environment variables "
+      "and commands are most of that",
+      bytes, limits_.group_bytes_max));
+}
+
 Task<Result<json::object>> ContainerGroupEndpoint::document(ProjectIdentity project,
                                                             std::string name,
                                                             std::string user_agent) {
@@ -131,6 +140,7 @@ Answer ContainerGroupEndpoint::create(HttpRequest request, ProjectIdentity proje
   CO_TRY(const json::value body, read_document(request));
   CO_TRY(const api::GroupSpec spec, api::read_group_spec(body, rules()));
   CO_TRY_DO(check_supported(spec));
+  CO_TRY_DO(check_weight(spec));
   const int32_t quota = quota_of(project);
   // Created in this turn, shown in the next: by then it is stored.
   FleetLoop::Command command = [=](Fleet& fleet, Moment now) -> Result<> {
@@ -173,6 +183,7 @@ Answer ContainerGroupEndpoint::patch(HttpRequest request, ProjectIdentity projec
     if (group->delete_time != 0) return no_such_group(name);
     TRY(const api::GroupChange change, api::patch_group_spec(group->spec, body, rules()));
     TRY_DO(check_supported(change.spec));
+    TRY_DO(check_weight(change.spec));
     return patch_group(fleet, group->id, change, quota, now);
   };
   CO_TRY_DO(co_await loop_.submit(std::move(command)));

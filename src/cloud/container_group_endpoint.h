@@ -12,6 +12,8 @@ namespace mesclun::cloud {
 struct SpecLimits {
   int32_t probe_failures_max = 1000;
   size_t command_item_max = 32'768;  // characters
+  // Of a spec as it is stored: it travels in one frame.
+  size_t group_bytes_max = 2 * 1024 * 1024;
 };
 
 // Runs on:  the cloud's loop.
@@ -51,6 +53,7 @@ class ContainerGroupEndpoint {
                                       std::string user_agent);
   int32_t quota_of(const ProjectIdentity& project) const;
   api::SpecRules rules() const;
+  Result<> check_weight(const api::GroupSpec& spec) const;
 
   store::Database& database_;
   const Accounts& accounts_;

@@ -92,6 +92,17 @@ TEST_F(FleetFailures, AGroupWithoutACommandWaitsAndBlamesNoNode) {
   EXPECT_EQ(fleet_.exclusions.size(), 0u);
 }
 
+TEST_F(FleetFailures, WhatIsDeletedKeepsItsNameAndNoSecrets) {
+  const std::string group =
+      create(0, R"({"container": {"environment_variables": {"TOKEN": "secret"}}})");
+  ASSERT_TRUE(delete_group(fleet_, group, now()));
+  turn();
+  const Group& gone = fleet_.groups.at(group);
+  ASSERT_TRUE(gone.gone);
+  EXPECT_EQ(to_json_text(gone).find("secret"), std::string::npos);
+  EXPECT_TRUE(fleet_.groups.is_name_taken("project", "ocr"));
+}
+
 TEST_F(FleetFailures, CountriesNeedNoOrder) {
   add_node();
   const std::string group = create(1, R"({"country_codes": ["us", "de"]})");

@@ -108,7 +108,13 @@ void update_status(Fleet& fleet, const Group& group, Moment now) {
   if (group.gone) return;
   const GroupTally& tally = fleet.allocations.tally(group.id);
   if (group.delete_time != 0 && tally.members == 0) {
-    fleet.groups.change(group.id, [](Group& ended) { ended.gone = true; });
+    // Its name stays taken; what it ran, and its secrets, are nobody's any more.
+    fleet.groups.change(group.id, [](Group& ended) {
+      api::GroupSpec kept;
+      kept.name = ended.spec.name;
+      ended.spec = std::move(kept);
+      ended.gone = true;
+    });
     return;
   }
   if (!group.started) return;

@@ -179,7 +179,8 @@ class SessionsTest : public testing::Test {
   static api::GroupSpec spec(const std::string& name, size_t environment_bytes = 0) {
     std::string text(kSpec);
     text.replace(text.find("NAME"), 4, name);
-    api::GroupSpec out = api::read_group_spec(parse_json(text).value(), api::known_gpu_classes()).value();
+    api::GroupSpec out =
+        api::read_group_spec(parse_json(text).value(), api::known_gpu_classes()).value();
     for (size_t i = 0; environment_bytes > 0 && i < 30; ++i) {
       out.container.environment_variables[fmt::format("E{}", i)].assign(environment_bytes / 30,
                                                                         'x');
