@@ -32,7 +32,14 @@ Scope::~Scope() {
 void Scope::spawn(Task<Result<>> task) {
   if (stopping_) return;
   const auto entry = tasks_.insert(tasks_.end(), std::make_shared<Entry>());
-  auto on_end = [this, entry](std::exception_ptr thrown, Result<> result) {
+  // Goes with the completion handler: a task that is destroyed where it waits, together with its
+  // loop, has ended too.
+  auto off_the_list = std::shared_ptr<void>(nullptr, [this, entry](void*) {
+    tasks_.erase(entry);
+    if (tasks_.empty()) ended_.notify_all();
+  });
+  auto on_end = [this, entry, listed = std::move(off_the_list)](std::exception_ptr thrown,
+                                                                Result<> result) {
     if (thrown) {
       std::string what = "unknown exception";
       try {
@@ -48,8 +55,6 @@ void Scope::spawn(Task<Result<>> task) {
     // Asio posts a cancellation to the task's executor and writes into the signal then, even if the
     // task has ended in between: the signal goes one turn later.
     asio::post(executor_, [owner = *entry] {});
-    tasks_.erase(entry);
-    if (tasks_.empty()) ended_.notify_all();
   };
   asio::co_spawn(executor_, run(std::move(task)),
                  asio::bind_cancellation_slot((*entry)->signal.slot(), std::move(on_end)));
