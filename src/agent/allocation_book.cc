@@ -139,7 +139,7 @@ void AllocationBook::say_decided() {
   // A killed agent said the first few of them, or all.
   int64_t sequence = record_.decision->first_event;
   for (const EventText& event : record_.decision->events) {
-    if (sequence++ > parts_.journal.last_sequence()) add_event(event.name, event.detail);
+    if (sequence++ > parts_.journal.last_loaded()) add_event(event.name, event.detail);
   }
 }
 

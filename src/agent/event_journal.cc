@@ -4,9 +4,11 @@
 
 namespace mesclun::agent {
 
-void EventJournal::load(std::vector<link::InstanceEvent> events, int64_t next_sequence) {
+void EventJournal::load(std::vector<link::InstanceEvent> events, int64_t next_sequence,
+                        int64_t first) {
   events_.assign(std::make_move_iterator(events.begin()), std::make_move_iterator(events.end()));
-  next_sequence_ = std::max<int64_t>(next_sequence, 1);
+  last_loaded_ = next_sequence - 1;
+  next_sequence_ = std::max(next_sequence, first);
 }
 
 void EventJournal::append(link::InstanceEvent event) {

@@ -85,6 +85,16 @@ TEST(EventJournal, NumbersThatTheCloudHasSeenAreNotUsedAgain) {
   EXPECT_THAT(sequences(journal), testing::ElementsAre(42));
 }
 
+TEST(EventJournal, AStartHasARangeOfItsOwnSoThatNothingNewIsTakenForSaid) {
+  MemoryStateStore store;
+  EventJournal journal(store);
+  journal.load({}, 1, 1001);  // its file was lost with the power
+  EXPECT_EQ(journal.last_loaded(), 0);
+  journal.append(event("gone when the agent came back"));
+  journal.acknowledge(41);  // of the events that were lost, in the first welcome
+  EXPECT_THAT(sequences(journal), testing::ElementsAre(1001));
+}
+
 TEST(EventJournal, AFullDiskLosesNoEventOfThisProcess) {
   MemoryStateStore store;
   EventJournal journal(store);

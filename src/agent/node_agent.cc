@@ -16,6 +16,8 @@ constexpr Duration kListAgain = 1s;
 constexpr Duration kConnectLimit = 10s;
 // A cloud says a spec right before the Desired that names it.
 constexpr size_t kSpecsMax = 4'096;
+// More than one start of an agent can ever write; two thousand million starts have room.
+constexpr int64_t kEventsOfStart = int64_t{1} << 32;
 
 constexpr std::string_view kDrainReason = "the owner of this machine drains it";
 
@@ -85,9 +87,15 @@ Task<Result<>> NodeAgent::start() {
     node_.machine_id = new_uuid(parts_.random);
     node_.node_secret = new_secret(parts_.random);
     CO_TRY_DO(parts_.store.save_node(node_));
+  } else {
+    ++node_.restarts;
+    if (const Result<> saved = parts_.store.save_node(node_); !saved) {
+      log_warning("agent", "this start could not be counted", {{"error", saved.error().message}});
+    }
   }
   identity_.machine_id = node_.machine_id;
-  journal_.load(std::move(stored.events), stored.next_sequence);
+  journal_.load(std::move(stored.events), stored.next_sequence,
+                node_.restarts * kEventsOfStart + 1);
   CO_TRY_DO(co_await adopt(std::move(stored.allocations)));
   if (node_.mode == NodeMode::Draining) let_go_all(std::string(kDrainReason));
   scope_.spawn(reap());

@@ -16,8 +16,9 @@ struct NodeRecord {
   std::string machine_id;  // empty: a new node
   std::string node_secret;
   link::NodeMode mode = link::NodeMode::Active;
+  int64_t restarts = 0;  // of the agent
 };
-BOOST_DESCRIBE_STRUCT(NodeRecord, (), (machine_id, node_secret, mode))
+BOOST_DESCRIBE_STRUCT(NodeRecord, (), (machine_id, node_secret, mode, restarts))
 
 // What was decided about a run, kept from before it is carried out until it was. The driver knows
 // how a run ended only until it is removed, and a run that we end looks like one that failed.
