@@ -1,4 +1,6 @@
 // What is placed where, and who has to wait: the rules of placement.h over a whole fleet.
+#include <fmt/format.h>
+
 #include "cloud/fleet_placement.h"
 
 #include "cloud/fleet_test_kit.h"

@@ -1,5 +1,6 @@
 // Machines that are put out of a cloud, and tokens that are made anew: what those who have a session
 // hear, what those who knock hear, and what holds after a restart.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "base/test_loop.h"
