@@ -4,6 +4,8 @@ namespace mesclun::cloud {
 
 namespace {
 
+constexpr size_t kLeftMax = 20'000;
+
 constexpr int32_t GroupTally::* kParts[] = {
     &GroupTally::members,    &GroupTally::counted,  &GroupTally::done,    &GroupTally::failed,
     &GroupTally::allocating, &GroupTally::creating, &GroupTally::running, &GroupTally::stopping};
@@ -101,6 +103,7 @@ void AllocationTable::erase(const std::string& id) {
     marks_.desired.insert(gone.node_id);
     marks_.offers.insert(gone.node_id);
     drop(by_node_, gone.node_id, gone.id);
+    note_left(gone.node_id, gone.group_id);
   } else {
     end_wait(gone);
   }
@@ -111,6 +114,19 @@ void AllocationTable::erase(const std::string& id) {
   drop(by_slot_, gone.slot, gone.id);
   by_instance_.erase({gone.status.instance_id, gone.id});
   allocations_.erase(found);
+}
+
+void AllocationTable::note_left(const std::string& node_id, const std::string& group_id) {
+  ++left_counts_[{node_id, group_id}];
+  left_.emplace_back(node_id, group_id);
+  if (left_.size() <= kLeftMax) return;
+  const auto oldest = left_counts_.find(left_.front());
+  if (--oldest->second == 0) left_counts_.erase(oldest);
+  left_.pop_front();
+}
+
+bool AllocationTable::was_on(const std::string& node_id, const std::string& group_id) const {
+  return left_counts_.contains({node_id, group_id});
 }
 
 void AllocationTable::index(const Allocation& allocation) {

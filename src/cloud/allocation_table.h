@@ -1,6 +1,7 @@
 // The replicas of all groups: placed, waiting, ending and lost.
 #pragma once
 
+#include <deque>
 #include <map>
 
 #include "cloud/turn_marks.h"
@@ -60,6 +61,9 @@ class AllocationTable {
   std::vector<const Allocation*> of_instance(const std::string& instance_id) const;
   const Ids& of_group(const std::string& group_id) const;
   const Ids& on_node(const std::string& node_id) const { return ids_in(by_node_, node_id); }
+  // Whether a replica of the group has left the node lately: one of the last 20,000 in all, since the
+  // start. The node may still have something to say of it.
+  bool was_on(const std::string& node_id, const std::string& group_id) const;
   const Ids& of_slot(const std::string& slot) const { return ids_in(by_slot_, slot); }
   // Without a node, by group; the oldest first: since when (unix ns), and the id.
   using Line = std::set<std::pair<int64_t, std::string>>;
@@ -91,6 +95,7 @@ class AllocationTable {
   void index(const Allocation& allocation);
   void reindex(const Allocation& allocation, const Before& before);
   void move(const Allocation& allocation, const std::string& from);
+  void note_left(const std::string& node_id, const std::string& group_id);
   void wait(const Allocation& allocation);
   void end_wait(const Allocation& allocation);
 
@@ -101,6 +106,8 @@ class AllocationTable {
   Index by_slot_;
   std::set<std::pair<std::string, std::string>> by_instance_;  // instance id, allocation id
   std::map<std::string, Line> waiting_;
+  std::deque<std::pair<std::string, std::string>> left_;  // (node, group), oldest first
+  std::map<std::pair<std::string, std::string>, size_t> left_counts_;  // how often in left_
 };
 
 }  // namespace mesclun::cloud

@@ -103,6 +103,27 @@ TEST_F(FleetFailures, WhatIsDeletedKeepsItsNameAndNoSecrets) {
   EXPECT_TRUE(fleet_.groups.is_name_taken("project", "ocr"));
 }
 
+TEST_F(FleetFailures, WhatANodeSaysLateOfAForgottenReplicaIsKept) {
+  for (int i = 0; i < 2; ++i) add_node();
+  const std::string group = create(1);
+  report_all();
+  const Allocation first = *serving(group).at(0);
+  node_left(fleet_, first.node_id, sessions_[first.node_id], now());
+  wait(21s);
+  report_all();  // the other node is heard
+  report_all();
+  ASSERT_EQ(serving(group).size(), 1u);
+  ASSERT_EQ(fleet_.allocations.find(first.id), nullptr) << "its replacement serves";
+  join(first.node_id);
+  link::Report late;
+  late.events.push_back({.sequence = 1, .group_id = group, .name = "Instance Exited:1 (Error)"});
+  late.events.push_back({.sequence = 2, .group_id = "of a stranger", .name = "Instance Running"});
+  node_reported(fleet_, first.node_id, sessions_[first.node_id], late, now());
+  turn();
+  EXPECT_EQ(count_events("Instance Exited:1 (Error)"), 1u);
+  EXPECT_EQ(count_events("Instance Running"), 0u);
+}
+
 TEST_F(FleetFailures, CountriesNeedNoOrder) {
   add_node();
   const std::string group = create(1, R"({"country_codes": ["us", "de"]})");

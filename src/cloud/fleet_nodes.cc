@@ -218,6 +218,10 @@ Result<> node_joined(Fleet& fleet, const link::Hello& hello, int64_t session, Mo
 
 bool may_speak_of(Fleet& fleet, const std::string& node_id, const std::string& group_id) {
   if (is_placed_on(fleet, group_id, node_id)) return true;
+  // What became of a replica that was forgotten while its node was away.
+  if (fleet.allocations.was_on(node_id, group_id) && fleet.groups.find(group_id) != nullptr) {
+    return true;
+  }
   refuse(fleet, node_id);
   return false;
 }
