@@ -99,7 +99,7 @@ def test_display_name_goes_back_to_the_name(api: Api, group: dict[str, Any]) -> 
     {"networking": {"single_connection_limit": True}},
     {"queue_connection": {"queue_name": "jobs", "port": 80, "path": "/"}},
     {"replicas": -1}, {"replicas": "2"}, {"replicas": 501}, {"container": {"image": ""}}, {"container": {"image": 1}},
-    {"container": {"resources": {"cpu": 0}}}, {"container": {"environment_variables": {"A": 1}}},
+    {"container": {"resources": {"cpu": 0}}}, {"container": {"environment_variables": {"A": [1]}}},
     {"country_codes": ["xx"]}, {"liveness_probe": {"tcp": {"port": 0}}}, {"networking": {"port": 0}},
     {"replicas": 3, "container": {"command": "run"}},
 ], ids=str)
