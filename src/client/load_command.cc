@@ -19,7 +19,7 @@ constexpr const char* kExamples = R"(Examples:
   mesclun load greeter -n 1000                     a group, through the gateway of the current context
   mesclun load http://greeter.localhost:8801/ --duration 1m --rate 50      50 a second, whatever comes back
   mesclun load http://127.0.0.1:8801/predict --host model.localhost \
-      --bodies-jsonl prompts.jsonl --keep-bodies --out answers.jsonl       each line once, answers kept
+      --bodies-jsonl prompts.jsonl --retry-unsafe --keep-bodies --out answers.jsonl      one request a line
   mesclun load http://HOST/asr --method POST --body-file a.wav --body-file b.wav --content-type audio/wav
   mesclun load http://HOST/ --header "Salad-Api-Key: $KEY" -o json | jq -r .latency_ms
 
@@ -28,9 +28,8 @@ round trip while answers come, and shrinks to 0.7 when the server answers 429, 5
 to, or does not answer in time. With --rate requests come at their times (open loop); one that cannot be
 answered within --timeout is refused here at once and never sent.
 
-Retried are 429, 5xx and broken connections; POST and PATCH only when nobody has begun with them (429, 503, no
-connection), unless --retry-unsafe says that they may be done twice. A request counts as failed when its last
-attempt did.
+Retried are 429, 5xx and broken connections; POST and PATCH only with --retry-unsafe, which says that they may
+be done twice. A request counts as failed when its last attempt did.
 
 JSON lines, in the order of the answers: index, status (0: no answer), attempts, hedged, latency_ms, error (null
 when it succeeded), body_bytes, node (with --label-header), body or body_base64 (with --keep-bodies). With
@@ -106,7 +105,7 @@ void add_care_flags(CommandLine& line, Options& o) {
   group(add_setting(line, "--attempts", traffic.attempts_max, 1, 100,
                     "Attempts of one request, the first one included"));
   group(line.flag("--retry-unsafe", traffic.retry_unsafe,
-                  "Send POST and PATCH again even if they may have been done; hedge them too"));
+                  "Send POST and PATCH again too, and hedge them: they may be done twice"));
   group(add_setting(line, "--retry-budget", traffic.retry_ratio, 0.0, 10.0,
                     "Retries and hedges per request, in the long run (and 10 at once)"));
   group(add_setting(line, "--hedge", traffic.hedge_quantile, 0.0, 0.999,

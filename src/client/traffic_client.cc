@@ -88,12 +88,12 @@ Task<Result<TrafficAnswer>> TrafficClient::request(TrafficRequest request) {
       x.deadline = x.answer.started + request.timeout;
     }
     const std::optional<Duration> hedge =
-        controller_.may_hedge(x.call.method) ? controller_.hedge_delay() : std::nullopt;
+        controller_.may_repeat(x.call.method) ? controller_.hedge_delay() : std::nullopt;
     Result<HttpReply> reply = hedge ? co_await attempt_hedged(x, *hedge) : co_await attempt(x);
     if (!reply && reply.code() == ErrorCode::Cancelled) co_return Error::cancelled();
     const Outcome outcome = judge(reply, clock_.wall_now());
     conclude(x, std::move(reply), outcome);
-    if (stopped_ || !controller_.may_repeat(x.call.method, outcome)) co_return finish(x);
+    if (stopped_ || !controller_.may_repeat(x.call.method)) co_return finish(x);
     const auto pause = controller_.plan_retry(clock_.now(), x.deadline, x.answer.attempts, outcome);
     if (!pause) co_return finish(x);
     CO_TRY_DO(co_await stopped_changed_.wait_until(clock_, clock_.now() + *pause));

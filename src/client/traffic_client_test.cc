@@ -61,12 +61,16 @@ TEST(TrafficClient, RetriesUntilAnAnswer) {
   EXPECT_GE(answer.latency, 30ms);
 }
 
-TEST(TrafficClient, WhatMayHaveBeenDoneIsNotSentAgain) {
-  for (const bool unsafe : {false, true}) {
-    Bench bench({.retry_unsafe = unsafe},
-                [](const HttpCall&, size_t n) { return fake_answer(n == 0 ? 429 : 502); });
-    bench.post();
-    EXPECT_EQ(bench.answers.back().attempts, unsafe ? 3 : 2) << "429 was turned away";
+TEST(TrafficClient, APostIsSentAgainOnlyByTheSetting) {
+  const Error refused{ErrorCode::Unavailable, "refused", Cause::Unreachable};
+  for (const int status : {0, 429, 502, 503}) {
+    for (const bool unsafe : {false, true}) {
+      Bench bench({.retry_unsafe = unsafe}, [&](const HttpCall&, size_t) {
+        return status == 0 ? FakeTransport::Answer{refused, 1ms} : fake_answer(status);
+      });
+      bench.post();
+      EXPECT_EQ(bench.answers.back().attempts, unsafe ? 3 : 1) << status;
+    }
   }
 }
 

@@ -34,8 +34,7 @@ Outcome judge(const Result<HttpReply>& reply, WallTime now) {
         reply.error().cause == Cause::Unreachable || reply.code() == ErrorCode::DeadlineExceeded;
     // An answer over our own bound would be as large the next time.
     if (reply.code() == ErrorCode::OutOfRange) return {Verdict::Rejected};
-    return {.verdict = overload ? Verdict::Refused : Verdict::Failed,
-            .undone = reply.error().cause == Cause::Unreachable};
+    return {.verdict = overload ? Verdict::Refused : Verdict::Failed};
   }
   Outcome outcome{.status = reply->status};
   const int status = reply->status;
@@ -43,7 +42,6 @@ Outcome judge(const Result<HttpReply>& reply, WallTime now) {
     outcome.verdict = Verdict::Ok;
   } else if (status == 429 || status == 503 || status == 504) {
     outcome.verdict = Verdict::Refused;
-    outcome.undone = status != 504;
     if (reply->headers.has("Retry-After")) outcome.retry_after = retry_after(reply->headers, now);
   } else {
     outcome.verdict = status < 500 ? Verdict::Rejected : Verdict::Failed;

@@ -26,7 +26,7 @@ struct TrafficSettings {
   Duration retry_after_max = 30s;
   size_t waiting_max = 1000;  // requests that wait for their turn; the next one is refused
   double hedge_quantile = 0;  // 0: no hedging
-  // Whether to send again what may have been done, and not only what does no harm twice.
+  // Whether to send a request again, whatever came of it, whose method may do harm twice.
   bool retry_unsafe = false;
 };
 
@@ -42,8 +42,6 @@ struct Outcome {
   Verdict verdict = Verdict::Ok;
   int status = 0;                            // 0: no answer
   std::optional<Duration> retry_after = {};  // as the server said
-  // Nobody has begun to work on the request: no connection, or turned away with 429 or 503.
-  bool undone = false;
 };
 
 // `now`: for a Retry-After that is a date, where the server does not tell its own time.
@@ -94,11 +92,9 @@ class TrafficController {
   // be none. `attempts` were made.
   std::optional<Duration> plan_retry(TimePoint now, TimePoint deadline, int attempts,
                                      const Outcome& outcome);
-  // Whether what came to `outcome` may be sent again at all.
-  bool may_repeat(std::string_view method, const Outcome& outcome) const {
-    return settings_.retry_unsafe || outcome.undone || is_idempotent(method);
-  }
-  bool may_hedge(std::string_view method) const {
+  // Whether a request may be sent more than once, as a retry or a hedge. That it was refused is no
+  // exception: who refused it may not be who worked on it.
+  bool may_repeat(std::string_view method) const {
     return settings_.retry_unsafe || is_idempotent(method);
   }
   // How long after the first copy a second may be sent; nothing while it is not known what is slow.

@@ -58,15 +58,6 @@ TEST(Judge, ADateIsRetryAfterToo) {
   EXPECT_EQ(wait(fast_clock), std::optional<Duration>(10s)) << "by the server's own clock";
 }
 
-TEST(Judge, OnlyWhatWasTurnedAwayIsSurelyUndone) {
-  for (int status : {429, 503}) EXPECT_TRUE(outcome_of(status).undone) << status;
-  for (int status : {200, 400, 500, 502, 504, 524}) EXPECT_FALSE(outcome_of(status).undone);
-  const Error refused{ErrorCode::Unavailable, "refused", Cause::Unreachable};
-  EXPECT_TRUE(judge(refused, kNow).undone);
-  EXPECT_FALSE(judge(Error::deadline("late"), kNow).undone);
-  EXPECT_FALSE(judge(Error::unavailable("reset"), kNow).undone);
-}
-
 TEST(LatencyWindow, QuantilesForgetOldSamples) {
   LatencyWindow window;
   EXPECT_EQ(window.quantile(0.5), 0s);
