@@ -19,13 +19,12 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <vector>
 
+#include "base/connect_attempts.h"
 #include "base/deadline_wheel.h"
 #include "base/file.h"
 #include "base/integer.h"
 #include "base/log.h"
-#include "base/notify.h"
 #include "base/race.h"
-#include "base/scope.h"
 #include "base/tcp_state.h"
 #include "base/text.h"
 
@@ -327,65 +326,9 @@ Task<Result<std::vector<asio::ip::tcp::endpoint>>> resolve(Endpoint endpoint) {
   co_return found;
 }
 
-// How long one address is tried alone before the next one is tried beside it (RFC 8305 §5).
-constexpr Duration kAttemptDelay = 250ms;
-
-// Several addresses of one name, tried one beside the other.
-struct Attempts {
-  Attempts(const asio::any_io_executor& executor) : ended(executor) {}
-  ConnPtr won;
-  Error last = Error::unavailable("no address");
-  size_t pending = 0;
-  Notify ended;
-};
-
 Task<Result<ConnPtr>> connect_address(asio::ip::tcp::endpoint address) {
   StreamSocket socket(co_await asio::this_coro::executor);
   co_return co_await connect_socket(std::move(socket), address, address.address().to_string());
-}
-
-Task<Result<>> attempt(Attempts& attempts, asio::ip::tcp::endpoint address) {
-  Result<ConnPtr> conn = co_await connect_address(address);
-  --attempts.pending;
-  if (!conn) {
-    attempts.last = conn.error();
-  } else if (!attempts.won) {
-    attempts.won = std::move(*conn);
-  }
-  attempts.ended.notify_all();
-  co_return Result<>();
-}
-
-// The families take turns, the resolver's first choice first (RFC 8305 §4).
-std::vector<asio::ip::tcp::endpoint> interleaved(
-    const std::vector<asio::ip::tcp::endpoint>& found) {
-  const bool first_is_v6 = found.front().address().is_v6();
-  std::vector<asio::ip::tcp::endpoint> same;
-  std::vector<asio::ip::tcp::endpoint> other;
-  for (const auto& address : found) {
-    (address.address().is_v6() == first_is_v6 ? same : other).push_back(address);
-  }
-  std::vector<asio::ip::tcp::endpoint> out;
-  for (size_t i = 0; i < std::max(same.size(), other.size()); ++i) {
-    if (i < same.size()) out.push_back(same[i]);
-    if (i < other.size()) out.push_back(other[i]);
-  }
-  return out;
-}
-
-Task<Result<>> try_addresses(Attempts& attempts, Scope& scope, Clock& clock,
-                             std::vector<asio::ip::tcp::endpoint> addresses) {
-  for (const auto& address : addresses) {
-    ++attempts.pending;
-    scope.spawn(attempt(attempts, address));
-    const TimePoint next = clock.now() + kAttemptDelay;
-    while (!attempts.won && attempts.pending > 0 && clock.now() < next) {
-      CO_TRY_DO(co_await attempts.ended.wait_until(clock, next));
-    }
-    if (attempts.won) co_return Result<>();
-  }
-  while (!attempts.won && attempts.pending > 0) CO_TRY_DO(co_await attempts.ended.wait());
-  co_return Result<>();
 }
 
 Task<Result<ConnPtr>> dial_any(Endpoint endpoint, Clock& clock) {
@@ -397,20 +340,12 @@ Task<Result<ConnPtr>> dial_any(Endpoint endpoint, Clock& clock) {
     co_return co_await connect_socket(std::move(socket), address, "unix");
   }
   CO_TRY(const std::vector<asio::ip::tcp::endpoint> found, co_await resolve(endpoint));
-  Attempts attempts(executor);
-  if (found.size() == 1) {
-    Result<ConnPtr> conn = co_await connect_address(found.front());
-    if (conn || conn.code() == ErrorCode::Cancelled) co_return conn;
-    attempts.last = conn.error();
-  } else if (!found.empty()) {
-    Scope scope(executor, "dial");
-    const Result<> tried = co_await try_addresses(attempts, scope, clock, interleaved(found));
-    co_await scope.stop();
-    if (attempts.won) co_return std::move(attempts.won);
-    if (!tried) co_return tried.error();
-  }
+  Result<ConnPtr> conn = found.size() == 1
+                             ? co_await connect_address(found.front())
+                             : co_await connect_first(clock, interleaved(found), connect_address);
+  if (conn || conn.code() == ErrorCode::Cancelled) co_return conn;
   co_return Error::unavailable(
-      fmt::format("cannot connect to {}: {}", endpoint.to_string(), attempts.last.message));
+      fmt::format("cannot connect to {}: {}", endpoint.to_string(), conn.error().message));
 }
 
 }  // namespace
