@@ -240,6 +240,26 @@ def test_stopped_and_deleted_groups(cloud: Cloud, new_app: Callable[..., App]) -
     expect_refusal(reply, 410)
 
 
+def test_a_deleted_group_is_forgotten_after_its_retention(new_cloud: Callable[..., Cloud]) -> None:
+    cloud = new_cloud(nodes=1, arguments=["--deleted-retention", "3s"])
+    cloud.start()
+    cloud.wait_for_nodes()
+    app = App(cloud, cloud.api(), echo_spec())
+    app.wait_until_serving()
+    spec = app.api.get(f"/containers/{app.name}").json
+    app.api.delete(f"/containers/{app.name}")
+    expect_refusal(wait_for(lambda: (found := app.call("GET", "/")).status == 410 and found, "410", 10), 410)
+    again = {"name": app.name, "container": {"image": "i", "command": ["true"], "resources": spec["container"]["resources"]},
+             "replicas": 0, "autostart_policy": False, "restart_policy": "always"}
+    refused = app.api.post("/containers", again)
+    assert refused.status == 400 and refused.json["type"] == "name_conflict"
+    assert "can be used again from 20" in refused.json["detail"]
+    expect_refusal(wait_for(lambda: (found := app.call("GET", "/")).status == 404 and found, "404", 20), 404)
+    assert app.api.post("/containers", again).status == 201
+    # Nothing of the first is left to be mistaken for the second's.
+    assert app.api.event_names(app.name) == []
+
+
 def test_a_key_is_asked_for_if_the_group_wants_one(cloud: Cloud, api: Any) -> None:
     app = App(cloud, api, echo_spec(networking=networking(auth=True)))
     try:

@@ -25,6 +25,8 @@ namespace {
 constexpr Duration kNodesJoinMax = 20s;
 // Of two days on a cloud of one machine nobody has anything.
 constexpr Duration kExclusion = 2min;
+// Who tries things out on a machine of one's own uses a name twice.
+constexpr Duration kDeletedRetention = 10s;
 
 struct UpSettings {
   cloud::CloudHostSettings cloud;
@@ -243,6 +245,7 @@ Result<> complete(UpSettings& settings) {
 int run_up_command(int argc, char** argv) {
   UpSettings settings;
   settings.cloud.cloud.fleet.exclusion = kExclusion;
+  settings.cloud.cloud.fleet.deleted_retention = kDeletedRetention;
   CommandLine line(
       "A whole cloud on this machine, in the foreground: control plane, gateway, and nodes that "
       "are\n"

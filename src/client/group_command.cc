@@ -143,7 +143,9 @@ int group_command(int argc, char** argv, const Console& console, const Environme
   add_action(line, options, "stop", GroupAction::Stop, "Stop a group: its instances end",
              "no instance is left");
   add_action(line, options, "delete", GroupAction::Delete,
-             "Delete a group for good; its name cannot be used again", "no instance is left");
+             "Delete a group for good; its name stays taken for a day (`mesclun cloud "
+             "--deleted-retention`)",
+             "no instance is left");
   take_verbs(line);
   if (const auto status = line.parse(argc, argv)) return *status;
   return run_verb(options.common, Needs::Project, console, environment, options.verb);

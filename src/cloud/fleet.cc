@@ -36,7 +36,14 @@ FleetChanges Fleet::take_changes() {
     if (told != nullptr && !told->gpu.empty()) marks.offers.insert(told->node_id);
   }
   FleetChanges out;
-  for (const std::string& id : taken.groups) out.groups.emplace(id, groups.at(id));
+  for (const std::string& id : taken.groups) {
+    const Group* row = groups.find(id);
+    if (row != nullptr) {
+      out.groups.emplace(id, *row);
+    } else {
+      out.forgotten_groups.insert(id);
+    }
+  }
   for (const std::string& id : taken.allocations) {
     const Allocation* row = allocations.find(id);
     out.allocations.emplace(id, row == nullptr ? std::nullopt : std::optional(*row));
@@ -53,6 +60,7 @@ FleetChanges Fleet::take_changes() {
   out.events = std::move(taken.events);
   out.desired = std::move(taken.desired);
   out.routes = std::move(taken.routes);
+  out.free_hosts = std::move(taken.free_hosts);
   return out;
 }
 

@@ -19,7 +19,9 @@ struct FleetSettings {
   // After a failure where no other node is left, as Kubernetes does: doubling from the first.
   Duration retry_here_first = 10s;
   Duration retry_here_max = 5min;
-  Duration runs_long = 10min;      // a failure after so long a run is the first of its row
+  Duration runs_long = 10min;  // a failure after so long a run is the first of its row
+  // After the deletion of a group its host name answers 410 for so long, and its name stays taken.
+  Duration deleted_retention = std::chrono::hours(24);
   std::string zone = "localhost";  // groups are reached at NAME.zone
 };
 
@@ -38,14 +40,16 @@ struct FleetChanges {
   std::map<std::string, std::optional<Allocation>> allocations;  // nothing: erased
   std::map<std::string, Node> nodes;
   std::set<std::string> forgotten_nodes;
+  std::set<std::string> forgotten_groups;  // with their events and exclusions
   std::vector<Exclusion> exclusions;
   std::vector<Event> events;
-  std::set<std::string> desired;  // nodes whose assignments changed
-  std::set<std::string> routes;   // groups whose routes may have changed
+  std::set<std::string> desired;     // nodes whose assignments changed
+  std::set<std::string> routes;      // groups whose routes may have changed
+  std::set<std::string> free_hosts;  // host names that belong to no group any more
 
   bool has_rows() const {
     return !groups.empty() || !allocations.empty() || !nodes.empty() || !forgotten_nodes.empty() ||
-           !exclusions.empty() || !events.empty();
+           !forgotten_groups.empty() || !exclusions.empty() || !events.empty();
   }
 };
 

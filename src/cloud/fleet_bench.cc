@@ -1,5 +1,6 @@
 // How long the cloud's loop stands still at a large fleet: 8,000 nodes in memory, on real time. What
-// is measured is the longest pause, in which nobody is heard; not how fast it all is.
+// is measured is the longest pause, in which nobody is heard; not how fast it all is. And what groups
+// of before cost a new one.
 #include <benchmark/benchmark.h>
 
 #include <sys/resource.h>
@@ -39,16 +40,18 @@ Duration cpu_time() {
 
 class World {
  public:
-  World() {
+  explicit World(size_t nodes = kNodes, int64_t tombstones = 0) {
+    if (tombstones > 0) run(bury(tombstones));
     CloudSettings settings;
     settings.nodes.join_token = "join";
     settings.nodes.tunnel_secret = "tunnel";
+    settings.nodes.strangers = {.all = kNodes, .of_address = kNodes};  // all come at once
     cloud_ =
         std::make_unique<Cloud>(io_.get_executor(), clock_, random_, *database_, *logs_, settings);
     run(cloud_->start());
     scope_.spawn(watch());
-    for (size_t i = 0; i < kNodes; ++i) connect();
-    until([this] { return cloud_->fleet().nodes.offered().size() == kNodes; });
+    for (size_t i = 0; i < nodes; ++i) connect();
+    until([this, nodes] { return cloud_->fleet().nodes.offered().size() == nodes; });
     longest_ = longest_work_ = {};
   }
   ~World() {
@@ -93,6 +96,7 @@ class World {
   }
   size_t offered() const { return cloud_->fleet().nodes.offered().size(); }
   void ask() { run(ask_once()); }
+  void create_and_delete(int number) { run(create_and_delete_one(number)); }
   void until(const std::function<bool()>& done) {
     const TimePoint end = clock_.now() + kLimit;
     while (!done() && clock_.now() < end) io_.run_one_for(10ms);
@@ -163,12 +167,42 @@ class World {
     }
     return report;
   }
-  Task<Result<>> create(int number) {
-    json::object document{{"name", "group-" + std::to_string(number)},
-                          {"autostart_policy", true},
-                          {"replicas", kReplicas}};
+  static api::GroupSpec spec_of(const std::string& name) {
+    json::object document{{"name", name}, {"autostart_policy", true}, {"replicas", kReplicas}};
     document["container"] = {{"image", "i"}, {"resources", {{"cpu", 1}, {"memory", 1024}}}};
-    const api::GroupSpec spec = api::read_group_spec(document, api::known_gpu_classes()).value();
+    return api::read_group_spec(document, api::known_gpu_classes()).value();
+  }
+  // Groups that were deleted a moment ago.
+  Task<Result<>> bury(int64_t count) {
+    store::Body rows = [count, now = to_unix_nanos(clock_.wall_now())](store::Transaction& tx) {
+      Result<> inserted;
+      for (int64_t i = 0; i < count && inserted; ++i) {
+        Group dead{.id = fmt::format("{:036}", i), .organization_id = "org"};
+        dead.project_id = "project";
+        dead.spec.name = fmt::format("dead-{}", i);
+        dead.dns = dead.spec.name + ".localhost";
+        dead.delete_time = now;
+        dead.gone = true;
+        const auto done =
+            tx.execute("INSERT INTO container_group VALUES ($1, $2, $3, $4)",
+                       {dead.id, dead.project_id, dead.spec.name, to_json_text(dead)});
+        if (!done) inserted = done.error();
+      }
+      return inserted;
+    };
+    co_return co_await database_->write(std::move(rows));
+  }
+  Task<Result<>> create_and_delete_one(int number) {
+    FleetLoop::Command command = [number](Fleet& fleet, Moment now) -> Result<> {
+      const ProjectIdentity project{"org", "acme", "project", "web"};
+      TRY(const std::string id,
+          create_group(fleet, project, spec_of(fmt::format("one-{}", number)), 100'000, now));
+      return delete_group(fleet, id, now);
+    };
+    co_return co_await cloud_->fleet_loop().submit(std::move(command));
+  }
+  Task<Result<>> create(int number) {
+    const api::GroupSpec spec = spec_of("group-" + std::to_string(number));
     FleetLoop::Command command = [spec](Fleet& fleet, Moment now) -> Result<> {
       const ProjectIdentity project{"org", "acme", "project", "web"};
       TRY_DO(create_group(fleet, project, spec, 100'000, now));
@@ -245,6 +279,15 @@ void OneQuestion(benchmark::State& state) {
   for (auto _ : state) world.ask();
 }
 BENCHMARK(OneQuestion)->Unit(benchmark::kMicrosecond);
+
+// Argument: how many groups were deleted within the retention.
+void CreateAndDelete(benchmark::State& state) {
+  quiet();
+  World world(0, state.range(0));
+  int number = 0;
+  for (auto _ : state) world.create_and_delete(number++);
+}
+BENCHMARK(CreateAndDelete)->Arg(0)->Arg(14'000)->Iterations(1000)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace mesclun::cloud

@@ -92,15 +92,54 @@ TEST_F(FleetFailures, AGroupWithoutACommandWaitsAndBlamesNoNode) {
   EXPECT_EQ(fleet_.exclusions.size(), 0u);
 }
 
-TEST_F(FleetFailures, WhatIsDeletedKeepsItsNameAndNoSecrets) {
+TEST_F(FleetFailures, WhatIsDeletedKeepsItsNameForAWhileAndNoSecrets) {
   const std::string group =
-      create(0, R"({"container": {"environment_variables": {"TOKEN": "secret"}}})");
+      create(0, R"({"container": {"environment_variables": {"TOKEN": "secret"}},
+                    "networking": {"protocol": "http", "port": 8080, "auth": false}})");
   ASSERT_TRUE(delete_group(fleet_, group, now()));
   turn();
   const Group& gone = fleet_.groups.at(group);
   ASSERT_TRUE(gone.gone);
   EXPECT_EQ(to_json_text(gone).find("secret"), std::string::npos);
-  EXPECT_TRUE(fleet_.groups.is_name_taken("project", "ocr"));
+  const std::string host = gone.dns;
+  EXPECT_EQ(fleet_.groups.holder_of("project", "ocr"), &gone);
+
+  wait(fleet_.settings.deleted_retention - 1s);
+  EXPECT_EQ(idle_time(fleet_, now()), 1s);
+  turn();
+  EXPECT_NE(fleet_.groups.find_host(host), nullptr);
+  wait(1s);
+  reconcile(fleet_, now());
+  const FleetChanges changes = fleet_.take_changes();
+  EXPECT_EQ(changes.forgotten_groups, std::set{group});
+  EXPECT_EQ(changes.free_hosts, std::set{host});
+  EXPECT_EQ(fleet_.groups.find(group), nullptr);
+  EXPECT_EQ(fleet_.groups.find_host(host), nullptr);
+  EXPECT_EQ(idle_time(fleet_, now()), std::nullopt);
+  EXPECT_NE(create(0), group);
+}
+
+TEST_F(FleetFailures, ATombstoneIsNoLongerExcludedAnywhere) {
+  const std::string node = add_node();
+  const std::string group = create(0);
+  fleet_.exclusions.add({.group_id = group, .node_id = node, .until = INT64_MAX});
+  ASSERT_TRUE(delete_group(fleet_, group, now()));
+  turn();
+  EXPECT_EQ(fleet_.exclusions.size(), 0u);
+}
+
+TEST_F(FleetFailures, RetentionsThatEndAtOnceAreSpreadOverTurns) {
+  for (int i = 0; i < 250; ++i) {
+    const std::string group = create(0, fmt::format(R"({{"name": "group-{}"}})", i));
+    ASSERT_TRUE(delete_group(fleet_, group, now()));
+    turn();
+  }
+  wait(fleet_.settings.deleted_retention);
+  for (const size_t left : {150, 50, 0}) {
+    EXPECT_EQ(idle_time(fleet_, now()), Duration::zero());
+    turn();
+    EXPECT_EQ(fleet_.groups.all().size(), left);
+  }
 }
 
 TEST_F(FleetFailures, WhatANodeSaysLateOfAForgottenReplicaIsKept) {

@@ -22,6 +22,18 @@ Error quota_exceeded(int32_t quota, int32_t wanted) {
           Cause::QuotaExceeded};
 }
 
+Error name_conflict(const Fleet& fleet, const Group& holder) {
+  std::string text = fmt::format("/name: a container group '{}' ", holder.spec.name);
+  if (holder.delete_time == 0) {
+    text += "exists in this project";
+  } else {
+    const int64_t free_at = holder.delete_time + fleet.settings.deleted_retention.count();
+    text += fmt::format("was deleted in this project; its name can be used again from {} on",
+                        format_rfc3339(from_unix_nanos(free_at)));
+  }
+  return {ErrorCode::AlreadyExists, std::move(text), Cause::NameConflict};
+}
+
 // Food, as host names of the contract have it; two words and sixteen characters.
 constexpr std::string_view kWords[] = {"apple",  "basil",  "carrot", "celery", "endive", "fennel",
                                        "grape",  "lemon",  "lentil", "mache",  "olive",  "onion",
@@ -76,13 +88,8 @@ void carry_over(Fleet& fleet, const Group& group, const api::GroupChange& change
 
 Result<std::string> create_group(Fleet& fleet, const ProjectIdentity& project, api::GroupSpec spec,
                                  int32_t replicas_quota, Moment now) {
-  if (fleet.groups.is_name_taken(project.project_id, spec.name)) {
-    return Error{ErrorCode::AlreadyExists,
-                 fmt::format("/name: a container group '{}' exists or existed in this project; "
-                             "names cannot be used again",
-                             spec.name),
-                 Cause::NameConflict};
-  }
+  const Group* holder = fleet.groups.holder_of(project.project_id, spec.name);
+  if (holder != nullptr) return name_conflict(fleet, *holder);
   if (fleet.groups.of_project(project.project_id).size() >= kGroupsOfProjectMax) {
     return Error{ErrorCode::PermissionDenied, "a project has at most 100 container groups",
                  Cause::QuotaExceeded};

@@ -156,7 +156,7 @@ void FleetLoop::tell(const FleetChanges& changes) {
     const int64_t session = node.live.session;
     if (session != 0) listener_.acknowledge(id, session, node.acknowledged);
   }
-  std::set<std::string> hosts;
+  std::set<std::string> hosts = changes.free_hosts;
   for (const std::string& id : changes.routes) {
     const Group* group = fleet_.groups.find(id);
     if (group != nullptr && !group->dns.empty()) hosts.insert(group->dns);

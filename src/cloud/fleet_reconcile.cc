@@ -14,6 +14,8 @@ namespace {
 
 // Nodes that are lost in one turn; the others are a turn later.
 constexpr size_t kNodesOfTurnMax = 100;
+// Likewise groups whose retention has ended.
+constexpr size_t kForgottenOfTurnMax = 100;
 
 int32_t wanted_replicas(const Group& group) {
   return group.started ? group.spec.replicas : 0;
@@ -108,7 +110,8 @@ void update_status(Fleet& fleet, const Group& group, Moment now) {
   if (group.gone) return;
   const GroupTally& tally = fleet.allocations.tally(group.id);
   if (group.delete_time != 0 && tally.members == 0) {
-    // Its name stays taken; what it ran, and its secrets, are nobody's any more.
+    // Its name stays taken for a while; what it ran, and its secrets, are nobody's any more.
+    fleet.exclusions.lift_all(group.id, false);
     fleet.groups.change(group.id, [](Group& ended) {
       api::GroupSpec kept;
       kept.name = ended.spec.name;
@@ -125,12 +128,25 @@ void update_status(Fleet& fleet, const Group& group, Moment now) {
   fleet.groups.change(group.id, [&](Group& changed) { follow(tally, changed, now); });
 }
 
+// When a group that was deleted at that time is forgotten. Unix nanoseconds.
+int64_t retention_end(const Fleet& fleet, int64_t delete_time) {
+  return delete_time + fleet.settings.deleted_retention.count();
+}
+
+void forget_deleted(Fleet& fleet, Moment now) {
+  const int64_t until = to_unix_nanos(now.wall) - fleet.settings.deleted_retention.count();
+  for (const std::string& id : fleet.groups.tombstones_until(until, kForgottenOfTurnMax)) {
+    fleet.groups.erase(id);
+  }
+}
+
 }  // namespace
 
 void reconcile(Fleet& fleet, Moment now) {
   std::set<std::string>& review = fleet.marks.review;
   lose_silent_nodes(fleet, now);
   fleet.exclusions.forget_ended(to_unix_nanos(now.wall));
+  forget_deleted(fleet, now);
   // Scaling may free rooms and mark groups once more, which placement then sees.
   std::set<std::string> touched = std::exchange(review, {});
   for (const std::string& id : touched) scale(fleet, fleet.groups.at(id), now);
@@ -144,9 +160,14 @@ std::optional<Duration> idle_time(const Fleet& fleet, Moment now) {
   const TurnMarks& marks = fleet.marks;
   const bool left = !marks.review.empty() || !marks.offers.empty() || !marks.seek.empty();
   if (left || fleet.nodes.first_silence() <= now.steady) return Duration::zero();
-  const int64_t ends = fleet.waiting.size() > 0 ? fleet.exclusions.first_end() : 0;
-  if (ends == 0) return std::nullopt;
-  return Duration(std::max<int64_t>(0, ends - to_unix_nanos(now.wall)));
+  std::optional<int64_t> ends;
+  const auto ends_at = [&ends](int64_t time) { ends = std::min(ends.value_or(time), time); };
+  const int64_t exclusion = fleet.waiting.size() > 0 ? fleet.exclusions.first_end() : 0;
+  if (exclusion != 0) ends_at(exclusion);
+  const int64_t tombstone = fleet.groups.first_tombstone();
+  if (tombstone != 0) ends_at(retention_end(fleet, tombstone));
+  if (!ends) return std::nullopt;
+  return Duration(std::max<int64_t>(0, *ends - to_unix_nanos(now.wall)));
 }
 
 size_t allocations_touched(const Fleet& fleet) {

@@ -104,6 +104,12 @@ Result<FleetSnapshot> load_fleet(store::Transaction& tx, int64_t now_unix_ns) {
 }
 
 Result<> save_fleet(store::Transaction& tx, const FleetChanges& changes) {
+  // First: a new group may have the name of one of these.
+  for (const std::string& id : changes.forgotten_groups) {
+    TRY_DO(tx.execute("DELETE FROM container_group WHERE id = $1", {id}));
+    TRY_DO(tx.execute("DELETE FROM event WHERE group_id = $1", {id}));
+    TRY_DO(tx.execute("DELETE FROM exclusion WHERE group_id = $1", {id}));
+  }
   for (const auto& [id, group] : changes.groups) {
     TRY_DO(
         tx.execute("INSERT INTO container_group (id, project_id, name, document) "

@@ -2,6 +2,8 @@
 // fleet's rules by a seed, and after every turn a comparison with full scans.
 #include "cloud/fleet_tumult.h"
 
+#include <gmock/gmock.h>
+
 namespace mesclun::cloud {
 namespace {
 
@@ -35,12 +37,14 @@ void check_allocations(const Fleet& fleet) {
 
 void check_groups(const Fleet& fleet) {
   std::map<std::string, const Group*> live;
+  std::vector<std::string> tombstones;
   int32_t replicas = 0;
   for (const auto& [id, group] : fleet.groups.all()) {
-    EXPECT_TRUE(fleet.groups.is_name_taken(group.project_id, group.spec.name));
+    EXPECT_EQ(fleet.groups.holder_of(group.project_id, group.spec.name), &group);
     EXPECT_TRUE(fleet.groups.is_dns_taken(group.dns));
     EXPECT_EQ(fleet.groups.find_named(group.project_id, group.spec.name),
               group.gone ? nullptr : &group);
+    if (group.gone) tombstones.push_back(id);
     if (group.delete_time != 0) continue;
     live[group.spec.name] = &group;
     replicas += group.spec.replicas;
@@ -48,6 +52,8 @@ void check_groups(const Fleet& fleet) {
   std::vector<const Group*> by_name;
   for (const auto& [name, group] : live) by_name.push_back(group);
   EXPECT_EQ(fleet.groups.of_project("project"), by_name);
+  EXPECT_THAT(fleet.groups.tombstones_until(INT64_MAX, 1000),
+              testing::UnorderedElementsAreArray(tombstones));
   EXPECT_EQ(fleet.groups.replicas_of("org"), replicas);
 }
 
@@ -80,6 +86,7 @@ struct Outside {
   }
   void hear(const FleetChanges& changes, const Fleet& fleet) {
     for (const auto& [id, row] : changes.groups) groups[id] = row;
+    for (const std::string& id : changes.forgotten_groups) groups.erase(id);
     for (const auto& [id, row] : changes.allocations) {
       if (row) {
         allocations[id] = *row;
@@ -95,6 +102,7 @@ struct Outside {
     event_sequence += std::ssize(changes.events);
     for (const std::string& id : changes.desired) told[id] = wishes_of(fleet, id);
     for (const std::string& id : changes.routes) {
+      if (fleet.groups.find(id) == nullptr) continue;
       routes[id] = to_json_text(route_of(fleet, fleet.groups.at(id)));
     }
   }

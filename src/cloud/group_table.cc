@@ -14,6 +14,7 @@ void GroupTable::restore(std::vector<Group> groups) {
   live_.clear();
   dns_.clear();
   replicas_.clear();
+  tombstones_.clear();
   for (Group& row : groups) index(groups_[row.id] = std::move(row));
 }
 
@@ -36,6 +37,7 @@ void GroupTable::reindex(const Group& group, bool was_live, int32_t replicas_bef
   const bool live = group.delete_time == 0;
   if (live && !was_live) live_[{group.project_id, group.spec.name}] = group.id;
   if (!live && was_live) live_.erase({group.project_id, group.spec.name});
+  if (group.gone) tombstones_.emplace(group.delete_time, group.id);
   const int32_t more = replicas_counted(group) - replicas_before;
   if (more == 0) return;
   const auto used = replicas_.try_emplace(group.organization_id, 0).first;
@@ -49,16 +51,41 @@ void GroupTable::mark(const Group& group) {
   marks_.review.insert(group.id);
 }
 
+void GroupTable::erase(const std::string& id) {
+  const auto found = groups_.find(id);
+  const Group& group = found->second;
+  names_.erase({group.project_id, group.spec.name});
+  dns_.erase(group.dns);
+  tombstones_.erase({group.delete_time, id});
+  marks_.groups.insert(id);
+  if (!group.dns.empty()) marks_.free_hosts.insert(group.dns);
+  marks_.review.erase(id);
+  marks_.seek.erase(id);
+  groups_.erase(found);
+}
+
+std::vector<std::string> GroupTable::tombstones_until(int64_t time, size_t max) const {
+  std::vector<std::string> out;
+  for (const auto& [deleted, id] : tombstones_) {
+    if (deleted > time || out.size() == max) break;
+    out.push_back(id);
+  }
+  return out;
+}
+
 const Group* GroupTable::find(const std::string& id) const {
   const auto found = groups_.find(id);
   return found == groups_.end() ? nullptr : &found->second;
 }
 
-const Group* GroupTable::find_named(const std::string& project_id, const std::string& name) const {
+const Group* GroupTable::holder_of(const std::string& project_id, const std::string& name) const {
   const auto found = names_.find({project_id, name});
-  if (found == names_.end()) return nullptr;
-  const Group& group = groups_.at(found->second);
-  return group.gone ? nullptr : &group;
+  return found == names_.end() ? nullptr : &groups_.at(found->second);
+}
+
+const Group* GroupTable::find_named(const std::string& project_id, const std::string& name) const {
+  const Group* group = holder_of(project_id, name);
+  return group == nullptr || group->gone ? nullptr : group;
 }
 
 const Group* GroupTable::find_host(const std::string& dns) const {

@@ -1,4 +1,5 @@
-// The container groups, those of before included: a name and a host name are never free again.
+// The container groups; those that were deleted stay for a while as tombstones, which keep their
+// name and host name taken.
 #pragma once
 
 #include <map>
@@ -10,7 +11,7 @@ namespace mesclun::cloud {
 // Runs on:   the fleet loop; between turns anybody on the cloud's loop may read.
 // Invariant: every index is what a scan over all() would give. A row is changed only by add() and
 //            change(), which keep the indexes and the marks.
-// Lifetime:  marks outlive it. Pointers to rows stay valid until restore().
+// Lifetime:  marks outlive it. Pointers to rows stay valid until restore() or erase().
 class GroupTable {
  public:
   explicit GroupTable(TurnMarks& marks) : marks_(marks) {}
@@ -31,14 +32,20 @@ class GroupTable {
     return group;
   }
 
+  // A tombstone; its name and host name are free again.
+  void erase(const std::string& id);
+  // When the tombstone that was deleted first was; 0: there is none. And those deleted until then,
+  // at most `max`, oldest first.
+  int64_t first_tombstone() const { return tombstones_.empty() ? 0 : tombstones_.begin()->first; }
+  std::vector<std::string> tombstones_until(int64_t time, size_t max) const;
+
   const Group* find(const std::string& id) const;
   const Group& at(const std::string& id) const { return groups_.at(id); }
   const std::map<std::string, Group>& all() const { return groups_; }
   // Null for a tombstone too; one that is being deleted is found.
   const Group* find_named(const std::string& project_id, const std::string& name) const;
-  bool is_name_taken(const std::string& project_id, const std::string& name) const {
-    return names_.contains({project_id, name});
-  }
+  // Tombstones too; null for a name that is free.
+  const Group* holder_of(const std::string& project_id, const std::string& name) const;
   bool is_dns_taken(const std::string& dns) const { return dns_.contains(dns); }
   // Null for a host name that no group has.
   const Group* find_host(const std::string& dns) const;
@@ -64,6 +71,7 @@ class GroupTable {
   std::map<ProjectName, std::string> live_;   // not deleted
   std::map<std::string, std::string> dns_;    // group ids
   std::map<std::string, int32_t> replicas_;   // by organization, of live ones; without zeros
+  std::set<std::pair<int64_t, std::string>> tombstones_;  // time of deletion, id
 };
 
 }  // namespace mesclun::cloud

@@ -296,14 +296,15 @@ TEST_F(SessionsTest, AGatewayHearsOfEverythingInParts) {
   constexpr int kGroups = 60'000;
   constexpr int kKeys = 20'000;
   end();
-  store::Body rows = [](store::Transaction& tx) -> Result<> {
+  const int64_t today = to_unix_nanos(loop_.clock.wall_now());
+  store::Body rows = [today](store::Transaction& tx) -> Result<> {
     const api::GroupSpec any = spec("any");
     for (int i = 0; i < kGroups; ++i) {
       Group made{.id = node_id(i), .organization_id = "o", .project_id = "p"};
       made.spec = any;
       made.spec.name = fmt::format("g{}", i);
       made.dns = made.spec.name + ".localhost";
-      made.delete_time = i % 2;
+      if (i % 2 == 1) made.delete_time = today;
       TRY_DO(tx.execute("INSERT INTO container_group VALUES ($1, $2, $3, $4)",
                         {made.id, made.project_id, made.spec.name, to_json_text(made)}));
     }
