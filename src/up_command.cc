@@ -108,11 +108,12 @@ class LocalGateway {
 
   RealClock clock_;
   RealRandom random_;
+  std::unique_ptr<gateway::Gateway> gateway_;
+  // After what its last tunnels look at.
   LoopThread loop_;
   std::string secret_;
   link::CloudDialer dialer_;
   gateway::GatewaySettings settings_;
-  std::unique_ptr<gateway::Gateway> gateway_;
 };
 
 std::string this_program() {
