@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cloud/fleet_test_kit.h"
 
 namespace mesclun::cloud {
@@ -140,6 +142,23 @@ TEST_F(FleetFailures, RetentionsThatEndAtOnceAreSpreadOverTurns) {
     turn();
     EXPECT_EQ(fleet_.groups.all().size(), left);
   }
+}
+
+TEST_F(FleetFailures, NodesThatAreLostAtOnceAreSpreadOverTurns) {
+  for (int i = 0; i < 250; ++i) join(fmt::format("node-{:03}", i));
+  turn();
+  wait(fleet_.settings.node_grace);
+  const auto lost = [this] {
+    return std::ranges::count_if(fleet_.nodes.all(), [](const auto& entry) {
+      return entry.second.live.silent_beyond_grace;
+    });
+  };
+  for (const int so_far : {100, 200, 250}) {
+    EXPECT_EQ(idle_time(fleet_, now()), Duration::zero());
+    turn();
+    EXPECT_EQ(lost(), so_far);
+  }
+  EXPECT_EQ(idle_time(fleet_, now()), std::nullopt);
 }
 
 TEST_F(FleetFailures, WhatANodeSaysLateOfAForgottenReplicaIsKept) {

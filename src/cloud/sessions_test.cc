@@ -346,5 +346,32 @@ TEST_F(SessionsTest, ChangesOfRoutesAndKeysFollowAndWhatIsGoneIsSaid) {
   EXPECT_EQ(heard.completes, 1u);
 }
 
+// What one turn takes on is bounded, however much waits: everybody else is heard between two.
+TEST_F(SessionsTest, CommandsThatComeAtOnceAreSpreadOverTurns) {
+  size_t ran = 0;
+  const auto ask = [this, &ran](bool big) {
+    ends_.spawn(cloud_->fleet_loop().submit([&ran, big](Fleet& fleet, Moment now) -> Result<> {
+      ++ran;
+      api::GroupSpec made = spec(fmt::format("group-{}", ran));
+      made.replicas = big ? 500 : 1;
+      TRY_DO(create_group(fleet, {"o", "org", fmt::format("p{}", ran), "project"}, made, 1'000'000,
+                          now));
+      return {};
+    }));
+  };
+  size_t before = 0;
+  for (const auto& [big, waiting, of_turn] :
+       {std::tuple(false, 600, 256), std::tuple(true, 5, 2)}) {
+    database_.held = true;
+    for (int i = 0; i < waiting; ++i) ask(big);
+    run();
+    EXPECT_EQ(ran - before, size_t(of_turn));
+    database_.let_go();
+    run(1s);
+    EXPECT_EQ(ran - before, size_t(waiting));
+    before = ran;
+  }
+}
+
 }  // namespace
 }  // namespace mesclun::cloud
