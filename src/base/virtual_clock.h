@@ -3,7 +3,8 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <map>
+#include <boost/intrusive/set.hpp>
+#include <tuple>
 
 #include "base/clock.h"
 
@@ -42,17 +43,27 @@ class VirtualClock final : public Clock {
   }
 
  private:
-  // Both live in the frame of the waiting task, which takes the entry away if it ends early.
-  struct Sleeper {
-    asio::steady_timer* timer;
-    bool* woken;
+  using LeavesAtEnd = boost::intrusive::link_mode<boost::intrusive::auto_unlink>;
+  // Lives in the frame of the waiting task, and leaves the set with it. Without an allocation of its
+  // own: a simulation has millions.
+  struct Sleeper : boost::intrusive::set_base_hook<LeavesAtEnd> {
+    Sleeper(asio::steady_timer& its_timer, TimePoint until, uint64_t number)
+        : timer(its_timer), when(until), sequence(number) {}
+    auto operator<=>(const Sleeper& other) const {
+      return std::tie(when, sequence) <=> std::tie(other.when, other.sequence);
+    }
+    bool operator==(const Sleeper& other) const { return sequence == other.sequence; }
+    asio::steady_timer& timer;
+    const TimePoint when;
+    const uint64_t sequence;
+    bool woken = false;
   };
   bool step(TimePoint end);
 
   asio::io_context& io_;
   TimePoint now_ = TimePoint(std::chrono::hours(1));
   uint64_t sequence_ = 0;
-  std::map<std::pair<TimePoint, uint64_t>, Sleeper> sleepers_;
+  boost::intrusive::set<Sleeper, boost::intrusive::constant_time_size<false>> sleepers_;
 };
 
 }  // namespace mesclun

@@ -135,18 +135,36 @@ class ConnSession final : public Session {
   bool closed_ = false;
 };
 
+// Of a heartbeat's frame, about.
+constexpr size_t kHeartbeatBytes = 64;
+
 // One direction of a session in memory.
 struct Pipe {
-  explicit Pipe(const asio::any_io_executor& executor) : changed(executor) {}
+  explicit Pipe(const asio::any_io_executor& executor)
+      : arrives(executor), room(executor), ended(executor) {}
+  // Heartbeats go as they are: they are most of what a simulated fleet says, and their frames would
+  // be a third of its work.
   struct Item {
     TimePoint arrival;
-    std::string frame;
+    std::variant<std::string, Heartbeat> content;  // a frame
+    size_t size() const {
+      const auto* frame = std::get_if<std::string>(&content);
+      return frame == nullptr ? kHeartbeatBytes : frame->size();
+    }
   };
   std::deque<Item> items;
   Load load;
   TimePoint last_arrival{};
   bool closed = false;
-  Notify changed;
+  // Of their own, so that a message wakes only who waits for it.
+  Notify arrives;  // the reader
+  Notify room;
+  Notify ended;  // the pump
+
+  void close() {
+    closed = true;
+    for (Notify* waiting : {&arrives, &room, &ended}) waiting->notify_all();
+  }
 };
 
 class MemorySession final : public Session {
@@ -176,17 +194,22 @@ class MemorySession final : public Session {
       if (clock_.now() >= end) co_return Error::deadline("timed out");
       const TimePoint next = in->items.empty() ? end : std::min(end, in->items.front().arrival);
       if (next == TimePoint::max()) {
-        CO_TRY_DO(co_await in->changed.wait());
+        CO_TRY_DO(co_await in->arrives.wait());
       } else {
-        CO_TRY_DO(co_await in->changed.wait_until(clock_, next));
+        CO_TRY_DO(co_await in->arrives.wait_until(clock_, next));
       }
     }
   }
 
   Result<> send(const Message& message) override {
     if (out_->closed) return session_closed();
-    TRY(std::string frame, frame_of(message));
-    if (!out_->load.takes(frame.size(), limits_)) {
+    Pipe::Item item;
+    if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
+      item.content = *heartbeat;
+    } else {
+      TRY(item.content, frame_of(message));
+    }
+    if (!out_->load.takes(item.size(), limits_)) {
       close_both();
       return not_keeping_up();
     }
@@ -201,15 +224,17 @@ class MemorySession final : public Session {
     }
     // Order is kept, as on a stream.
     out_->last_arrival = std::max(out_->last_arrival, clock_.now() + delay);
-    out_->load.add(frame.size());
-    out_->items.push_back({out_->last_arrival, std::move(frame)});
-    out_->changed.notify_all();
+    item.arrival = out_->last_arrival;
+    out_->load.add(item.size());
+    out_->items.push_back(std::move(item));
+    // The reader waits for the first one already.
+    if (out_->items.size() == 1) out_->arrives.notify_all();
     return {};
   }
   Task<Result<>> wait_for_room() override {
     const auto out = out_;
     const SessionLimits limits = limits_;
-    while (!out->closed && !out->load.has_room(limits)) CO_TRY_DO(co_await out->changed.wait());
+    while (!out->closed && !out->load.has_room(limits)) CO_TRY_DO(co_await out->room.wait());
     if (out->closed) co_return session_closed();
     co_return Result<>();
   }
@@ -218,7 +243,7 @@ class MemorySession final : public Session {
 
   Task<Result<>> pump() override {
     const auto out = out_;
-    while (!out->closed) CO_TRY_DO(co_await out->changed.wait());
+    while (!out->closed) CO_TRY_DO(co_await out->ended.wait());
     co_return session_closed();
   }
   void close() override { close_both(); }
@@ -226,19 +251,18 @@ class MemorySession final : public Session {
 
  private:
   Result<Message> take() {
-    const std::string frame = std::move(in_->items.front().frame);
+    const Pipe::Item item = std::move(in_->items.front());
     in_->items.pop_front();
-    in_->load.remove(frame.size());
-    in_->changed.notify_all();
-    Result<Message> message = parse_frame(frame, frame_bytes_max_);
+    in_->load.remove(item.size());
+    in_->room.notify_all();
+    if (const auto* heartbeat = std::get_if<Heartbeat>(&item.content)) return Message(*heartbeat);
+    Result<Message> message = parse_frame(std::get<std::string>(item.content), frame_bytes_max_);
     if (!message) close_both();
     return message;
   }
   void close_both() {
-    for (const auto& pipe : {in_, out_}) {
-      pipe->closed = true;
-      pipe->changed.notify_all();
-    }
+    in_->close();
+    out_->close();
   }
 
   std::shared_ptr<Pipe> in_;

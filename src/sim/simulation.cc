@@ -1,5 +1,7 @@
 #include "sim/simulation.h"
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "cloud/schema.h"
 
@@ -122,7 +124,13 @@ Task<Result<>> Simulation::trouble_node(SimNode& node) {
 void Simulation::digest() {
   if (!cloud_up_) return;
   for (const auto& [id, allocation] : cloud_->fleet().allocations.all()) {
-    trace_.note(to_json_text(allocation));
+    trace_.note(id);
+    trace_.note(allocation.node_id);
+    trace_.note(allocation.status.instance_id);
+    const link::ReplicaStatus& status = allocation.status;
+    trace_.note(fmt::format("{} {} {} {} {} {} {}", enum_name(allocation.state()), allocation.lost,
+                            allocation.ready(), status.version, status.run, allocation.wish.run,
+                            allocation.update_time));
   }
 }
 

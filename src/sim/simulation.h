@@ -57,7 +57,7 @@ class Simulation {
 
   const SimSettings settings_;
   Faults faults_;
-  asio::io_context io_{1};
+  asio::io_context io_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};  // one thread: without locks
   VirtualClock clock_{io_};
   SeededRandom random_;
   Trace trace_{clock_};
