@@ -179,8 +179,9 @@ TEST(GroupWait, SaysWhyAlsoWithoutATerminal) {
   api.on(path_of("POST", kGroups, "/echo/start"), {202, ""});
   std::string waiting = group_body("echo", "deploying", 0);
   const std::string status = R"("status":"deploying")";
-  waiting.replace(waiting.find(status), status.size(),
-                  status + R"(,"description":"Waiting for a node: none is online.")");
+  waiting.replace(
+      waiting.find(status), status.size(),
+      status + R"(,"description":"Waiting for a node: none that takes instances is online.")");
   api.on(path_of("GET", kGroups, "/echo"), {200, waiting});
   api.on(path_of("GET", kExtra, "/echo/events?limit=1"),
          {200, R"j({"items":[{"sequence":4,"time":"2026-01-01T00:00:00Z",)j"
@@ -189,7 +190,8 @@ TEST(GroupWait, SaysWhyAlsoWithoutATerminal) {
       group_command, {"start", "echo", "--wait", "--timeout", "1s"}, fake_environment(api));
   EXPECT_EQ(result.status, 1);
   EXPECT_HAS(result.err,
-             "echo: deploying: 0 of 2 running, 0 ready. Waiting for a node: none is online. Last: "
+             "echo: deploying: 0 of 2 running, 0 ready. Waiting for a node: none that takes "
+             "instances is online. Last: "
              "Instance Exited:1 (Error): it moves\n");
   EXPECT_HAS(result.err, "is not there after 1s (deploying: 0 of 2 running");
 }

@@ -62,7 +62,8 @@ AllocationTable::Before::Before(const Allocation& allocation)
       share(allocation.share),
       gpu(allocation.gpu),
       tally(tally_of(allocation)),
-      counts(allocation.counts()),
+      leave_by(allocation.leaving() ? allocation.leave_by : 0),
+      wanted(allocation.wanted()),
       done(allocation.done()),
       serves(allocation.serves()) {}
 
@@ -73,6 +74,7 @@ void AllocationTable::restore(std::vector<Allocation> allocations) {
   by_slot_.clear();
   by_instance_.clear();
   waiting_.clear();
+  leaving_.clear();
   for (Allocation& row : allocations) index(allocations_[row.id] = std::move(row));
 }
 
@@ -113,6 +115,7 @@ void AllocationTable::erase(const std::string& id) {
   if (members->second.ids.empty()) by_group_.erase(members);
   drop(by_slot_, gone.slot, gone.id);
   by_instance_.erase({gone.status.instance_id, gone.id});
+  leaving_.erase({gone.leave_by, gone.id});
   allocations_.erase(found);
 }
 
@@ -135,6 +138,7 @@ void AllocationTable::index(const Allocation& allocation) {
   members.tally += tally_of(allocation);
   by_slot_[allocation.slot].insert(allocation.id);
   by_instance_.emplace(allocation.status.instance_id, allocation.id);
+  if (allocation.leaving()) leaving_.emplace(allocation.leave_by, allocation.id);
   if (allocation.placed()) {
     by_node_[allocation.node_id].insert(allocation.id);
   } else {
@@ -168,9 +172,12 @@ void AllocationTable::reindex(const Allocation& allocation, const Before& before
     by_instance_.emplace(allocation.status.instance_id, allocation.id);
   }
 
+  if (before.leave_by != 0) leaving_.erase({before.leave_by, allocation.id});
+  if (allocation.leaving()) leaving_.emplace(allocation.leave_by, allocation.id);
+
   marks_.allocations.insert(allocation.id);
   marks_.review.insert(allocation.group_id);
-  const bool ends = allocation.counts() != before.counts || allocation.done() != before.done;
+  const bool ends = allocation.wanted() != before.wanted || allocation.done() != before.done;
   if (allocation.placed() && (moved || ends || allocation.wish != before.wish)) {
     marks_.desired.insert(allocation.node_id);
   }

@@ -70,6 +70,8 @@ class AllocationTable {
   const std::map<std::string, Line>& waiting() const { return waiting_; }
   const Line& waiting_of(const std::string& group_id) const;
   const GroupTally& tally(const std::string& group_id) const;
+  // By the time at which they leave at the latest (unix ns).
+  const Line& leaving() const { return leaving_; }
 
  private:
   using Index = std::map<std::string, Ids>;
@@ -86,7 +88,8 @@ class AllocationTable {
     Share share;
     std::string gpu;
     GroupTally tally;
-    bool counts;
+    int64_t leave_by;  // 0: it is not leaving
+    bool wanted;
     bool done;
     bool serves;
   };
@@ -106,6 +109,7 @@ class AllocationTable {
   Index by_slot_;
   std::set<std::pair<std::string, std::string>> by_instance_;  // instance id, allocation id
   std::map<std::string, Line> waiting_;
+  Line leaving_;
   std::deque<std::pair<std::string, std::string>> left_;  // (node, group), oldest first
   std::map<std::pair<std::string, std::string>, size_t> left_counts_;  // how often in left_
 };

@@ -22,6 +22,9 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
   add_setting(line, "--deleted-retention", settings.cloud.fleet.deleted_retention, 1s,
               Duration(std::chrono::hours(24 * 365)),
               "A deleted group's host name answers 410 for so long, and its name stays taken");
+  add_setting(
+      line, "--drain-limit", settings.cloud.fleet.drain_limit, 1s, Duration(std::chrono::hours(24)),
+      "What serves on a drained node stays until its successor serves, for so long at most");
   add_setting(line, "--zone", settings.cloud.fleet.zone,
               "Groups are reached below this domain; 'localhost' gives them short names");
   add_setting(line, "--rate-limit", settings.cloud.api.requests_per_minute, 1, 1'000'000,

@@ -19,6 +19,8 @@ struct FleetSettings {
   // After a failure where no other node is left, as Kubernetes does: doubling from the first.
   Duration retry_here_first = 10s;
   Duration retry_here_max = 5min;
+  // What serves on a drained node waits for its successor for so long.
+  Duration drain_limit = 10min;
   Duration runs_long = 10min;  // a failure after so long a run is the first of its row
   // After the deletion of a group its host name answers 410 for so long, and its name stays taken.
   Duration deleted_retention = std::chrono::hours(24);

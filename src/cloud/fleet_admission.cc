@@ -1,17 +1,12 @@
 #include "cloud/fleet_admission.h"
 
-#include <fmt/format.h>
-
 #include "api/event_names.h"
 #include "cloud/fleet_steps.h"
+#include "cloud/fleet_views.h"
 
 namespace mesclun::cloud {
 
 namespace {
-
-Error no_such_node(const std::string& node_id) {
-  return Error::not_found(fmt::format("no node '{}'", node_id.substr(0, 100)));
-}
 
 // Replicas that are done stay: they are what became of their group.
 void take_away(Fleet& fleet, const std::string& node_id, Moment now) {

@@ -75,6 +75,11 @@ void carry_over(Fleet& fleet, const Group& group, const api::GroupChange& change
     release(fleet, allocation.id, now);
     return;
   }
+  // Its successor carries it.
+  if (change.restart_all && allocation.leaving()) {
+    release(fleet, allocation.id, now);
+    return;
+  }
   fleet.allocations.change(allocation.id, [&](Allocation& carries) {
     carries.wish.version = group.version;
     if (!change.restart_all || !carries.placed()) return;

@@ -4,6 +4,7 @@
 #include "base/back_off.h"
 #include "base/crypto.h"
 #include "base/text.h"
+#include "cloud/fleet_drain.h"
 #include "cloud/fleet_placement.h"
 #include "cloud/fleet_steps.h"
 #include "cloud/fleet_views.h"
@@ -20,11 +21,11 @@ const Node* node_of(const Fleet& fleet, const std::string& node_id, int64_t sess
   return node != nullptr && node->live.session == session ? node : nullptr;
 }
 
-void drain(Fleet& fleet, const std::string& node_id, Moment now) {
+void let_go(Fleet& fleet, const std::string& node_id, Moment now) {
   const std::set<std::string> here = fleet.allocations.on_node(node_id);
   for (const std::string& id : here) {
     const Allocation& allocation = fleet.allocations.at(id);
-    if (!allocation.counts() || allocation.done()) continue;
+    if (!allocation.wanted() || allocation.done()) continue;
     add_event(fleet, allocation, api::event::kReallocatedByPlatform,
               "the owner of the machine drains it", now);
     release(fleet, id, now);
@@ -99,6 +100,13 @@ void take_back_or_end(Fleet& fleet, const Allocation& returned, Moment now) {
     fleet.allocations.erase(returned.id);  // the node stops what it is no longer told to run
     return;
   }
+  if (fleet.nodes.at(returned.node_id).drained) {
+    fleet.allocations.change(returned.id, [&](Allocation& back) {
+      back.lost = false;
+      back.leave_by = latest_leave(fleet, now);
+    });
+    return;
+  }
   add_event(fleet, *current, api::event::kReallocatedByPlatform,
             "the node of the replaced instance came back before this one served", now);
   fleet.allocations.change(returned.id, [](Allocation& back) { back.lost = false; });
@@ -129,7 +137,7 @@ void avoid_node(Fleet& fleet, const Allocation& allocation, const link::ReplicaS
   if (!told.exclude_node) {
     // A node that lets go of what it has is not offered in any case.
     const Node* node = fleet.nodes.find(allocation.node_id);
-    if (node == nullptr || node->mode != link::NodeMode::Active) return;
+    if (node == nullptr || node->mode != link::NodeMode::Active || node->drained) return;
     const bool elsewhere = has_elsewhere(fleet, group, allocation.node_id, now);
     exclude(fleet, allocation, elsewhere ? settings.retry_elsewhere : settings.retry_here_first,
             true, told.reason, now);
@@ -259,7 +267,7 @@ void node_reported(Fleet& fleet, const std::string& node_id, int64_t session,
   }
   if (node->mode != report.mode) {
     fleet.nodes.change(node_id, [&](Node& changed) { changed.mode = report.mode; });
-    if (report.mode == link::NodeMode::Draining) drain(fleet, node_id, now);
+    if (report.mode == link::NodeMode::Draining) let_go(fleet, node_id, now);
   }
   // The first report begins after what was acknowledged, perhaps by a cloud of before.
   if (first && report.events_after > node->acknowledged) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/event_names.h"
+#include "cloud/fleet_drain.h"
 #include "cloud/fleet_placement.h"
 #include "cloud/fleet_steps.h"
 
@@ -28,6 +29,10 @@ void lose(Fleet& fleet, const Allocation& allocation, Moment now) {
     return;
   }
   add_event(fleet, allocation, api::event::kNodeOffline, "", now);
+  if (allocation.leaving()) {
+    fleet.allocations.erase(allocation.id);
+    return;
+  }
   fleet.allocations.change(allocation.id, [&](Allocation& lost) {
     lost.lost = true;
     lost.update_time = to_unix_nanos(now.wall);
@@ -87,7 +92,13 @@ void scale(Fleet& fleet, const Group& group, Moment now) {
   }
   const int32_t count = fleet.allocations.tally(group.id).counted;
   const int32_t wanted = group.spec.replicas;
-  for (int32_t have = count; have < wanted; ++have) add_replica(fleet, group, "", now);
+  std::vector<std::string> slots;
+  if (count < wanted) slots = slots_without_successor(fleet, group);
+  for (int32_t have = count; have < wanted; ++have) {
+    const std::string slot = slots.empty() ? "" : slots.back();
+    if (!slots.empty()) slots.pop_back();
+    add_replica(fleet, group, slot, now);
+  }
   if (count > wanted) shrink(fleet, group, static_cast<size_t>(count - wanted), now);
 }
 
@@ -145,6 +156,7 @@ void forget_deleted(Fleet& fleet, Moment now) {
 void reconcile(Fleet& fleet, Moment now) {
   std::set<std::string>& review = fleet.marks.review;
   lose_silent_nodes(fleet, now);
+  end_late_moves(fleet, now);
   fleet.exclusions.forget_ended(to_unix_nanos(now.wall));
   forget_deleted(fleet, now);
   // Scaling may free rooms and mark groups once more, which placement then sees.
@@ -152,8 +164,12 @@ void reconcile(Fleet& fleet, Moment now) {
   for (const std::string& id : touched) scale(fleet, fleet.groups.at(id), now);
   place_waiting(fleet, PlacementSlice{}, now);
   touched.merge(std::exchange(review, {}));
+  std::set<std::string> undecided;
+  for (const std::string& id : touched) {
+    if (!follow_moves(fleet, fleet.groups.at(id), now)) undecided.insert(id);
+  }
   for (const std::string& id : touched) update_status(fleet, fleet.groups.at(id), now);
-  review.clear();
+  review = std::move(undecided);
 }
 
 std::optional<Duration> idle_time(const Fleet& fleet, Moment now) {
@@ -166,6 +182,8 @@ std::optional<Duration> idle_time(const Fleet& fleet, Moment now) {
   if (exclusion != 0) ends_at(exclusion);
   const int64_t tombstone = fleet.groups.first_tombstone();
   if (tombstone != 0) ends_at(retention_end(fleet, tombstone));
+  const AllocationTable::Line& leaving = fleet.allocations.leaving();
+  if (!leaving.empty()) ends_at(leaving.begin()->first);
   if (!ends) return std::nullopt;
   return Duration(std::max<int64_t>(0, *ends - to_unix_nanos(now.wall)));
 }

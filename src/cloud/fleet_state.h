@@ -54,6 +54,7 @@ BOOST_DESCRIBE_STRUCT(Share, (), (cpu, memory_mb, storage_mb))
 //
 //   waiting (no node) -> Creating -> Running -> Stopping -> row erased
 //                          any placed state -> lost (its node went silent) -> taken back, or erased
+//                          serving -> leaving (its node is drained) -> Stopping
 struct Allocation {
   std::string id;
   std::string slot;  // the replica across nodes: the id of its first allocation
@@ -62,6 +63,9 @@ struct Allocation {
   link::ReplicaWish wish;      // `stop`: to be ended; no longer counts as a replica
   link::ReplicaStatus status;  // as the node told it last; before that only the first instance id
   bool lost = false;  // its node is silent beyond the grace and its slot has another allocation
+  // Leaving a drained node: serves on until the other allocation of its slot does, at most until
+  // this time (unix ns). 0: stays.
+  int64_t leave_by = 0;
   // Held on its node until it is done or gone. While the node does not carry out the newest version
   // yet: of each thing what the greediest of both needs.
   Share share;
@@ -75,8 +79,11 @@ struct Allocation {
     return status.outcome == link::RunOutcome::Succeeded ||
            status.outcome == link::RunOutcome::Failed;
   }
+  // Is to run where it is.
+  bool wanted() const { return !wish.stop && !lost; }
+  bool leaving() const { return leave_by != 0 && wanted(); }
   // Holds one of the group's replicas.
-  bool counts() const { return !wish.stop && !lost; }
+  bool counts() const { return wanted() && leave_by == 0; }
   api::InstanceState state() const {
     if (!placed()) return api::InstanceState::Allocating;
     if (wish.stop) return api::InstanceState::Stopping;
@@ -95,7 +102,7 @@ struct Allocation {
   bool carried() const {
     return status.version == wish.version && status.run >= wish.run && status.run != 0;
   }
-  bool ready() const { return counts() && status.ready; }
+  bool ready() const { return wanted() && status.ready; }
   // Passed its probes, in the run that is wanted now. (A new version that needs a restart asks for
   // another run; one that does not leaves the instance in service.)
   bool serves() const {
@@ -108,8 +115,8 @@ struct Allocation {
   }
 };
 BOOST_DESCRIBE_STRUCT(Allocation, (),
-                      (id, slot, group_id, node_id, wish, status, lost, share, gpu, create_time,
-                       update_time, running_since))
+                      (id, slot, group_id, node_id, wish, status, lost, leave_by, share, gpu,
+                       create_time, update_time, running_since))
 
 // A machine.
 struct Node {
@@ -118,6 +125,7 @@ struct Node {
   link::NodeFacts facts;
   link::NodeMode mode = link::NodeMode::Active;
   bool banned = false;       // not let in again
+  bool drained = false;      // by the operator: takes nothing new, and what it has moves off
   std::string trouble;       // why it can run nothing new, as it says itself; empty: it can
   int64_t acknowledged = 0;  // events up to this sequence are stored
   int64_t join_time = 0;
@@ -138,8 +146,8 @@ struct Node {
   bool online() const { return live.session != 0 && live.reported; }
 };
 BOOST_DESCRIBE_STRUCT(Node, (),
-                      (id, secret_sha256, facts, mode, banned, trouble, acknowledged, join_time,
-                       last_heard_time))
+                      (id, secret_sha256, facts, mode, banned, drained, trouble, acknowledged,
+                       join_time, last_heard_time))
 
 // The node is not offered to the group before `until`.
 struct Exclusion {

@@ -17,15 +17,20 @@ void check_allocations(const Fleet& fleet) {
   std::map<std::string, std::vector<const Allocation*>> by_instance;
   std::map<std::string, GroupTally> tallies;
   std::map<std::string, AllocationTable::Line> waiting;
+  AllocationTable::Line leaving;
   for (const auto& [id, row] : table.all()) {
     by_group[row.group_id].insert(id);
     by_slot[row.slot].insert(id);
     if (row.placed()) by_node[row.node_id].insert(id);
+    if (row.placed() && fleet.nodes.at(row.node_id).drained)
+      EXPECT_FALSE(row.counts() && !row.done());
     if (!row.placed()) waiting[row.group_id].emplace(row.create_time, id);
+    if (row.leaving()) leaving.emplace(row.leave_by, id);
     tallies[row.group_id] += tally_of(row);
     by_instance[row.status.instance_id].push_back(&row);
   }
   EXPECT_EQ(table.waiting(), waiting);
+  EXPECT_EQ(table.leaving(), leaving);
   for (const auto& [id, rows] : by_instance) EXPECT_EQ(table.of_instance(id), rows);
   for (const auto& [slot, ids] : by_slot) EXPECT_EQ(table.of_slot(slot), ids);
   for (const auto& [id, node] : fleet.nodes.all()) EXPECT_EQ(table.on_node(id), by_node[id]);
@@ -62,7 +67,7 @@ void check_nodes(const Fleet& fleet, Moment now) {
   std::vector<std::string> silent;
   std::set<std::string> offered;
   for (const auto& [id, node] : fleet.nodes.all()) {
-    if (node.online() && node.mode == link::NodeMode::Active) offered.insert(id);
+    if (node.online() && node.mode == link::NodeMode::Active && !node.drained) offered.insert(id);
     if (node.live.silent_beyond_grace) continue;
     const TimePoint over = node.live.last_heard + fleet.settings.node_grace;
     first = std::min(first, over);

@@ -5,6 +5,7 @@
 
 #include "api/gpu_class.h"
 #include "base/ids.h"
+#include "cloud/fleet_drain.h"
 #include "cloud/fleet_groups.h"
 #include "cloud/fleet_nodes.h"
 #include "cloud/fleet_placement.h"
@@ -27,7 +28,9 @@ class Tumult {
   FleetChanges step() {
     passed_ += std::chrono::milliseconds(random_.below(4'000));
     if (random_.chance(0.01)) passed_ += std::chrono::hours(random_.below(50));
-    if (random_.chance(0.7)) {
+    if (random_.chance(0.02)) {
+      act_as_operator(nodes_[random_.below(nodes_.size())]);
+    } else if (random_.chance(0.7)) {
       act_as_node(nodes_[random_.below(nodes_.size())]);
     } else {
       act_as_user();
@@ -57,6 +60,11 @@ class Tumult {
     } else {
       node_reported(fleet, id, node->live.session, report_of(*node), now());
     }
+  }
+  void act_as_operator(const std::string& id) {
+    if (fleet.nodes.find(id) == nullptr) return;
+    const bool drain = random_.chance(0.4);
+    EXPECT_TRUE(drain ? drain_node(fleet, id, now()) : undrain_node(fleet, id, now()));
   }
   // The same machine at most times.
   link::NodeFacts facts_of_machine(const std::string& id) {

@@ -36,6 +36,10 @@ Error no_such_group(std::string_view name) {
   return Error::not_found(fmt::format("no container group '{}'", name.substr(0, 100)));
 }
 
+Error no_such_node(std::string_view id) {
+  return Error::not_found(fmt::format("no node '{}'", id.substr(0, 100)));
+}
+
 Result<const Group*> group_named(const Fleet& fleet, const std::string& project_id,
                                  const std::string& name) {
   const Group* found = fleet.groups.find_named(project_id, name);
@@ -138,7 +142,7 @@ link::Desired desired_of(const Fleet& fleet, const std::string& node_id, int64_t
     assignment.instance_id = allocation.status.instance_id;
     assignment.group_id = allocation.group_id;
     assignment.wish = allocation.wish;
-    assignment.wish.stop = !allocation.counts();
+    assignment.wish.stop = !allocation.wanted();
   }
   return desired;
 }
@@ -158,7 +162,7 @@ link::Route route_of(const Fleet& fleet, const Group& group) {
   if (route.deleted) return route;
   for (const std::string& id : fleet.allocations.of_group(group.id)) {
     const Allocation& allocation = fleet.allocations.at(id);
-    if (!allocation.placed() || !allocation.counts() || allocation.done()) continue;
+    if (!allocation.placed() || !allocation.wanted() || allocation.done()) continue;
     route.instances.push_back({.instance_id = allocation.status.instance_id,
                                .machine_id = allocation.node_id,
                                .ready = allocation.serves()});

@@ -6,6 +6,7 @@
 namespace mesclun::cloud {
 
 Error no_such_group(std::string_view name);
+Error no_such_node(std::string_view id);
 // Also one that is being deleted. NotFound.
 Result<const Group*> group_named(const Fleet& fleet, const std::string& project_id,
                                  const std::string& name);

@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "cloud/fleet_admission.h"
+#include "cloud/fleet_drain.h"
 #include "cloud/fleet_nodes.h"
 
 namespace mesclun::cloud {
@@ -23,6 +24,7 @@ json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
   out["hostname"] = node.facts.hostname;
   out["state"] = state_of(node);
   out["mode"] = enum_name(node.mode);
+  out["drained"] = node.drained;
   out["country"] = node.facts.country;
   out["cpu"] = node.facts.cpu;
   out["memory_mb"] = node.facts.memory_mb;
@@ -52,6 +54,7 @@ json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
     instance["instance_id"] = allocation.status.instance_id;
     instance["state"] = enum_name(allocation.state());
     instance["ready"] = allocation.serves();
+    instance["leaving"] = allocation.leaving();
     instances.push_back(std::move(instance));
   }
   out["cpu_used"] = cpu;
@@ -86,12 +89,23 @@ Answer MachineEndpoint::handle_nodes(HttpRequest request, std::vector<std::strin
     if (method != "DELETE") co_return method_not_allowed("DELETE");
     co_return co_await put_out(path[1], false);
   }
-  if (path.size() != 3 || (path[2] != "ban" && path[2] != "unban")) co_return no_such_path();
+  constexpr std::string_view kActions[] = {"ban", "unban", "drain", "undrain"};
+  if (path.size() != 3 || std::ranges::find(kActions, path[2]) == std::end(kActions))
+    co_return no_such_path();
   if (method != "POST") co_return method_not_allowed("POST");
   CO_TRY_DO(read_no_document(request));
   if (path[2] == "ban") co_return co_await put_out(path[1], true);
-  FleetLoop::Command unban = [id = path[1]](Fleet& fleet, Moment) { return unban_node(fleet, id); };
-  CO_TRY_DO(co_await parts_.loop.submit(std::move(unban)));
+  co_return co_await act_on_node(path[1], path[2]);
+}
+
+Answer MachineEndpoint::act_on_node(std::string node_id, std::string action) {
+  FleetLoop::Command command = [=](Fleet& fleet, Moment now) {
+    if (action == "drain") return drain_node(fleet, node_id, now);
+    if (action == "undrain") return undrain_node(fleet, node_id, now);
+    return unban_node(fleet, node_id);
+  };
+  CO_TRY_DO(co_await parts_.loop.submit(std::move(command)));
+  log_info("nodes", "the operator changed a node", {{"machine_id", node_id}, {"action", action}});
   co_return empty_answer(204);
 }
 

@@ -26,7 +26,7 @@ class MachineEndpoint {
   };
   explicit MachineEndpoint(Parts parts) : parts_(std::move(parts)) {}
 
-  // GET nodes, DELETE nodes/ID, POST nodes/ID/ban, POST nodes/ID/unban
+  // GET nodes, DELETE nodes/ID, POST nodes/ID/ACTION: ban, unban, drain, undrain
   Answer handle_nodes(HttpRequest request, std::vector<std::string> path);
   // GET gateways, DELETE gateways/NAME
   Answer handle_gateways(HttpRequest request, std::vector<std::string> path);
@@ -35,6 +35,7 @@ class MachineEndpoint {
 
  private:
   Answer list_nodes();
+  Answer act_on_node(std::string node_id, std::string action);
   Answer put_out(std::string node_id, bool ban);
 
   const Parts parts_;

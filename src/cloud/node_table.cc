@@ -39,7 +39,8 @@ const Node& NodeTable::add(Node node) {
 }
 
 void NodeTable::index_offer(const Node& node) {
-  if (node.online() && node.mode == link::NodeMode::Active && node.trouble.empty()) {
+  if (node.online() && node.mode == link::NodeMode::Active && !node.drained &&
+      node.trouble.empty()) {
     offered_.insert(node.id);
   } else {
     offered_.erase(node.id);
@@ -71,8 +72,8 @@ void NodeTable::hear(const Node& node) {
 
 void NodeTable::reindex(const Node& node, const Before& before) {
   reindex_live(node, before.live);
-  const bool same = node.mode == before.mode && node.facts == before.facts &&
-                    node.trouble.empty() == before.trouble.empty();
+  const bool same = node.mode == before.mode && node.drained == before.drained &&
+                    node.facts == before.facts && node.trouble.empty() == before.trouble.empty();
   if (same) return;
   index_offer(node);
   marks_.offers.insert(node.id);

@@ -48,7 +48,7 @@ class NodeTable {
   const Node* find(const std::string& id) const;
   const Node& at(const std::string& id) const { return nodes_.at(id); }
   const std::map<std::string, Node>& all() const { return nodes_; }
-  // Online, able, and its owner lets it take new replicas.
+  // Online, able, and both its owner and the operator let it take new replicas.
   const std::set<std::string>& offered() const { return offered_; }
   // Of those that were not said to be silent yet: the first moment at which one is, max() for
   // never; and those that are at `now`, at most `max`, the longest unheard first and then in the
@@ -65,9 +65,14 @@ class NodeTable {
   };
   struct Before {
     explicit Before(const Node& node)
-        : live(node), mode(node.mode), facts(node.facts), trouble(node.trouble) {}
+        : live(node),
+          mode(node.mode),
+          drained(node.drained),
+          facts(node.facts),
+          trouble(node.trouble) {}
     LiveBefore live;
     link::NodeMode mode;
+    bool drained;
     link::NodeFacts facts;
     std::string trouble;
   };

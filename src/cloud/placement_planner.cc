@@ -171,7 +171,7 @@ void Misfit::add(Fit fit, int by) {
 }
 
 std::string Misfit::text() const {
-  if (nodes == 0) return "Waiting for a node: none is online.";
+  if (nodes == 0) return "Waiting for a node: none that takes instances is online.";
   std::string out = fmt::format("Waiting for a node: of {} online", nodes);
   const auto add = [&](size_t n, std::string_view why) {
     if (n > 0) out += fmt::format(", {} {}", n, why);

@@ -61,6 +61,9 @@ void Checkers::check_fleet(const cloud::Fleet& fleet) {
     for (const std::string& id : fleet.allocations.on_node(node_id)) {
       const cloud::Allocation& allocation = fleet.allocations.at(id);
       if (allocation.done()) continue;
+      if (node.drained && allocation.counts()) {
+        violated(fmt::format("allocation {} stays on node {}, which is drained", id, node_id));
+      }
       cpu += allocation.share.cpu;
       if (!groups.insert(allocation.group_id).second) {
         violated(fmt::format("two instances of one group on node {}", node_id));
@@ -88,7 +91,8 @@ void Checkers::check_copies(const cloud::Fleet& fleet,
       // What is being stopped may take its grace; only what is wanted counts as a copy.
       const cloud::Allocation* row = fleet.allocations.find(allocation);
       const bool told_to_stop = row != nullptr && row->wish.stop;
-      if (!told_to_stop) ++copies[slot->second];
+      const bool leaving = row != nullptr && row->leaving();
+      if (!told_to_stop && !leaving) ++copies[slot->second];
     }
   }
   std::map<std::string, TimePoint> doubled;
@@ -121,6 +125,9 @@ void Checkers::check_healed(const cloud::Fleet& fleet,
     if (allocation.done()) continue;
     wanted.insert(id);
     if (starts_now(allocation)) continue;
+    if (allocation.leaving() && clock_.wall_now() >= from_unix_nanos(allocation.leave_by)) {
+      violated(fmt::format("allocation {} never left its drained node", id));
+    }
     if (allocation.wish.stop || allocation.lost) {
       violated(fmt::format("allocation {} of {} never ended", id, group.spec.name));
     } else if (!allocation.placed() && cloud::waiting_reason(fleet, group).empty()) {

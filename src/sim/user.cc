@@ -1,7 +1,10 @@
 #include "sim/user.h"
 
+#include <iterator>
+
 #include "api/gpu_class.h"
 #include "base/log.h"
+#include "cloud/fleet_drain.h"
 #include "cloud/fleet_views.h"
 #include "sim/faults.h"
 
@@ -117,6 +120,19 @@ Task<Result<>> User::command(cloud::FleetLoop& fleet_loop) {
   co_return co_await fleet_loop.submit(std::move(act));
 }
 
+// The operator, rather.
+Task<Result<>> User::drain_a_node(cloud::FleetLoop& fleet_loop) {
+  const uint64_t pick = random_.next();
+  const bool drain = random_.chance(0.3);
+  cloud::FleetLoop::Command act = [=](cloud::Fleet& fleet, cloud::Moment now) -> Result<> {
+    const auto& nodes = fleet.nodes.all();
+    if (nodes.empty()) return {};
+    const std::string id = std::next(nodes.begin(), pick % nodes.size())->first;
+    return drain ? drain_node(fleet, id, now) : undrain_node(fleet, id, now);
+  };
+  co_return co_await fleet_loop.submit(std::move(act));
+}
+
 Task<Result<>> User::act() {
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, kCommandsEverySeconds))));
@@ -124,7 +140,9 @@ Task<Result<>> User::act() {
     if (cloud == nullptr) continue;
     const bool few = std::ssize(cloud->fleet().groups.of_project(project_.project_id)) < kGroups;
     Result<> done;
-    if (few) {
+    if (random_.chance(0.1)) {
+      done = co_await drain_a_node(cloud->fleet_loop());
+    } else if (few) {
       done = co_await create_group(cloud->fleet_loop());
     } else {
       done = co_await command(cloud->fleet_loop());

@@ -7,7 +7,7 @@
 namespace mesclun::sim {
 
 // Somebody with a project in the simulated cloud, who creates groups, changes them, and is never
-// content.
+// content; and who drains a machine now and then, as its operator would.
 //
 // Runs on: the simulation's loop.
 class User {
@@ -28,6 +28,7 @@ class User {
  private:
   Task<Result<>> create_group(cloud::FleetLoop& fleet_loop);
   Task<Result<>> command(cloud::FleetLoop& fleet_loop);
+  Task<Result<>> drain_a_node(cloud::FleetLoop& fleet_loop);
   // What a group of this fleet may reasonably have.
   size_t replicas_max() const { return std::min<size_t>(60, nodes_ / 10); }
 
