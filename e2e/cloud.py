@@ -258,6 +258,9 @@ class RolesCloud(Cloud):
         operator.post("/api/operator/organizations", {"name": self.organization})
         operator.post(f"/api/operator/organizations/{self.organization}/projects", {"name": self.project})
         self.api_key = self.new_key()
+        self.context.write_text(json.dumps({
+            "api": self.api_address, "operator_key": operator_key, "api_key": self.api_key,
+            "organization": self.organization, "project": self.project}))
 
     def start_agent(self, number: int) -> None:
         folder = self.node_folder(number)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cloud import RolesCloud
@@ -59,3 +61,47 @@ def test_tokens_are_rotated_and_read_from_their_files(new_cloud: Callable[..., R
     assert cloud.cli("node", "forget", machine_id).status == 0
     wait_for(lambda: state_of(cloud, machine_id) == "online", "the machine let in as a new one", 60)
     app.delete()
+
+
+def test_a_drained_machine_is_left_without_a_gap(new_cloud: Callable[..., RolesCloud]) -> None:
+    cloud = new_cloud(roles=True, nodes=2)
+    cloud.start()
+    cloud.wait_for_nodes()
+    app = App(cloud, cloud.api(), echo_spec())
+    app.wait_until_serving()
+    drained = app.api.instances(app.name)[0]["machine_id"]
+    with steady_calls(app) as answers:
+        said = cloud.cli("node", "drain", drained, "--wait", "--timeout", "60s")
+        assert said.status == 0, said
+        assert "Nothing runs there" in said.err
+    assert set(answers) == {200}
+    assert [found["machine_id"] != drained for found in app.api.instances(app.name)] == [True]
+    assert "drained" in cloud.cli("events", app.name).out
+    assert cloud.cli("group", "exclusions", app.name, "-o", "json").json["items"] == []
+    # A cloud that starts anew knows it still.
+    cloud.kill("cloud")
+    cloud.start_control_plane()
+    cloud.wait_for_nodes(40)
+    assert "online, drained" in cloud.cli("node", "list").out
+    assert cloud.cli("node", "drain", drained, "--undo").status == 0
+    assert "drained" not in cloud.cli("node", "list").out
+    app.delete()
+
+
+@contextlib.contextmanager
+def steady_calls(app: App) -> Iterator[list[int]]:
+    """Calls one after the other meanwhile; the list has the status of each."""
+    answers: list[int] = []
+    ending = threading.Event()
+
+    def call() -> None:
+        while not ending.is_set():
+            answers.append(app.call("GET", "/").status)
+            ending.wait(0.02)
+    caller = threading.Thread(target=call)
+    caller.start()
+    try:
+        yield answers
+    finally:
+        ending.set()
+        caller.join()

@@ -88,7 +88,7 @@ class ApiClient {
   // Operators.
   Task<Result<Answer<NodeListView>>> list_nodes();
   Task<Result<>> forget_node(std::string machine_id);
-  Task<Result<>> act_on_node(std::string machine_id, std::string action);  // ban, unban
+  Task<Result<>> act_on_node(std::string machine_id, std::string action);  // ban, drain, ...
   Task<Result<Answer<GatewayListView>>> list_gateways();
   Task<Result<>> forget_gateway(std::string name);
   Task<Result<Answer<TokenView>>> rotate_token(std::string name);

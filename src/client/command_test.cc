@@ -276,6 +276,37 @@ TEST(Nodes, AreForgottenBannedAndLetInAgain) {
   }
 }
 
+TEST(Nodes, AreDrainedAndWaitedFor) {
+  FakeApi api;
+  const std::string id = "aaaa0000-0000-4000-8000-00000000000a";
+  const auto nodes = [&](const std::string& instances) {
+    return FakeAnswer{200, R"({"items":[{"machine_id":")" + id +
+                               R"(","hostname":"pc1","state":"online","mode":"active",)"
+                               R"("drained":true,"cpu":1,"memory_mb":1,"cpu_used":0,)"
+                               R"("memory_used_mb":0,"gpus":[],"warnings":[],"instances":[)" +
+                               instances + "]}]}"};
+  };
+  const std::string one =
+      R"({"organization_name":"acme","project_name":"demo","container_group_name":"echo",)"
+      R"("instance_id":"i","state":"running","ready":true,"leaving":true})";
+  for (const auto& answer : {nodes(one), nodes(one), nodes(one), nodes("")}) {
+    api.on("GET /api/operator/nodes", answer);
+  }
+  api.on("POST /api/operator/nodes/" + id + "/drain", {204, ""});
+  api.on("POST /api/operator/nodes/" + id + "/undrain", {204, ""});
+  const auto environment = fake_environment(api);
+  EXPECT_HAS(run_command(node_command, {"list"}, environment).out,
+             "online, drained, 1 still there");
+  const CommandResult drained = run_command(node_command, {"drain", "pc1", "--wait"}, environment);
+  EXPECT_EQ(drained.status, 0) << drained.err;
+  EXPECT_EQ(drained.out, id + ": drain accepted\n");
+  EXPECT_HAS(drained.err, "1 left: echo");
+  EXPECT_HAS(drained.err, "Nothing runs there");
+  EXPECT_HAS(run_command(node_command, {"drain", "pc1"}, environment).err, "Nothing runs there");
+  EXPECT_EQ(run_command(node_command, {"drain", "pc1", "--undo"}, environment).out,
+            id + ": undrain accepted\n");
+}
+
 TEST(Gateways, AreListedAndForgotten) {
   FakeApi api;
   api.on(

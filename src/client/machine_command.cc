@@ -11,7 +11,9 @@ constexpr const char* kNodeExamples = R"(Examples:
   mesclun node list                       CPU and memory are used/all
   mesclun node list -o json | jq '.items[] | {hostname, state}'
   mesclun node forget old-pc              it is gone for good
-  mesclun node ban 3f2a                   it must not come back)";
+  mesclun node ban 3f2a                   it must not come back
+  mesclun node drain pc2 --wait           before it is repaired: what runs there moves off
+  mesclun node drain pc2 --undo           it is back)";
 
 constexpr const char* kGatewayExamples = R"(Examples:
   mesclun gateway list
@@ -24,6 +26,7 @@ constexpr const char* kTokenExamples = R"(Examples:
 struct Options {
   CommonOptions common;
   std::string name;
+  DrainOptions drain;
   Verb verb;
 };
 
@@ -36,6 +39,18 @@ void add_named(CommandLine& line, Options& options, const char* verb, const char
   added.when_named([&o = options, run] {
     o.verb = [&o, run](Session& session) { return run(session, o.name); };
   });
+}
+
+void add_drain(CommandLine& line, Options& options, const char* node_help) {
+  CommandLine& drain = line.verb(
+      "drain", "Nothing new for a machine, and what runs there moves off, each as it is followed");
+  drain.option("NODE", options.drain.node, node_help).required();
+  drain.flag("--undo", options.drain.undo, "It takes instances again");
+  drain.flag("--wait", options.drain.wait, "Wait until nothing runs there");
+  add_setting(drain, "--timeout", options.drain.timeout, 1s, std::chrono::hours(24),
+              "How long --wait waits; the drain goes on afterwards");
+  drain.when_named(
+      [&o = options] { o.verb = [&o](Session& session) { return drain_node(session, o.drain); }; });
 }
 
 int parse_and_run(CommandLine& line, int argc, char** argv, const Console& console,
@@ -58,6 +73,7 @@ int node_command(int argc, char** argv, const Console& console, const Environmen
   add_named(line, options, "forget", "Forget a machine that is gone", "NODE", kNode, forget_node);
   add_named(line, options, "ban", "Put a machine out and refuse it from now on", "NODE", kNode,
             ban_node);
+  add_drain(line, options, kNode);
   add_named(line, options, "unban", "Let a banned machine in again", "NODE", kNode, unban_node);
   return parse_and_run(line, argc, argv, console, environment, options);
 }

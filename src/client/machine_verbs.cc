@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/units.h"
+
 namespace mesclun::client {
 
 namespace {
@@ -24,8 +26,7 @@ void print_nodes(Session& session, const std::vector<NodeView>& nodes) {
   const WallTime now = session.clock.wall_now();
   Table table({"HOST", "MACHINE", "STATE", "COUNTRY", "CPU", "MEMORY MB", "GPU", "HEARD", "RUNS"});
   for (const NodeView& node : nodes) {
-    const std::string mode = node.mode == "active" ? "" : ", " + node.mode;
-    table.add({node.hostname, node.machine_id, node.state + mode, node.country.value_or(""),
+    table.add({node.hostname, node.machine_id, describe_node_state(node), node.country.value_or(""),
                fmt::format("{:g}/{:g}", node.cpu_used, node.cpu),
                fmt::format("{}/{}", node.memory_used_mb, node.memory_mb), gpu_text(node),
                age(node.last_heard_time.value_or(""), now), describe_node_load(node)});
@@ -52,7 +53,57 @@ Task<Result<std::string>> find_node(Session& session, std::string node) {
   co_return choose_node(nodes.value.items, node);
 }
 
+constexpr std::string_view kNothingLeft =
+    "Nothing runs there, and nothing new will until: mesclun node drain --undo";
+constexpr Duration kFirstPause = 500ms;
+constexpr Duration kLongestPause = 3s;
+
+// Nothing: it was forgotten.
+Task<Result<std::optional<NodeView>>> look_at_node(Session& session, std::string id) {
+  CO_TRY(Answer<NodeListView> nodes, co_await session.api.list_nodes());
+  for (NodeView& node : nodes.value.items) {
+    if (node.machine_id == id) co_return std::optional(std::move(node));
+  }
+  co_return std::optional<NodeView>();
+}
+
+Task<Result<>> wait_until_empty(Session& session, std::string id, Duration limit) {
+  const TimePoint end = session.clock.now() + limit;
+  Progress progress(session.console);
+  std::string told;
+  for (Duration pause = kFirstPause;; pause = std::min<Duration>(pause * 3 / 2, kLongestPause)) {
+    const Result<std::optional<NodeView>> looked = co_await look_at_node(session, id);
+    if (!looked && !passes_by_itself(looked.error())) co_return looked.error();
+    std::string left = looked ? "" : looked.error().message;
+    if (looked) {
+      if (!*looked || (*looked)->instances.empty()) break;
+      left = fmt::format("{} left: {}", (*looked)->instances.size(), describe_node_load(**looked));
+    }
+    if (session.clock.now() + pause >= end) {
+      co_return Error::deadline(
+          fmt::format("not empty after {} ({}); the drain goes on: mesclun node list",
+                      format_duration(limit), left));
+    }
+    if (!session.console.err_is_terminal && left != told) {
+      session.console.note(fmt::format("{}: {}", id, left));
+      told = left;
+    }
+    progress.update(fmt::format("{}: {}", id, left));
+    CO_TRY_DO(co_await session.clock.sleep_for(pause));
+  }
+  co_return Result<>();
+}
+
 }  // namespace
+
+std::string describe_node_state(const NodeView& node) {
+  std::string text = node.state;
+  if (node.mode != "active") text += ", " + node.mode;
+  if (!node.drained.value_or(false)) return text;
+  text += ", drained";
+  if (!node.instances.empty()) text += fmt::format(", {} still there", node.instances.size());
+  return text;
+}
 
 std::string describe_node_load(const NodeView& node) {
   // Running instances are the rule and only counted; others say what they do.
@@ -143,6 +194,30 @@ Task<Result<>> unban_node(Session& session, std::string node) {
   CO_TRY_DO(co_await session.api.act_on_node(id, "unban"));
   say_done(session, "unban", "machine_id", id,
            "Its agent comes back at its next try, within half a minute.");
+  co_return Result<>();
+}
+
+Task<Result<>> drain_node(Session& session, DrainOptions options) {
+  CO_TRY(const std::string id, co_await find_node(session, options.node));
+  CO_TRY_DO(co_await session.api.act_on_node(id, options.undo ? "undrain" : "drain"));
+  if (options.undo) {
+    say_done(session, "undrain", "machine_id", id,
+             "It takes new instances again; what has moved stays where it is.");
+    co_return Result<>();
+  }
+  if (options.wait) {
+    CO_TRY_DO(co_await wait_until_empty(session, id, options.timeout));
+  } else {
+    CO_TRY(const std::optional<NodeView> now, co_await look_at_node(session, id));
+    if (!now || now->instances.empty()) {
+      say_done(session, "drain", "machine_id", id, kNothingLeft);
+      co_return Result<>();
+    }
+  }
+  say_done(session, "drain", "machine_id", id,
+           options.wait ? std::string(kNothingLeft)
+                        : "It takes nothing new, and what runs there moves off; see mesclun node "
+                          "list, or wait with --wait. Undo: --undo");
   co_return Result<>();
 }
 

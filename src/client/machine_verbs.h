@@ -11,6 +11,15 @@ Task<Result<>> forget_node(Session& session, std::string node);
 Task<Result<>> ban_node(Session& session, std::string node);
 Task<Result<>> unban_node(Session& session, std::string node);
 
+struct DrainOptions {
+  std::string node;  // as above
+  bool undo = false;
+  bool wait = false;
+  Duration timeout = 15min;
+};
+// DeadlineExceeded: something runs there still after `timeout`.
+Task<Result<>> drain_node(Session& session, DrainOptions options);
+
 Task<Result<>> list_gateways(Session& session);
 Task<Result<>> forget_gateway(Session& session, std::string name);
 
@@ -19,6 +28,9 @@ Task<Result<>> rotate_token(Session& session, std::string name);
 
 // What runs on a machine, for one cell: "echo x2, web (starting)".
 std::string describe_node_load(const NodeView& node);
+
+// Its state, its owner's mode and the operator's drain: "online, drained, 2 still there".
+std::string describe_node_state(const NodeView& node);
 
 // What machines lack, each sentence once: "pc1: no cgroups", "3 nodes: ...", "all 9 nodes: ...".
 std::vector<std::string> node_warnings(const std::vector<NodeView>& nodes);

@@ -153,6 +153,7 @@ struct NodeView {
   std::string hostname;
   std::string state;
   std::string mode;
+  std::optional<bool> drained;
   std::optional<std::string> country;
   double cpu = 0;
   double cpu_used = 0;
@@ -166,9 +167,9 @@ struct NodeView {
   std::vector<NodeInstanceView> instances;
 };
 BOOST_DESCRIBE_STRUCT(NodeView, (),
-                      (machine_id, hostname, state, mode, country, cpu, cpu_used, memory_mb,
-                       memory_used_mb, gpus, cpu_share_percent, runtime, warnings, last_heard_time,
-                       instances))
+                      (machine_id, hostname, state, mode, drained, country, cpu, cpu_used,
+                       memory_mb, memory_used_mb, gpus, cpu_share_percent, runtime, warnings,
+                       last_heard_time, instances))
 
 struct NodeListView {
   std::vector<NodeView> items;
