@@ -16,6 +16,7 @@ from typing import Any
 
 import bench_front
 import bench_gateway
+import bench_idle
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 Row = dict[str, Any]
@@ -65,6 +66,10 @@ def main() -> int:
         rows += found
     if options.pattern in "gateway":
         found = bench_gateway.gateway_rows(ROOT / "build/release/bin/mesclun")
+        show(found)
+        rows += found
+    if options.pattern in "idle":
+        found = bench_idle.idle_rows(ROOT / "build/release/bin/mesclun")
         show(found)
         rows += found
     if options.pattern in "front":

@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from typing import Any
 CONNECTIONS = 32
 WARM_SECONDS, SECONDS = 2, 6
 ROUNDS = 3  # of all subjects in turn; the median counts
+FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # the hard limit bounds how many connections a proxy takes
 TICKS = os.sysconf("SC_CLK_TCK")
 PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
 
@@ -65,7 +67,7 @@ def nginx_conf(folder: pathlib.Path, body: str) -> pathlib.Path:
     file = folder / "nginx.conf"
     temp = "".join(f"  {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     file.write_text(f"daemon off;\nworker_processes 1;\npid {folder}/pid;\nerror_log stderr;\n"
-                    "events { worker_connections 1024; }\nhttp {\n  access_log off;\n  keepalive_requests 100000000;\n"
+                    f"worker_rlimit_nofile {FILES};\nevents {{ worker_connections {FILES}; }}\nhttp {{\n  access_log off;\n  keepalive_requests 100000000;\n"
                     f"{temp}{body}}}\n")
     return file
 
@@ -113,7 +115,7 @@ def start_peers(run: Processes, folder: pathlib.Path) -> dict[str, tuple[int, st
     run.start("upstream", [nginx_program, "-p", str(folder), "-c",
                            str(answer_conf(subfolder(folder, "upstream"), upstream))])
     conf = subfolder(folder, "haproxy") / "haproxy.cfg"
-    conf.write_text("global\n  nbthread 1\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n"
+    conf.write_text(f"global\n  nbthread 1\n  no strict-limits\n  maxconn {FILES - 4_000}\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 90s\n"
                     f"  timeout server 30s\n  http-reuse always\nlisten all\n  bind 127.0.0.1:{haproxy}\n"
                     f"  server one 127.0.0.1:{upstream}\n")
     haproxy_pid = run.start("haproxy", [shutil.which("haproxy", path=PATH) or "haproxy", "-db", "-f", str(conf)])

@@ -1,5 +1,9 @@
 #include "base/conn.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 #include <deque>
 
@@ -58,6 +62,25 @@ struct Pipe {
   bool broken = false;  // either side closed
 };
 
+// A wait for bytes without a task of its owner; ends when `then` has been called or taken away.
+struct PipeWatch {
+  std::function<void(bool)> then;
+  TimePoint deadline = TimePoint::max();
+};
+
+Task<void> watch_pipe(std::shared_ptr<Pipe> pipe, std::shared_ptr<PipeWatch> watch, Clock& clock) {
+  co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+  while (watch->then) {
+    const bool readable = !pipe->bytes.empty();
+    if (readable || pipe->broken || pipe->ended || clock.now() >= watch->deadline) {
+      const auto then = std::exchange(watch->then, nullptr);
+      then(readable);
+      co_return;
+    }
+    if (!co_await pipe->changed.wait_until(clock, watch->deadline)) co_return;
+  }
+}
+
 class MemoryConn final : public Conn {
  public:
   MemoryConn(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, Clock& clock)
@@ -66,11 +89,13 @@ class MemoryConn final : public Conn {
 
   Task<Result<size_t>> read_some(asio::mutable_buffer buffer) override {
     const std::shared_ptr<Pipe> pipe = in_;
+    const uint64_t cancelled_reads = cancelled_reads_;
     while (pipe->bytes.empty()) {
       if (closed_ || pipe->broken) co_return Error::unavailable("connection closed");
       if (pipe->ended) co_return size_t{0};
       if (clock_.now() >= deadline_) co_return Error::deadline("connection deadline");
       CO_TRY_DO(co_await pipe->changed.wait_until(clock_, deadline_));
+      if (cancelled_reads_ != cancelled_reads && pipe->bytes.empty()) co_return Error::cancelled();
     }
     const size_t n = std::min(buffer.size(), pipe->bytes.size());
     std::memcpy(buffer.data(), pipe->bytes.data(), n);
@@ -102,6 +127,17 @@ class MemoryConn final : public Conn {
     co_return Result<>();
   }
 
+  bool when_readable(std::function<void(bool)> then) override {
+    stop_watch();
+    watch_ = std::make_shared<PipeWatch>(PipeWatch{std::move(then), deadline_});
+    asio::co_spawn(in_->changed.executor(), watch_pipe(in_, watch_, clock_), asio::detached);
+    return true;
+  }
+  void cancel_read() override {
+    ++cancelled_reads_;
+    in_->changed.notify_all();
+  }
+
   size_t write_now(std::span<const asio::const_buffer> buffers) override {
     size_t written = 0;
     for (const asio::const_buffer& buffer : buffers) {
@@ -129,6 +165,7 @@ class MemoryConn final : public Conn {
   }
   void set_deadline(TimePoint when) override {
     deadline_ = when;
+    if (watch_) watch_->deadline = when;
     in_->changed.notify_all();
     out_->changed.notify_all();
   }
@@ -139,6 +176,7 @@ class MemoryConn final : public Conn {
   void close() override {
     if (closed_) return;
     closed_ = true;
+    stop_watch();
     // The peer still reads what was written before; that we write no more is its orderly end.
     out_->ended = true;
     in_->broken = true;
@@ -153,10 +191,16 @@ class MemoryConn final : public Conn {
   std::string peer_address() const override { return "memory"; }
 
  private:
+  void stop_watch() {
+    if (watch_) watch_->then = nullptr;
+  }
+
   std::shared_ptr<Pipe> in_;
   std::shared_ptr<Pipe> out_;
   Clock& clock_;
   TimePoint deadline_ = TimePoint::max();
+  std::shared_ptr<PipeWatch> watch_;
+  uint64_t cancelled_reads_ = 0;
   uint64_t written_ = 0;
   bool closed_ = false;
 };

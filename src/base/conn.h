@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/buffer.hpp>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -27,6 +28,18 @@ class Conn {
     const asio::const_buffer buffer(text.data(), text.size());
     co_return co_await write(std::span(&buffer, 1));
   }
+
+  // Waits for bytes without a task and without a buffer. Calls `then` once, in a later turn of the loop:
+  // true, there are bytes to read; false, the stream is over, by its end, an error or its deadline.
+  // Not after close(), nor once the connection is gone. Returns false, and never calls, for a kind of
+  // stream that cannot tell. Not beside a read.
+  virtual bool when_readable(std::function<void(bool readable)> then) {
+    std::ignore = then;
+    return false;
+  }
+  // A read_some() that waits fails with Cancelled, unless bytes have come; the stream goes on. Not
+  // beside a write().
+  virtual void cancel_read() {}
 
   // Writes what the stream takes without waiting, and returns how many bytes that was; 0 as well
   // when it takes none or has failed, which write() then tells. Not beside a write().

@@ -262,6 +262,114 @@ TEST(Conn, TellsOfItsPeerWithoutReading) {
   loop.run(real_peer(loop.clock, Endpoint{.host = path, .is_unix = true}));
 }
 
+// What when_readable() has said, and how often.
+struct Told {
+  std::function<void(bool)> listener() {
+    return [this](bool readable) { says.push_back(readable); };
+  }
+  std::vector<bool> says;
+};
+
+// A Told that waits until it was told.
+Task<Result<std::vector<bool>>> told(Clock& clock, Told& told, size_t count = 1) {
+  for (int i = 0; i < 300 && told.says.size() < count; ++i)
+    CO_TRY_DO(co_await clock.sleep_for(10ms));
+  co_return std::exchange(told.says, {});
+}
+
+Task<Result<>> tells_when_readable(Clock& clock, Pair pair) {
+  char buffer[10];
+  Told listener;
+  // Twice, with the bytes before the wait and after it.
+  for (const bool before : {false, true}) {
+    if (before) CO_TRY_DO(co_await pair.b->write("hello"));
+    EXPECT_TRUE(pair.a->when_readable(listener.listener()));
+    EXPECT_EQ(listener.says.size(), 0u) << "not at once";
+    if (!before) CO_TRY_DO(co_await clock.sleep_for(20ms));
+    EXPECT_EQ(listener.says.size(), 0u);
+    if (!before) CO_TRY_DO(co_await pair.b->write("hello"));
+    CO_TRY(const auto says, co_await told(clock, listener));
+    EXPECT_EQ(says, std::vector<bool>{true});
+    CO_TRY(const size_t got, co_await pair.a->read_some(asio::buffer(buffer)));
+    EXPECT_EQ(got, 5u) << "nothing was taken";
+  }
+  pair.a->set_deadline(clock.now() + 50ms);
+  EXPECT_TRUE(pair.a->when_readable(listener.listener()));
+  CO_TRY(const auto at_deadline, co_await told(clock, listener));
+  EXPECT_EQ(at_deadline, std::vector<bool>{false});
+  EXPECT_TRUE(pair.a->when_readable(listener.listener()));
+  CO_TRY(const auto after_deadline, co_await told(clock, listener));
+  EXPECT_EQ(after_deadline, std::vector<bool>{false});
+  pair.a->set_deadline(clock.now() + 1h);
+  EXPECT_TRUE(pair.a->when_readable(listener.listener()));
+  pair.b->shutdown_write();
+  CO_TRY(const auto at_end, co_await told(clock, listener));
+  EXPECT_EQ(at_end, std::vector<bool>{false});
+  co_return Result<>();
+}
+
+// Neither close() nor the end of the connection calls.
+Task<Result<>> tells_nobody_after_close(Clock& clock, Pair pair) {
+  Told listener;
+  EXPECT_TRUE(pair.a->when_readable(listener.listener()));
+  EXPECT_TRUE(pair.b->when_readable(listener.listener()));
+  CO_TRY_DO(co_await clock.sleep_for(10ms));
+  pair.a->close();
+  pair.b.reset();
+  CO_TRY_DO(co_await clock.sleep_for(50ms));
+  EXPECT_EQ(listener.says.size(), 0u);
+  co_return Result<>();
+}
+
+Task<void> read_into(Conn& conn, Result<size_t>& got) {
+  char buffer[10];
+  got = co_await conn.read_some(asio::buffer(buffer));
+}
+
+Task<void> cancel_soon(Clock& clock, Conn& conn) {
+  if (co_await clock.sleep_for(20ms)) conn.cancel_read();
+}
+
+Task<Result<>> a_cancelled_read_loses_nothing(Clock& clock, Pair pair) {
+  Result<size_t> got = 1;
+  co_await join(read_into(*pair.a, got), cancel_soon(clock, *pair.a));
+  EXPECT_FALSE(got);
+  EXPECT_EQ(got ? ErrorCode::Internal : got.code(), ErrorCode::Cancelled);
+  CO_TRY_DO(co_await pair.b->write("hello"));
+  co_await read_into(*pair.a, got);
+  EXPECT_TRUE(got && *got == 5);
+  co_return Result<>();
+}
+
+using PairStory = Task<Result<>> (*)(Clock&, Pair);
+
+Task<Result<>> over_tcp(Clock& clock, PairStory story) {
+  CO_TRY(Pair pair, co_await connected_pair(clock, Endpoint{.host = "127.0.0.1"}));
+  co_return co_await story(clock, std::move(pair));
+}
+
+void over_both_kinds(PairStory story) {
+  {
+    VirtualLoop loop;
+    auto [a, b] = memory_conn_pair(loop.executor(), loop.clock);
+    loop.run(story(loop.clock, Pair{std::move(a), std::move(b)}));
+  }
+  RealLoop loop;
+  loop.run(over_tcp(loop.clock, story));
+}
+
+TEST(Conn, TellsWhenThereIsSomethingToRead) {
+  over_both_kinds(tells_when_readable);
+}
+
+TEST(Conn, TellsNobodyOnceItIsClosed) {
+  over_both_kinds(tells_nobody_after_close);
+}
+
+TEST(Conn, ACancelledReadLosesNothing) {
+  over_both_kinds(a_cancelled_read_loses_nothing);
+}
+
 TEST(MemoryConn, WritesNowWhatThereIsRoomFor) {
   VirtualLoop loop;
   auto [a, b] = memory_conn_pair(loop.executor(), loop.clock, 10);

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
@@ -40,6 +41,44 @@ Error broken(const error_code& error) {
 }
 
 enum class Made { Here, Elsewhere };
+
+// A wait of a connection without a task. Its memory is allocated once and used by one wait after the
+// other: what a connection keeps while it rests would otherwise lie between what the busy give back.
+struct ReadWait {
+  std::function<void(bool)> then;
+  // For the operation that Asio keeps.
+  static constexpr size_t kBytes = 256;
+  alignas(std::max_align_t) std::array<std::byte, kBytes> memory;
+  bool used = false;
+};
+
+template <class T>
+class ReadWaitMemory {
+ public:
+  using value_type = T;
+  explicit ReadWaitMemory(ReadWait& wait) : wait_(&wait) {}
+  template <class U>
+  ReadWaitMemory(const ReadWaitMemory<U>& other) : wait_(other.wait_) {}
+
+  T* allocate(size_t n) {
+    if (wait_->used || n * sizeof(T) > ReadWait::kBytes) return std::allocator<T>().allocate(n);
+    wait_->used = true;
+    return reinterpret_cast<T*>(wait_->memory.data());
+  }
+  void deallocate(T* memory, size_t n) {
+    if (reinterpret_cast<std::byte*>(memory) != wait_->memory.data()) {
+      std::allocator<T>().deallocate(memory, n);
+    } else {
+      wait_->used = false;
+    }
+  }
+  bool operator==(const ReadWaitMemory& other) const { return wait_ == other.wait_; }
+
+ private:
+  template <class U>
+  friend class ReadWaitMemory;
+  ReadWait* wait_;
+};
 
 class SocketConn final : public Conn {
  public:
@@ -77,6 +116,22 @@ class SocketConn final : public Conn {
     if (!error) co_return n;
     if (error == asio::error::eof) co_return size_t{0};
     co_return why_no_more(error, is_cancelled(co_await asio::this_coro::cancellation_state));
+  }
+
+  bool when_readable(std::function<void(bool)> then) override {
+    if (!wait_) wait_ = std::make_shared<ReadWait>();
+    wait_->then = std::move(then);
+    drained_ = false;
+    if (closed_ || expired_) {
+      asio::post(socket_.get_executor(), [wait = wait_] { finish(*wait, false); });
+    } else {
+      wait_readable();
+    }
+    return true;
+  }
+  void cancel_read() override {
+    error_code ignored;
+    if (!closed_) socket_.cancel(ignored);
   }
 
   size_t write_now(std::span<const asio::const_buffer> buffers) override {
@@ -159,6 +214,7 @@ class SocketConn final : public Conn {
   void close() override {
     if (closed_) return;
     closed_ = true;
+    if (wait_) wait_->then = nullptr;
     wheel_.set(deadline_, DeadlineWheel::time_point::max());
     error_code ignored;
     socket_.close(ignored);
@@ -193,6 +249,26 @@ class SocketConn final : public Conn {
     return broken(error);
   }
 
+  void wait_readable() {
+    auto on_ready = [this, wait = wait_](error_code error) {
+      // Not if the connection is gone, or was closed.
+      if (!wait->then) return;
+      if (error || expired_) return finish(*wait, false);
+      char byte = 0;
+      const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        wait_readable();
+      } else {
+        finish(*wait, n > 0);
+      }
+    };
+    const ReadWaitMemory<std::byte> memory(*wait_);
+    socket_.async_wait(StreamSocket::wait_read, asio::bind_allocator(memory, std::move(on_ready)));
+  }
+  static void finish(ReadWait& wait, bool readable) {
+    if (const auto then = std::exchange(wait.then, nullptr)) then(readable);
+  }
+
   void start_deadline(TimePoint when) {
     if (closed_) return;
     expired_ = false;
@@ -224,6 +300,7 @@ class SocketConn final : public Conn {
   DeadlineWheel& wheel_;
   DeadlineWheel::Entry deadline_;
   const Made made_;
+  std::shared_ptr<ReadWait> wait_;  // made with the first wait, and kept
   uint64_t written_ = 0;
   TimePoint when_ = TimePoint::max();
   Duration idle_{};     // of the last set_idle_deadline

@@ -7,7 +7,6 @@ namespace mesclun::gateway {
 namespace {
 
 constexpr Duration kAnswerTimeout = 10s;  // for the client to take an answer that ends it all
-constexpr Duration kKeepBuffers = 1s;     // of a connection that waits for its next request
 // At once or not at all: a flood must cost little.
 constexpr LingerLimits kTurnAway{
     .silence_max = 100ms, .bytes_per_second_min = 100 * 1024 * 1024, .bytes_max = 1024 * 1024};
@@ -15,11 +14,12 @@ constexpr LingerLimits kTurnAway{
 }  // namespace
 
 ClientConnection::ClientConnection(const asio::any_io_executor& executor, Proxy& proxy,
-                                   ConnPtr conn)
+                                   IdleConns::Entry entry)
     : proxy_(proxy),
-      conn_(std::move(conn)),
-      address_(conn_->peer_address()),
-      input_(executor, *conn_, proxy.clock(), proxy.limits().half_close_timeout) {}
+      entry_(std::move(entry)),
+      conn_(entry_.conn()),
+      address_(conn_.peer_address()),
+      input_(executor, conn_, proxy.clock(), proxy.limits().half_close_timeout) {}
 
 Task<Result<>> ClientConnection::read_ahead(std::shared_ptr<ClientConnection> self) {
   co_return co_await self->input_.run();
@@ -45,16 +45,14 @@ Task<bool> ClientConnection::read_head(HttpReader& reader) {
   const ProxyLimits& limits = proxy_.limits();
   // Waiting for a request is patient; once its first byte is here, its head is not.
   idle_ = input_.bytes().empty() && !input_.fill_now();
-  conn_->set_deadline(proxy_.clock().now() + (idle_ ? limits.idle_timeout : limits.head_timeout));
-  if (!idle_) has_buffers_ = true;
+  conn_.set_deadline(proxy_.clock().now() + (idle_ ? limits.idle_timeout : limits.head_timeout));
   if (idle_) {
     idle_since_ = proxy_.clock().now();
     if (proxy_.stopping()) co_return false;
     const Result<bool> more = co_await input_.fill();
     if (!more || !*more) co_return false;
     idle_ = false;
-    has_buffers_ = true;
-    conn_->set_deadline(proxy_.clock().now() + limits.head_timeout);
+    conn_.set_deadline(proxy_.clock().now() + limits.head_timeout);
   }
   // Most heads are whole by now.
   Result<bool> whole = reader.take_head();
@@ -68,34 +66,27 @@ Task<bool> ClientConnection::read_head(HttpReader& reader) {
   co_return false;
 }
 
-void ClientConnection::tidy() {
-  if (!idle_ || !has_buffers_ || proxy_.clock().now() - idle_since_ < kKeepBuffers) return;
-  has_buffers_ = false;
-  scratch_.give_back();
-  input_.give_back();
-}
-
 Task<void> ClientConnection::answer_and_end(Refusal refusal) {
-  conn_->set_deadline(proxy_.clock().now() + kAnswerTimeout);
+  conn_.set_deadline(proxy_.clock().now() + kAnswerTimeout);
   const std::string text = render(refusal, {});
-  if (co_await conn_->write(text)) co_await end_slowly();
+  if (co_await conn_.write(text)) co_await end_slowly();
 }
 
 Task<void> ClientConnection::end_slowly() {
   input_.bulk = true;
-  if (!input_.ended()) co_return co_await linger(*conn_, input_, proxy_.clock());
+  if (!input_.ended()) co_return co_await linger(conn_, input_, proxy_.clock());
   // Nobody reads ahead any more.
-  ConnInput direct(*conn_);
-  co_await linger(*conn_, direct, proxy_.clock());
+  ConnInput direct(conn_);
+  co_await linger(conn_, direct, proxy_.clock());
 }
 
 Task<Result<>> ClientConnection::turn_away(std::shared_ptr<ClientConnection> self) {
-  conn_->set_deadline(proxy_.clock().now() + kTurnAway.silence_max);
+  conn_.set_deadline(proxy_.clock().now() + kTurnAway.silence_max);
   const Refusal refusal{503, "too_many_connections",
                         "the gateway has all the connections it takes"};
   const std::string text = render(refusal, {});
-  ConnInput direct(*conn_);
-  if (co_await conn_->write(text)) co_await linger(*conn_, direct, proxy_.clock(), kTurnAway);
+  ConnInput direct(conn_);
+  if (co_await conn_.write(text)) co_await linger(conn_, direct, proxy_.clock(), kTurnAway);
   self->close();
   co_return Result<>();
 }

@@ -12,24 +12,29 @@ namespace mesclun::gateway {
 // Runs on:  the gateway's loop; two tasks share it, so both hold it by shared_ptr.
 class ClientConnection {
  public:
-  ClientConnection(const asio::any_io_executor& executor, Proxy& proxy, ConnPtr conn);
+  ClientConnection(const asio::any_io_executor& executor, Proxy& proxy, IdleConns::Entry entry);
 
   Task<Result<>> run(std::shared_ptr<ClientConnection> self);
   Task<Result<>> read_ahead(std::shared_ptr<ClientConnection> self);
   // 503 without a look at the request.
   Task<Result<>> turn_away(std::shared_ptr<ClientConnection> self);
 
-  Conn& conn() { return *conn_; }
+  Conn& conn() { return conn_; }
   ClientInput& input() { return input_; }
   // For the one request under way.
   Scratch& scratch() { return scratch_; }
   const std::string& address() const { return address_; }
   // Waits for a request.
   bool idle() const { return idle_; }
-  // Gives its buffers back, once it has waited for longer than the busy do.
-  void tidy();
+  TimePoint idle_since() const { return idle_since_; }
+  // Ends run() while the client is silent; then take_rest() has the connection.
+  void let_go() { input_.let_go(); }
+  // After run(): it was let go, and take_rest() has the connection, after which nothing else may be
+  // called.
+  bool rests() const { return input_.has_let_go(); }
+  IdleConns::Entry take_rest() { return std::move(entry_); }
   void close() {
-    conn_->close();
+    conn_.close();
     input_.stop();
   }
 
@@ -40,13 +45,13 @@ class ClientConnection {
   Task<void> end_slowly();
 
   Proxy& proxy_;
-  ConnPtr conn_;
+  IdleConns::Entry entry_;
+  Conn& conn_;
   const std::string address_;
   ClientInput input_;
   Scratch scratch_;
-  bool idle_ = true;
+  bool idle_ = false;
   TimePoint idle_since_;
-  bool has_buffers_ = false;
 };
 
 }  // namespace mesclun::gateway

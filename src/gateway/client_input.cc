@@ -28,6 +28,12 @@ Task<Result<>> ClientInput::run() {
     if (piece.size() > want) free_memory(piece);
     if (piece.size() != want) piece.resize(want);
     const Result<size_t> n = co_await conn_.read_some(asio::buffer(piece));
+    if (letting_go_ && !n && n.code() == ErrorCode::Cancelled) {
+      end_ = n.error();
+      changed_.notify_all();
+      co_return Result<>();
+    }
+    letting_go_ = false;
     if (!n || *n == 0) {
       end_ = n ? Result<>() : Result<>(n.error());
       changed_.notify_all();
@@ -104,9 +110,10 @@ void ClientInput::interrupt() {
   changed_.notify_all();
 }
 
-void ClientInput::give_back() {
-  if (bytes().empty()) drop_used(), free_memory(bytes_);
-  if (ahead_.empty()) free_memory(ahead_);
+void ClientInput::let_go() {
+  if (!bytes().empty() || !ahead_.empty() || end_) return;
+  letting_go_ = true;
+  conn_.cancel_read();
 }
 
 void ClientInput::trim() {

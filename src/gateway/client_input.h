@@ -49,8 +49,11 @@ class ClientInput final : public HttpInput {
   size_t held_bytes() const { return bytes_.capacity() + ahead_.capacity(); }
   // Between requests: gives back what a large one needed.
   void trim();
-  // All that is not in use, of a client that has been silent for a while.
-  void give_back();
+  // Ends run(), of a client that has sent nothing: fill() fails with Cancelled, and then has_let_go()
+  // says so, unless bytes came first.
+  void let_go();
+  // run() reads no more, and took nothing: the connection may go its own way.
+  bool has_let_go() const { return letting_go_ && end_.has_value(); }
   // Whether large pieces are expected.
   bool bulk = false;
 
@@ -68,6 +71,7 @@ class ClientInput final : public HttpInput {
   std::optional<Result<>> end_;  // an error, or orderly
   bool gone_ = false;
   bool stopped_ = false;
+  bool letting_go_ = false;
   uint64_t interrupts_ = 0;
   Notify changed_;
   Notify room_;

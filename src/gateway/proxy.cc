@@ -11,7 +11,11 @@ namespace mesclun::gateway {
 namespace {
 
 constexpr Duration kTidyEvery = 500ms;
-constexpr size_t kManyClients = 1000;
+// A connection that waits for longer than the busy do needs no task, and how many end theirs in one
+// turn of the loop: 5 ms of work.
+constexpr Duration kRestAfter = 1s;
+constexpr size_t kRestAtOnce = 1000;
+constexpr size_t kMany = 1000;  // of what memory is given back for
 // Clients that are being told that there is no room; beyond, they are only cut off.
 constexpr size_t kTurnedAwayMax = 1000;
 
@@ -22,6 +26,7 @@ Proxy::Proxy(const asio::any_io_executor& executor, Clock& clock, ProxyLimits li
     : clock_(clock),
       limits_(limits),
       table_(table),
+      idle_([this](IdleConns::Entry entry) { attend(std::move(entry)); }),
       listeners_(executor, "gateway listeners"),
       scope_(executor, "gateway clients") {
   listeners_.spawn(tidy());
@@ -40,22 +45,38 @@ Task<Result<>> Proxy::accept_loop(std::shared_ptr<Listener> listener) {
 
 void Proxy::serve(ConnPtr conn) {
   if (stopping_) return;
-  const auto client = std::make_shared<ClientConnection>(scope_.executor(), *this, std::move(conn));
-  if (clients_.size() >= limits_.connections_max) {
-    if (scope_.running() < 2 * limits_.connections_max + kTurnedAwayMax) {
-      scope_.spawn(client->turn_away(client));
-    }
-    return;
+  // Who only rests makes room: its client opens another connection with its next request.
+  if (connections() < limits_.connections_max || idle_.close_oldest()) {
+    return rest(IdleConns::Entry(std::move(conn)), clock_.now() + limits_.idle_timeout);
   }
-  scope_.spawn(keep(client));
+  if (scope_.running() < 2 * limits_.connections_max + kTurnedAwayMax) {
+    const auto client = std::make_shared<ClientConnection>(scope_.executor(), *this,
+                                                           IdleConns::Entry(std::move(conn)));
+    scope_.spawn(client->turn_away(client));
+  }
+}
+
+void Proxy::rest(IdleConns::Entry entry, TimePoint until) {
+  if (!entry.conn().is_clean() || !idle_.keep(entry, until)) attend(std::move(entry));
+}
+
+void Proxy::attend(IdleConns::Entry entry) {
+  const auto client =
+      std::make_shared<ClientConnection>(scope_.executor(), *this, std::move(entry));
+  // In this order: what has come is read by the time that somebody asks for it.
   scope_.spawn(client->read_ahead(client));
+  scope_.spawn(keep(client));
 }
 
 Task<Result<>> Proxy::keep(std::shared_ptr<ClientConnection> client) {
   const auto entry = clients_.insert(clients_.end(), client.get());
   const Result<> end = co_await client->run(client);
-  client->close();
   clients_.erase(entry);
+  if (client->rests() && !stopping_) {
+    rest(client->take_rest(), client->idle_since() + limits_.idle_timeout);
+  } else {
+    client->close();
+  }
   co_return end;
 }
 
@@ -63,7 +84,7 @@ Task<Result<>> Proxy::tidy() {
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(kTidyEvery));
     const TimePoint now = clock_.now();
-    for (ClientConnection* client : clients_) client->tidy();
+    let_silent_rest();
     give_back_memory();
     table_.for_each([&](Group& group) {
       group.drop_stale_streams(limits_.pool, now);
@@ -73,12 +94,27 @@ Task<Result<>> Proxy::tidy() {
   }
 }
 
+void Proxy::let_silent_rest() {
+  const TimePoint before = clock_.now() - kRestAfter;
+  size_t some = 0;
+  for (ClientConnection* client : clients_) {
+    if (!client->idle() || client->idle_since() > before) continue;
+    client->let_go();
+    if (++some == kRestAtOnce) return;
+  }
+}
+
 // The allocator keeps what many small pieces were cut from, until it is told to look.
 void Proxy::give_back_memory() {
-  most_clients_ = std::max(most_clients_, clients_.size());
-  if (most_clients_ < kManyClients || clients_.size() > most_clients_ / 2) return;
-  most_clients_ = clients_.size();
-  ::malloc_trim(0);
+  const bool fewer = most_clients_.has_halved(clients_.size());
+  if (most_connections_.has_halved(connections()) || fewer) ::malloc_trim(0);
+}
+
+bool Proxy::Most::has_halved(size_t now) {
+  value = std::max(value, now);
+  if (value < kMany || now > value / 2) return false;
+  value = now;
+  return true;
 }
 
 Task<void> Proxy::stop(Duration drain) {
@@ -90,10 +126,12 @@ Task<void> Proxy::stop(Duration drain) {
     // Unless a request has come that was not read yet.
     if (client->idle() && client->conn().is_clean()) client->close();
   }
+  idle_.close_silent();
   const TimePoint end = clock_.now() + drain;
-  while (scope_.running() > 0 && clock_.now() < end) {
+  while ((scope_.running() > 0 || idle_.size() > 0) && clock_.now() < end) {
     if (!co_await clock_.sleep_for(20ms)) break;
   }
+  idle_.clear();
   if (!clients_.empty()) {
     log_warning("gateway", "stopped with requests in flight", {{"connections", clients_.size()}});
   }

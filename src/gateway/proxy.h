@@ -6,6 +6,7 @@
 #include "base/scope.h"
 #include "base/socket_conn.h"
 #include "gateway/route_table.h"
+#include "http/idle_conns.h"
 
 namespace mesclun::gateway {
 
@@ -38,7 +39,9 @@ class Proxy {
   // Takes no new connection, ends idle ones, lets requests in flight end for at most `drain`.
   Task<void> stop(Duration drain);
 
-  size_t connections() const { return clients_.size(); }
+  // All that are open, and those of them that wait for a request without a task of their own.
+  size_t connections() const { return clients_.size() + idle_.size(); }
+  size_t resting() const { return idle_.size(); }
   uint64_t unknown_hosts() const { return unknown_hosts_; }
 
   // ---- for connections ----
@@ -51,15 +54,28 @@ class Proxy {
 
  private:
   Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);
+  // Without a task until the client has said something.
+  void rest(IdleConns::Entry entry, TimePoint until);
+  void attend(IdleConns::Entry entry);
   Task<Result<>> keep(std::shared_ptr<ClientConnection> client);
   Task<Result<>> tidy();
+  void let_silent_rest();
   void give_back_memory();
+
+  // The most there were since memory was given back.
+  struct Most {
+    // They were many, and half have gone.
+    bool has_halved(size_t now);
+    size_t value = 0;
+  };
 
   Clock& clock_;
   const ProxyLimits limits_;
   RouteTable& table_;
   std::list<ClientConnection*> clients_;
-  size_t most_clients_ = 0;  // since memory was given back
+  IdleConns idle_;
+  Most most_clients_;
+  Most most_connections_;
   uint64_t unknown_hosts_ = 0;
   bool stopping_ = false;
   Scope listeners_;

@@ -31,12 +31,6 @@ struct Scratch {
     buffers.clear();
   }
 
-  // All of it, between requests.
-  void give_back() {
-    Scratch fresh;
-    std::swap(*this, fresh);
-  }
-
  private:
   static constexpr size_t kKeptMax = 4096;
 };
