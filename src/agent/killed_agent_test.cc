@@ -6,128 +6,15 @@
 #include <gmock/gmock.h>
 
 #include "agent/agent_test_kit.h"
+#include "agent/mortal_store.h"
 #include "api/event_names.h"
+#include "runtime/mortal_driver.h"
 
 namespace mesclun::agent {
 namespace {
 
 using link::RunOutcome;
 using link::RunState;
-
-// Counts calls; from the fatal one on nothing reaches store, driver or cloud.
-class KillSwitch {
- public:
-  KillSwitch(const asio::any_io_executor& executor, FakeCloud& cloud)
-      : cloud_(cloud), never_(executor) {}
-
-  // 0: never.
-  void arm(int call) {
-    fatal_ = call;
-    calls_ = 0;
-    dead_ = false;
-    cloud_.deaf = false;
-  }
-  bool dead() const { return dead_; }
-  // False from the fatal call on.
-  bool pass() {
-    if (!dead_ && ++calls_ != fatal_) return true;
-    dead_ = true;
-    cloud_.deaf = true;
-    return false;
-  }
-  Task<Result<>> pass_or_hang() {
-    while (!pass()) CO_TRY_DO(co_await never_.wait());
-    co_return Result<>();
-  }
-
- private:
-  FakeCloud& cloud_;
-  Notify never_;
-  int fatal_ = 0;
-  int calls_ = 0;
-  bool dead_ = false;
-};
-
-class FatalStore final : public StateStore {
- public:
-  FatalStore(StateStore& store, KillSwitch& kill) : store_(store), kill_(kill) {}
-  Result<StoredState> load() override { return store_.load(); }
-  Result<> save_node(const NodeRecord& node) override {
-    // A node without an identity does not begin.
-    const bool first = std::exchange(first_, false);
-    return first || kill_.pass() ? store_.save_node(node) : killed();
-  }
-  Result<> save_allocation(const AllocationRecord& record, Durability durability) override {
-    return kill_.pass() ? store_.save_allocation(record, durability) : killed();
-  }
-  Result<> erase_allocation(const std::string& allocation_id) override {
-    return kill_.pass() ? store_.erase_allocation(allocation_id) : killed();
-  }
-  Result<> append_event(const link::InstanceEvent& event) override {
-    return kill_.pass() ? store_.append_event(event) : killed();
-  }
-  Result<> replace_events(std::span<const link::InstanceEvent> events,
-                          int64_t next_sequence) override {
-    return kill_.pass() ? store_.replace_events(events, next_sequence) : killed();
-  }
-
- private:
-  static Result<> killed() { return Error::unavailable("killed"); }
-
-  StateStore& store_;
-  KillSwitch& kill_;
-  bool first_ = true;
-};
-
-class FatalDriver final : public runtime::ContainerDriver {
- public:
-  FatalDriver(runtime::ContainerDriver& driver, KillSwitch& kill) : driver_(driver), kill_(kill) {}
-  Task<void> close() override { co_return; }
-  runtime::DriverFacts facts() const override { return driver_.facts(); }
-  Task<Result<std::vector<runtime::RunInfo>>> list() override { return driver_.list(); }
-  Task<Result<>> create(runtime::RunSpec spec) override {
-    CO_TRY_DO(co_await kill_.pass_or_hang());
-    co_return co_await driver_.create(std::move(spec));
-  }
-  Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) override {
-    return driver_.metadata_listener(instance_id);
-  }
-  Task<Result<>> start(std::string instance_id) override {
-    CO_TRY_DO(co_await kill_.pass_or_hang());
-    co_return co_await driver_.start(std::move(instance_id));
-  }
-  Task<Result<>> set_limits(std::string instance_id, runtime::RunLimits limits) override {
-    CO_TRY_DO(co_await kill_.pass_or_hang());
-    co_return co_await driver_.set_limits(std::move(instance_id), limits);
-  }
-  Task<Result<runtime::RunExit>> wait(std::string instance_id) override {
-    return driver_.wait(std::move(instance_id));
-  }
-  Task<Result<>> stop(std::string instance_id, Duration grace) override {
-    CO_TRY_DO(co_await kill_.pass_or_hang());
-    co_return co_await driver_.stop(std::move(instance_id), grace);
-  }
-  Task<Result<>> remove(std::string instance_id) override {
-    CO_TRY_DO(co_await kill_.pass_or_hang());
-    co_return co_await driver_.remove(std::move(instance_id));
-  }
-  Task<Result<ConnPtr>> connect(std::string instance_id, uint16_t port, bool ipv6_first,
-                                Duration limit) override {
-    return driver_.connect(std::move(instance_id), port, ipv6_first, limit);
-  }
-  Task<Result<int32_t>> exec(std::string instance_id, std::vector<std::string> command,
-                             Duration limit) override {
-    return driver_.exec(std::move(instance_id), std::move(command), limit);
-  }
-  Task<Result<std::vector<runtime::LogChunk>>> read_log(std::string instance_id,
-                                                        size_t lines_max) override {
-    return driver_.read_log(std::move(instance_id), lines_max);
-  }
-
- private:
-  runtime::ContainerDriver& driver_;
-  KillSwitch& kill_;
-};
 
 struct Scenario {
   std::string name;
@@ -152,12 +39,16 @@ class KilledAgent {
     node_.driver.set_script([this](const runtime::RunSpec&, Random&) {
       return node_.driver.starts() == 0 ? scenario_.first_run : runtime::FakeRun{};
     });
+    // A node without an identity does not begin.
+    node_.start();
+    node_.kill();
     node_.cloud.assign("a", test_spec(scenario_.spec));
   }
 
   // True if a kill came at that call.
   bool live(int fatal_call) {
-    kill_.arm(fatal_call);
+    kill_.arm(static_cast<uint64_t>(fatal_call));
+    node_.cloud.deaf = false;
     node_.start();
     for (Duration t{}; t < kScenarioLength && !kill_.dead(); t += 250ms) {
       node_.run_for(250ms);
@@ -189,9 +80,10 @@ class KilledAgent {
  private:
   const Scenario& scenario_;
   TestNode node_;
-  KillSwitch kill_{node_.loop.executor(), node_.cloud};
-  FatalStore store_{node_.store, kill_};
-  FatalDriver driver_{node_.driver, kill_};
+  KillSwitch kill_{node_.loop.executor()};
+  MortalStore store_{node_.store, kill_};
+  runtime::MortalDriver driver_{node_.driver, kill_};
+  std::shared_ptr<void> deaf_ = kill_.on_kill([this] { node_.cloud.deaf = true; });
   bool acted_ = false;
 };
 

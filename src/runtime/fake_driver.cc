@@ -98,29 +98,44 @@ Result<std::optional<Listener>> FakeDriver::metadata_listener(const std::string&
 
 Task<Result<>> FakeDriver::start(std::string instance_id) {
   CO_TRY(const RunPtr run, find(instance_id));
-  if (run->started) co_return misfit("it was started before");
-  const FakeRun& behaviour = run->behaviour;
-  if (behaviour.start_time > Duration::zero()) {
-    CO_TRY_DO(co_await clock_.sleep_for(behaviour.start_time));
-  }
+  if (std::exchange(run->ordered, true)) co_return misfit("it was started before");
   if (run->exit) co_return misfit("it was stopped");
+  if (run->behaviour.start_time == Duration::zero()) {
+    begin(run);
+    co_return Result<>();
+  }
+  scope_.spawn(begin_later(run));
+  while (!run->started && !run->exit) CO_TRY_DO(co_await run->changed.wait());
+  if (!run->started) co_return misfit("it was stopped");
+  co_return Result<>();
+}
+
+Task<Result<>> FakeDriver::begin_later(RunPtr run) {
+  CO_TRY_DO(co_await clock_.sleep_for(run->behaviour.start_time));
+  if (!run->exit) begin(run);
+  co_return Result<>();
+}
+
+void FakeDriver::begin(const RunPtr& run) {
+  const FakeRun& behaviour = run->behaviour;
   ++starts_;
   run->started = true;
   run->start_time = clock_.now();
   run->start_wall = to_unix_nanos(clock_.wall_now());
-  for (const std::string& line : behaviour.output) write_log(instance_id, "stdout", line);
+  for (const std::string& line : behaviour.output) write_log(run->spec.instance_id, "stdout", line);
   if (!behaviour.start_failure.empty()) {
     end(*run, -1, behaviour.start_failure);
     run->exit->start_failure = true;
   } else if (behaviour.exit_after) {
-    scope_.spawn(exit_later(run, *behaviour.exit_after));
+    scope_.spawn(exit_later(run, *behaviour.exit_after, behaviour.exit_code, {}));
   }
-  co_return Result<>();
+  run->changed.notify_all();
 }
 
-Task<Result<>> FakeDriver::exit_later(RunPtr run, Duration after) {
+Task<Result<>> FakeDriver::exit_later(RunPtr run, Duration after, int32_t code,
+                                      std::string detail) {
   CO_TRY_DO(co_await clock_.sleep_for(after));
-  end(*run, run->behaviour.exit_code, {});
+  end(*run, code, std::move(detail));
   co_return Result<>();
 }
 
@@ -153,11 +168,17 @@ Task<Result<>> FakeDriver::stop(std::string instance_id, Duration grace) {
     end(*run, 143, "stopped before it was started");
     co_return Result<>();
   }
-  run->terminated = true;
-  const bool killed = run->behaviour.stop_time > grace;
-  const Duration length = killed ? grace : run->behaviour.stop_time;
-  if (length > Duration::zero()) CO_TRY_DO(co_await clock_.sleep_for(length));
-  end(*run, killed ? 137 : 143, killed ? "killed after the grace" : "terminated");
+  const Duration stop_time = run->behaviour.stop_time;
+  const TimePoint killed_at = clock_.now() + grace;
+  if (stop_time == Duration::zero()) {
+    end(*run, 143, "terminated");
+  } else if (!std::exchange(run->terminated, true)) {
+    scope_.spawn(exit_later(run, stop_time, 143, "terminated"));
+  }
+  while (!run->exit && clock_.now() < killed_at) {
+    CO_TRY_DO(co_await run->changed.wait_until(clock_, killed_at));
+  }
+  end(*run, 137, "killed after the grace");
   co_return Result<>();
 }
 

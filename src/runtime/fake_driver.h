@@ -31,6 +31,7 @@ struct FakeRun {
 };
 
 // Runs on:  one loop. Deterministic for the same script and the same Random.
+// Promise:  a start or a stop that was ordered comes about, whatever becomes of who ordered it.
 // Lifetime: outlives the agents that use it, as containers do; stop() before destruction.
 class FakeDriver final : public ContainerDriver {
  public:
@@ -94,6 +95,7 @@ class FakeDriver final : public ContainerDriver {
     std::string files;  // the first run that had its writable files
     FakeRun behaviour;
     uint64_t number = 0;
+    bool ordered = false;  // to start
     bool started = false;
     bool terminated = false;  // SIGTERM was sent
     TimePoint start_time{};
@@ -109,7 +111,9 @@ class FakeDriver final : public ContainerDriver {
   Result<std::string> take_files(const RunSpec& spec) const;
   bool answers(const Run& run) const;
   void end(Run& run, int32_t code, std::string detail);
-  Task<Result<>> exit_later(RunPtr run, Duration after);
+  Task<Result<>> begin_later(RunPtr run);
+  void begin(const RunPtr& run);
+  Task<Result<>> exit_later(RunPtr run, Duration after, int32_t code, std::string detail);
 
   asio::any_io_executor executor_;
   Clock& clock_;

@@ -11,7 +11,7 @@ std::optional<Duration> Network::fate(size_t node) {
 }
 
 Task<Result<link::SessionPtr>> Network::dial(size_t node) {
-  if (is_cut(node)) {
+  if (is_cut(node) || !cloud_powered_) {
     // Packets vanish; the dial times out.
     CO_TRY_DO(co_await clock_.sleep_for(10s));
     co_return Error::deadline("no answer");

@@ -20,6 +20,8 @@ class Network {
 
   // The cloud's side; none while it is down.
   void set_cloud(Accept accept) { accept_ = std::move(accept); }
+  // Without its machine nobody even refuses.
+  void set_cloud_power(bool on) { cloud_powered_ = on; }
   // Nothing gets through to or from the node until then. What is on its way arrives afterwards, as
   // TCP would have it, unless somebody gave up before.
   void cut(size_t node, TimePoint until) { cut_until_[node] = until; }
@@ -35,17 +37,8 @@ class Network {
   Random& random_;
   const Faults& faults_;
   Accept accept_;
+  bool cloud_powered_ = true;
   std::vector<TimePoint> cut_until_;
-};
-
-class NodeDialer final : public link::Dialer {
- public:
-  NodeDialer(Network& network, size_t node) : network_(network), node_(node) {}
-  Task<Result<link::SessionPtr>> dial() override { return network_.dial(node_); }
-
- private:
-  Network& network_;
-  size_t node_;
 };
 
 }  // namespace mesclun::sim

@@ -1,6 +1,8 @@
-// The real SQL on a disk that is slow, and sometimes refuses.
+// The real SQL on a disk that is slow, and sometimes refuses; and as a process has it that may be
+// killed.
 #pragma once
 
+#include "base/kill_switch.h"
 #include "sim/faults.h"
 #include "store/database.h"
 
@@ -28,6 +30,30 @@ class SimDatabase final : public store::Database {
   Random& random_;
   const Faults& faults_;
   store::Database& real_;
+};
+
+// Every write is an effect; one that was on its way at the kill is stored or not.
+//
+// Lifetime: all that the constructor gets outlives it.
+class MortalDatabase final : public store::Database {
+ public:
+  MortalDatabase(store::Database& database, KillSwitch& kill, Random& random)
+      : database_(database), kill_(kill), random_(random) {}
+
+  Task<Result<>> write(store::Body body) override {
+    CO_TRY_DO(co_await kill_.pass_or_hang());
+    store::Body if_stored = [this, body = std::move(body)](store::Transaction& tx) -> Result<> {
+      if (kill_.dead() && random_.chance(0.5)) return Error::unavailable("killed");
+      return body(tx);
+    };
+    co_return co_await database_.write(std::move(if_stored));
+  }
+  Task<Result<>> read(store::Body body) override { return database_.read(std::move(body)); }
+
+ private:
+  store::Database& database_;
+  KillSwitch& kill_;
+  Random& random_;
 };
 
 }  // namespace mesclun::sim

@@ -39,48 +39,118 @@ link::NodeFacts random_facts(Random& random, size_t index) {
   return facts;
 }
 
+struct SimNode::Life final : link::Dialer {
+  explicit Life(SimNode& node)
+      : network(node.network_),
+        index(node.index_),
+        kernel(node.kernel_),
+        kill(node.executor_),
+        off(kill.on_kill([this] { kernel.set_power(!power_too); })),
+        store(node.disk_, kill),
+        driver(node.driver_, kill),
+        agent({.executor = node.executor_,
+               .clock = node.clock_,
+               .random = node.random_,
+               .driver = driver,
+               .store = store,
+               .dialer = *this},
+              settings(), node.facts_, node.join_token_) {}
+
+  Task<Result<link::SessionPtr>> dial() override {
+    CO_TRY_DO(co_await kill.pass_or_hang());
+    CO_TRY(link::SessionPtr session, co_await network.dial(index));
+    co_return std::make_unique<MortalSession>(std::move(session), kill, kernel);
+  }
+  static agent::AgentSettings settings() {
+    agent::AgentSettings settings;
+    // Simulated applications print nothing; looking for it would be most of the work.
+    settings.logs.interval = 1h;
+    return settings;
+  }
+
+  Network& network;
+  size_t index;
+  Kernel& kernel;
+  KillSwitch kill;
+  std::shared_ptr<void> off;
+  bool power_too = false;
+  agent::MortalStore store;
+  runtime::MortalDriver driver;
+  agent::NodeAgent agent;
+};
+
 SimNode::SimNode(size_t index, const asio::any_io_executor& executor, Clock& clock, Random& random,
                  Network& network, link::NodeFacts facts, std::string join_token, StartTimes times)
     : index_(index),
       executor_(executor),
       clock_(clock),
       random_(random),
+      network_(network),
       facts_(std::move(facts)),
       join_token_(std::move(join_token)),
-      dialer_(network, index),
+      disk_(clock),
       driver_(executor, clock, random,
               [times](const runtime::RunSpec&, Random& dice) { return random_run(times, dice); }) {}
 
+SimNode::~SimNode() = default;
+
+bool SimNode::agent_runs() const {
+  return life_ != nullptr && !life_->kill.dead();
+}
+
 Task<Result<>> SimNode::boot() {
-  if (agent_) co_return Result<>();
+  if (agent_runs()) {
+    life_->kill.arm(0);
+    co_return Result<>();
+  }
+  co_await bury();
   if (!powered_) changed_at_ = clock_.now();
   powered_ = true;
-  agent::AgentSettings settings;
-  // Simulated applications print nothing; looking for it would be most of the work.
-  settings.logs.interval = 1h;
-  agent_ = std::make_unique<agent::NodeAgent>(agent::NodeAgent::Parts{.executor = executor_,
-                                                                      .clock = clock_,
-                                                                      .random = random_,
-                                                                      .driver = driver_,
-                                                                      .store = store_,
-                                                                      .dialer = dialer_},
-                                              settings, facts_, join_token_);
-  CO_TRY_DO(co_await agent_->start());
-  machine_id_ = agent_->machine_id();
+  kernel_.set_power(true);
+  life_ = std::make_unique<Life>(*this);
+  CO_TRY_DO(co_await life_->agent.start());
+  machine_id_ = life_->agent.machine_id();
   co_return Result<>();
 }
 
-Task<void> SimNode::crash_agent() {
-  if (!agent_) co_return;
-  co_await agent_->close();
-  agent_.reset();
+// A killed agent's memory.
+Task<void> SimNode::bury() {
+  if (!life_) co_return;
+  co_await life_->agent.close();
+  life_.reset();
+}
+
+Task<void> SimNode::stop_agent() {
+  co_await bury();
+}
+
+Task<void> SimNode::kill_agent() {
+  if (life_) life_->kill.kill();
+  co_await bury();
+}
+
+void SimNode::kill_before(uint64_t effect, bool power_too) {
+  if (!agent_runs()) return;
+  life_->power_too = power_too;
+  life_->kill.arm(effect);
+}
+
+Task<Result<>> SimNode::wait_killed(TimePoint when) {
+  if (life_) co_return co_await life_->kill.wait_until(clock_, when);
+  co_return Result<>();
 }
 
 Task<void> SimNode::power_off() {
   powered_ = false;
   changed_at_ = clock_.now();
+  kernel_.set_power(false);
+  if (life_) {
+    life_->power_too = true;
+    life_->kill.kill();
+  }
   driver_.reboot();
-  co_await crash_agent();
+  disk_.lose_power(random_);
+  co_await bury();
 }
 
 }  // namespace mesclun::sim

@@ -12,6 +12,10 @@ namespace {
 constexpr std::string_view kJoinToken = "simulated join token";
 constexpr Duration kCheckPeriod = 10s;
 constexpr Duration kDigestPeriod = 60s;
+// A kill comes before one of so many next effects, or when it is over that nothing came of it.
+constexpr uint64_t kEffectsOfAgent = 12;
+constexpr uint64_t kEffectsOfCloud = 40;
+constexpr Duration kKillWaits = 60s;
 
 cloud::CloudSettings cloud_settings() {
   cloud::CloudSettings settings;
@@ -27,8 +31,6 @@ Simulation::Simulation(SimSettings settings)
       faults_(settings_.faults),
       random_(settings_.seed),
       network_(io_.get_executor(), clock_, random_, faults_, settings_.nodes),
-      user_(clock_, random_, trace_, settings_.nodes,
-            [this] { return cloud_up_ ? cloud_.get() : nullptr; }),
       chaos_(io_.get_executor(), "chaos"),
       watcher_(io_.get_executor(), "watch") {}
 
@@ -38,6 +40,14 @@ void Simulation::build() {
   real_database_ = store::open_sqlite({}, cloud::cloud_migrations()).value();
   log_database_ = store::open_sqlite({}, cloud::log_migrations()).value();
   database_ = std::make_unique<SimDatabase>(clock_, random_, faults_, *real_database_);
+  cloud_ = std::make_unique<SimCloud>(SimCloud::Parts{.executor = io_.get_executor(),
+                                                      .clock = clock_,
+                                                      .random = random_,
+                                                      .network = network_,
+                                                      .database = *database_,
+                                                      .log_database = *log_database_,
+                                                      .settings = cloud_settings()});
+  user_ = std::make_unique<User>(clock_, random_, trace_, settings_.nodes, *cloud_);
   for (size_t i = 0; i < settings_.nodes; ++i) {
     nodes_.push_back(std::make_unique<SimNode>(i, io_.get_executor(), clock_, random_, network_,
                                                random_facts(random_, i), std::string(kJoinToken),
@@ -45,45 +55,37 @@ void Simulation::build() {
   }
 }
 
-Task<Result<>> Simulation::start_cloud() {
-  // A start that meets a failing store is tried again, as a service manager would.
-  while (true) {
-    cloud_ = std::make_unique<cloud::Cloud>(io_.get_executor(), clock_, random_, *database_,
-                                            *log_database_, cloud_settings());
-    const Result<> started = co_await cloud_->start();
-    if (started) break;
-    co_await cloud_->stop();
-    cloud_.reset();
-    CO_TRY_DO(co_await clock_.sleep_for(1s));
-  }
-  network_.set_cloud([this](link::SessionPtr session) { cloud_->serve_agent(std::move(session)); });
-  cloud_up_ = true;
-  co_return Result<>();
-}
-
-Task<void> Simulation::stop_cloud() {
-  cloud_up_ = false;
-  network_.set_cloud({});
-  co_await cloud_->stop();
-  cloud_.reset();
-}
-
-Task<Result<>> Simulation::restart_cloud_sometimes() {
+Task<Result<>> Simulation::trouble_cloud() {
   if (faults_.cloud_restarts_per_hour <= 0) co_return Result<>();
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(
         from_seconds(exponential(random_, 3600 / faults_.cloud_restarts_per_hour))));
-    trace_.note("cloud stops");
-    ++result_.cloud_restarts;
-    co_await stop_cloud();
-    // Not cut short: the heal phase begins with a cloud that runs.
-    std::ignore = co_await clock_.sleep_for(from_seconds(exponential(random_, 20)));
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    const Result<> started = co_await start_cloud();
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    trace_.note("cloud starts");
-    CO_TRY_DO(started);
+    do {
+      ++result_.cloud_restarts;
+      CO_TRY_DO(co_await end_cloud());
+      CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, 20))));
+      CO_TRY_DO(co_await cloud_->start());
+      trace_.note("cloud starts");
+    } while (random_.chance(0.25));
   }
+}
+
+// Most that end a cloud are no orderly ends.
+Task<Result<>> Simulation::end_cloud() {
+  const double kind = random_.unit();
+  const bool machine_too = random_.chance(0.3);
+  if (kind < 0.3) {
+    trace_.note("cloud stops");
+    co_await cloud_->stop();
+    co_return Result<>();
+  }
+  if (kind < 0.8) {
+    cloud_->kill_before(1 + random_.below(kEffectsOfCloud), machine_too);
+    CO_TRY_DO(co_await cloud_->wait_killed(clock_.now() + kKillWaits));
+  }
+  trace_.note("cloud is killed");
+  cloud_->kill(machine_too);
+  co_return Result<>();
 }
 
 Task<Result<>> Simulation::boot_node(SimNode& node, Duration after) {
@@ -102,6 +104,10 @@ Task<Result<>> Simulation::trouble_node(SimNode& node) {
     ++result_.node_faults;
     const double kind = random_.unit();
     if (kind < 0.4) {
+      if (random_.chance(0.3)) {
+        node.kill_before(1 + random_.below(kEffectsOfAgent), true);
+        CO_TRY_DO(co_await node.wait_killed(clock_.now() + kKillWaits));
+      }
       trace_.note("off " + node.machine_id());
       co_await node.power_off();
       CO_TRY_DO(co_await clock_.sleep_for(from_seconds(log_normal(random_, 900, 1.5))));
@@ -113,17 +119,34 @@ Task<Result<>> Simulation::trouble_node(SimNode& node) {
       trace_.note("cut " + node.machine_id());
       network_.cut(node.index(), clock_.now() + from_seconds(log_normal(random_, 300, 1.2)));
     } else {
-      trace_.note("agent " + node.machine_id());
-      co_await node.crash_agent();
-      CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, 15))));
-      CO_TRY_DO(co_await node.boot());
+      do {
+        CO_TRY_DO(co_await end_agent(node));
+        CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, 15))));
+        CO_TRY_DO(co_await node.boot());
+      } while (random_.chance(0.4));
     }
   }
 }
 
+Task<Result<>> Simulation::end_agent(SimNode& node) {
+  const double kind = random_.unit();
+  trace_.note("agent " + node.machine_id());
+  if (kind < 0.2) {
+    co_await node.stop_agent();
+    co_return Result<>();
+  }
+  if (kind < 0.8) {
+    node.kill_before(1 + random_.below(kEffectsOfAgent), false);
+    CO_TRY_DO(co_await node.wait_killed(clock_.now() + kKillWaits));
+  }
+  co_await node.kill_agent();
+  co_return Result<>();
+}
+
 void Simulation::digest() {
-  if (!cloud_up_) return;
-  for (const auto& [id, allocation] : cloud_->fleet().allocations.all()) {
+  cloud::Cloud* const cloud = cloud_->running();
+  if (cloud == nullptr) return;
+  for (const auto& [id, allocation] : cloud->fleet().allocations.all()) {
     trace_.note(id);
     trace_.note(allocation.node_id);
     trace_.note(allocation.status.instance_id);
@@ -138,11 +161,12 @@ Task<Result<>> Simulation::watch() {
   TimePoint next_digest = clock_.now();
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(kCheckPeriod));
-    if (!cloud_up_) continue;
+    cloud::Cloud* const cloud = cloud_->running();
+    if (cloud == nullptr) continue;
     // Decisions are taken without waiting, rules and all, so what is seen from another task lies
     // between two turns. (A command would lie before the rules of its own.)
-    checkers_.check_fleet(cloud_->fleet());
-    checkers_.check_copies(cloud_->fleet(), nodes_, network_, cloud_up_);
+    checkers_.check_fleet(cloud->fleet());
+    checkers_.check_copies(cloud->fleet(), nodes_, network_, true);
     if (clock_.now() < next_digest) continue;
     next_digest = clock_.now() + kDigestPeriod;
     digest();
@@ -152,7 +176,7 @@ Task<Result<>> Simulation::watch() {
 Task<Result<>> Simulation::heal() {
   co_await chaos_.stop();
   faults_ = Faults::none();
-  if (!cloud_) CO_TRY_DO(co_await start_cloud());
+  CO_TRY_DO(co_await cloud_->start());
   for (const auto& node : nodes_) {
     network_.cut(node->index(), clock_.now());
     CO_TRY_DO(co_await node->boot());
@@ -168,7 +192,7 @@ Task<Result<>> Simulation::shut_down() {
     co_await node->power_off();
     co_await node->driver().close();
   }
-  if (cloud_) co_await stop_cloud();
+  co_await cloud_->stop();
   co_return Result<>();
 }
 
@@ -203,10 +227,10 @@ void Simulation::run_until(TimePoint end, const std::function<void(double)>& pro
 
 SimResult Simulation::run(const std::function<void(double)>& progress) {
   build();
-  run_to_end(start_cloud());
+  run_to_end(cloud_->start());
   // Without faults so far, so that there is somebody to work for.
   const Faults chosen = std::exchange(faults_, Faults::none());
-  run_to_end(user_.sign_up(cloud_->accounts()));
+  run_to_end(user_->sign_up(cloud_->running()->accounts()));
   faults_ = chosen;
 
   for (const auto& node : nodes_) {
@@ -214,8 +238,8 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
     chaos_.spawn(boot_node(*node, from_seconds(600 * random_.unit())));
   }
   for (const auto& node : nodes_) chaos_.spawn(trouble_node(*node));
-  chaos_.spawn(user_.act());
-  chaos_.spawn(restart_cloud_sometimes());
+  chaos_.spawn(user_->act());
+  chaos_.spawn(trouble_cloud());
   watcher_.spawn(watch());
   const double total = settings_.hours + settings_.heal_hours;
   const double middle = settings_.hours / total;
@@ -223,9 +247,10 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
   run_to_end(heal());
   run_until(clock_.now() + from_seconds(settings_.heal_hours * 3600), progress, middle, 1);
 
-  checkers_.check_healed(cloud_->fleet(), nodes_);
+  const cloud::Fleet& fleet = cloud_->running()->fleet();
+  checkers_.check_healed(fleet, nodes_);
   digest();
-  for (const auto& [id, allocation] : cloud_->fleet().allocations.all()) {
+  for (const auto& [id, allocation] : fleet.allocations.all()) {
     if (allocation.serves()) ++result_.serving;
     if (!allocation.placed()) ++result_.waiting;
   }
@@ -233,10 +258,10 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
   run_to_end(shut_down());
   result_.trace_hash = trace_.hash();
   result_.events = trace_.events();
-  result_.commands = user_.commands();
+  result_.commands = user_->commands();
   result_.checks = checkers_.checks();
   result_.violations = checkers_.violations();
-  if (failed_ || user_.failed())
+  if (failed_ || user_->failed())
     result_.violations.emplace_back("the simulation itself failed; see its log");
   return std::move(result_);
 }

@@ -42,10 +42,10 @@ class Simulation {
 
  private:
   void build();
-  Task<Result<>> start_cloud();
-  Task<void> stop_cloud();
-  Task<Result<>> restart_cloud_sometimes();
+  Task<Result<>> trouble_cloud();
+  Task<Result<>> end_cloud();
   Task<Result<>> trouble_node(SimNode& node);
+  Task<Result<>> end_agent(SimNode& node);
   Task<Result<>> boot_node(SimNode& node, Duration after);
   Task<Result<>> watch();
   Task<Result<>> heal();
@@ -66,10 +66,9 @@ class Simulation {
   std::unique_ptr<store::Database> log_database_;
   std::unique_ptr<SimDatabase> database_;
   Network network_;
-  std::unique_ptr<cloud::Cloud> cloud_;
-  bool cloud_up_ = false;
+  std::unique_ptr<SimCloud> cloud_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
-  User user_;
+  std::unique_ptr<User> user_;
   SimResult result_;
   bool failed_ = false;
   Scope chaos_;

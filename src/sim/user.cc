@@ -61,12 +61,8 @@ bool is_expected(const Result<>& result) {
 
 }  // namespace
 
-User::User(Clock& clock, Random& random, Trace& trace, size_t nodes, FindCloud find_cloud)
-    : clock_(clock),
-      random_(random),
-      trace_(trace),
-      nodes_(nodes),
-      find_cloud_(std::move(find_cloud)) {}
+User::User(Clock& clock, Random& random, Trace& trace, size_t nodes, SimCloud& cloud)
+    : clock_(clock), random_(random), trace_(trace), nodes_(nodes), cloud_(cloud) {}
 
 Task<Result<>> User::sign_up(cloud::Accounts& accounts) {
   CO_TRY(const auto organization, co_await accounts.create_organization("simulated", ""));
@@ -75,17 +71,17 @@ Task<Result<>> User::sign_up(cloud::Accounts& accounts) {
   co_return Result<>();
 }
 
-Task<Result<>> User::create_group(cloud::FleetLoop& fleet_loop) {
+Task<Result<>> User::create_group() {
   const api::GroupSpec spec = random_spec(random_, ++group_number_, replicas_max());
   cloud::FleetLoop::Command create = [this, spec](cloud::Fleet& fleet,
                                                   cloud::Moment now) -> Result<> {
     TRY(const std::string id, cloud::create_group(fleet, project_, spec, 100'000, now));
     return {};
   };
-  co_return co_await fleet_loop.submit(std::move(create));
+  co_return co_await cloud_.submit(std::move(create));
 }
 
-Task<Result<>> User::command(cloud::FleetLoop& fleet_loop) {
+Task<Result<>> User::command() {
   const uint64_t dice = random_.below(100);
   const uint64_t pick_group = random_.next();
   const uint64_t pick_instance = random_.next();
@@ -117,11 +113,11 @@ Task<Result<>> User::command(cloud::FleetLoop& fleet_loop) {
     if (dice < 96) return run_again(fleet, group.id, id, link::RunAction::Restart);
     return set_deletion_cost(fleet, group.id, id, replicas);
   };
-  co_return co_await fleet_loop.submit(std::move(act));
+  co_return co_await cloud_.submit(std::move(act));
 }
 
 // The operator, rather.
-Task<Result<>> User::drain_a_node(cloud::FleetLoop& fleet_loop) {
+Task<Result<>> User::drain_a_node() {
   const uint64_t pick = random_.next();
   const bool drain = random_.chance(0.3);
   cloud::FleetLoop::Command act = [=](cloud::Fleet& fleet, cloud::Moment now) -> Result<> {
@@ -130,30 +126,26 @@ Task<Result<>> User::drain_a_node(cloud::FleetLoop& fleet_loop) {
     const std::string id = std::next(nodes.begin(), pick % nodes.size())->first;
     return drain ? drain_node(fleet, id, now) : undrain_node(fleet, id, now);
   };
-  co_return co_await fleet_loop.submit(std::move(act));
+  co_return co_await cloud_.submit(std::move(act));
 }
 
 Task<Result<>> User::act() {
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, kCommandsEverySeconds))));
-    cloud::Cloud* const cloud = find_cloud_();
+    cloud::Cloud* const cloud = cloud_.running();
     if (cloud == nullptr) continue;
     const bool few = std::ssize(cloud->fleet().groups.of_project(project_.project_id)) < kGroups;
     Result<> done;
     if (random_.chance(0.1)) {
-      done = co_await drain_a_node(cloud->fleet_loop());
+      done = co_await drain_a_node();
     } else if (few) {
-      done = co_await create_group(cloud->fleet_loop());
+      done = co_await create_group();
     } else {
-      done = co_await command(cloud->fleet_loop());
+      done = co_await command();
     }
     ++commands_;
     trace_.note(done ? "command" : done.error().message);
-    if (!done && done.code() == ErrorCode::Cancelled) {
-      // Either we are to end, or the cloud went away under the call.
-      if (co_await cancel_requested()) co_return done;
-      continue;
-    }
+    if (!done && done.code() == ErrorCode::Cancelled) co_return done;
     if (!is_expected(done)) {
       log_error("sim", "a command failed", {{"error", to_string(done.error())}});
       failed_ = true;

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "cloud/cloud.h"
 #include "cloud/fleet_groups.h"
+#include "sim/sim_cloud.h"
 #include "sim/trace.h"
 
 namespace mesclun::sim {
@@ -12,10 +12,7 @@ namespace mesclun::sim {
 // Runs on: the simulation's loop.
 class User {
  public:
-  // The cloud; null while it is down.
-  using FindCloud = std::function<cloud::Cloud*()>;
-
-  User(Clock& clock, Random& random, Trace& trace, size_t nodes, FindCloud find_cloud);
+  User(Clock& clock, Random& random, Trace& trace, size_t nodes, SimCloud& cloud);
 
   Task<Result<>> sign_up(cloud::Accounts& accounts);
   // For ever: one command after the other.
@@ -26,9 +23,9 @@ class User {
   bool failed() const { return failed_; }
 
  private:
-  Task<Result<>> create_group(cloud::FleetLoop& fleet_loop);
-  Task<Result<>> command(cloud::FleetLoop& fleet_loop);
-  Task<Result<>> drain_a_node(cloud::FleetLoop& fleet_loop);
+  Task<Result<>> create_group();
+  Task<Result<>> command();
+  Task<Result<>> drain_a_node();
   // What a group of this fleet may reasonably have.
   size_t replicas_max() const { return std::min<size_t>(60, nodes_ / 10); }
 
@@ -36,7 +33,7 @@ class User {
   Random& random_;
   Trace& trace_;
   const size_t nodes_;
-  const FindCloud find_cloud_;
+  SimCloud& cloud_;
   cloud::ProjectIdentity project_;
   int group_number_ = 0;
   uint64_t commands_ = 0;

@@ -1,0 +1,110 @@
+#include "sim/sim_cloud.h"
+
+#include "base/race.h"
+
+namespace mesclun::sim {
+
+struct SimCloud::Life {
+  explicit Life(SimCloud& owner, const Parts& parts)
+      : kill(parts.executor),
+        off(kill.on_kill([&owner] { owner.on_kill(); })),
+        database(parts.database, kill, parts.random),
+        log_database(parts.log_database, kill, parts.random),
+        cloud(parts.executor, parts.clock, parts.random, database, log_database, parts.settings) {}
+
+  KillSwitch kill;
+  std::shared_ptr<void> off;
+  bool machine_too = false;
+  MortalDatabase database;
+  MortalDatabase log_database;
+  cloud::Cloud cloud;
+  bool up = false;
+};
+
+SimCloud::SimCloud(Parts parts) : parts_(std::move(parts)) {}
+SimCloud::~SimCloud() = default;
+
+cloud::Cloud* SimCloud::running() {
+  return life_ != nullptr && life_->up && !life_->kill.dead() ? &life_->cloud : nullptr;
+}
+
+Task<Result<>> SimCloud::start() {
+  if (running() != nullptr) {
+    life_->kill.arm(0);
+    co_return Result<>();
+  }
+  while (true) {
+    co_await bury();
+    kernel_.set_power(true);
+    parts_.network.set_cloud_power(true);
+    if (co_await start_once()) co_return Result<>();
+    CO_TRY_DO(co_await parts_.clock.sleep_for(1s));
+  }
+}
+
+Task<Result<>> SimCloud::start_once() {
+  life_ = std::make_shared<Life>(*this, parts_);
+  std::optional<Result<>> started;
+  co_await life_->kill.run(detail::store_result(life_->cloud.start(), started));
+  if (!started || life_->kill.dead()) co_return Error::unavailable("killed");
+  CO_TRY_DO(*started);
+  life_->up = true;
+  parts_.network.set_cloud([life = life_.get(), this](link::SessionPtr session) {
+    life->cloud.serve_agent(
+        std::make_unique<MortalSession>(std::move(session), life->kill, kernel_));
+  });
+  co_return Result<>();
+}
+
+// What is left of it.
+Task<void> SimCloud::bury() {
+  parts_.network.set_cloud({});
+  if (!life_) co_return;
+  co_await life_->cloud.stop();
+  // Callers may still wait in it.
+  life_->kill.kill();
+  life_.reset();
+}
+
+Task<void> SimCloud::stop() {
+  if (life_) life_->up = false;
+  co_await bury();
+}
+
+void SimCloud::kill(bool machine_too) {
+  if (!life_) return;
+  life_->machine_too = machine_too;
+  life_->kill.kill();
+}
+
+void SimCloud::kill_before(uint64_t effect, bool machine_too) {
+  if (!life_ || life_->kill.dead()) return;
+  life_->machine_too = machine_too;
+  life_->kill.arm(effect);
+}
+
+// Before anybody else hears of it.
+void SimCloud::on_kill() {
+  parts_.network.set_cloud({});
+  parts_.network.set_cloud_power(!life_->machine_too);
+  kernel_.set_power(!life_->machine_too);
+}
+
+Task<Result<>> SimCloud::wait_killed(TimePoint when) {
+  if (life_) co_return co_await life_->kill.wait_until(parts_.clock, when);
+  co_return Result<>();
+}
+
+Task<Result<>> SimCloud::submit(cloud::FleetLoop::Command command) {
+  if (running() == nullptr) co_return Error::unavailable("connection refused");
+  const std::shared_ptr<Life> life = life_;
+  std::optional<Result<>> answer;
+  const bool answered = co_await life->kill.run(
+      detail::store_result(life->cloud.fleet_loop().submit(std::move(command)), answer));
+  if (co_await cancel_requested()) co_return Error::cancelled();
+  // An answer is an effect, too.
+  if (!answered || !answer || !life->kill.pass()) co_return Error::unavailable("connection reset");
+  co_return *std::move(answer);
+}
+
+}  // namespace mesclun::sim
