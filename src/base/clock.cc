@@ -28,6 +28,8 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
   const Error bad = Error::invalid(
       fmt::format("'{}' is not a time such as 2026-01-02T03:04:05Z", text.substr(0, 64)));
   if (text.size() < 20 || text.size() > 40 || (text[10] != 'T' && text[10] != 't')) return bad;
+  // Nanoseconds since 1970 in 64 bits reach from 1677 to 2262. Digits compare as numbers do.
+  if (text.substr(0, 4) < "1678" || text.substr(0, 4) > "2261") return bad;
   std::string copy(text);
   copy[10] = 'T';
   const char* format = "%FT%T%Ez";

@@ -43,7 +43,7 @@ class Clock {
 // RFC 3339 in UTC with seven decimals, as the contract's examples have it:
 // 2026-01-02T03:04:05.1234567+00:00.
 std::string format_rfc3339(WallTime time);
-// Any RFC 3339 form with an offset.
+// Any RFC 3339 form with an offset, of the years 1678 to 2261.
 Result<WallTime> parse_rfc3339(std::string_view text);
 
 inline int64_t to_unix_nanos(WallTime time) {
