@@ -7,6 +7,8 @@
 #include "base/real_random.h"
 #include "base/test_folder.h"
 #include "base/test_loop.h"
+#include "runtime/docker/docker_driver.h"
+#include "runtime/docker/test_engine.h"
 #include "runtime/fake_driver.h"
 #include "runtime/process/process_driver.h"
 
@@ -37,6 +39,8 @@ class DriverKind {
   virtual Task<Result<ContainerDriver*>> open() = 0;
   virtual Task<void> close() = 0;
   virtual RunSpec spec(const Application& application) = 0;
+  // Why it cannot be tried on this machine.
+  virtual std::optional<std::string> missing() { return std::nullopt; }
   // Commands for exec: one that exits with 0, one that goes on for long.
   std::vector<std::string> quick = {"true"};
   std::vector<std::string> long_lasting = {"sleep", "60"};
@@ -45,6 +49,18 @@ class DriverKind {
   RealLoop& loop_;
   int number_ = 0;
 };
+
+// The words of an application, as a script for a shell.
+std::string script_of(const Application& application) {
+  std::string script;
+  if (application.ignores_term) script += "trap '' TERM; ";
+  if (application.leaves_note) script += "touch note; ";
+  for (const std::string& line : application.lines) script += fmt::format("echo '{}'; ", line);
+  if (application.needs_note) script += "test -e note || exit 1; ";
+  script += application.exit ? fmt::format("exit {}", *application.exit)
+                             : std::string("while :; do sleep 0.02; done");
+  return script;
+}
 
 class FakeKind final : public DriverKind {
  public:
@@ -93,14 +109,7 @@ class ProcessKind final : public DriverKind {
   }
   RunSpec spec(const Application& application) override {
     RunSpec spec{.instance_id = fmt::format("run-{}", ++number_)};
-    std::string script;
-    if (application.ignores_term) script += "trap '' TERM; ";
-    if (application.leaves_note) script += "touch note; ";
-    for (const std::string& line : application.lines) script += fmt::format("echo '{}'; ", line);
-    if (application.needs_note) script += "test -e note || exit 1; ";
-    script += application.exit ? fmt::format("exit {}", *application.exit)
-                               : std::string("while :; do sleep 0.02; done");
-    spec.command = {"/bin/sh", "-c", std::move(script)};
+    spec.command = {"/bin/sh", "-c", script_of(application)};
     if (application.missing) spec.command = {"/no/such/program"};
     return spec;
   }
@@ -109,6 +118,42 @@ class ProcessKind final : public DriverKind {
   const TestFolder folder_;
   ProcessDriverSettings settings_;
   std::unique_ptr<ProcessDriver> driver_;
+};
+
+class DockerKind final : public DriverKind {
+ public:
+  explicit DockerKind(RealLoop& loop) : DriverKind(loop), engine_(TestEngine::get()) {
+    settings_.data_folder = folder_.path("data");
+    settings_.use_egress = false;
+    if (engine_) settings_.engine = *engine_;
+  }
+  std::optional<std::string> missing() override {
+    if (engine_) return std::nullopt;
+    return engine_.error().message;
+  }
+  Task<Result<ContainerDriver*>> open() override {
+    if (driver_) co_await driver_->close();
+    driver_.reset();
+    CO_TRY(driver_, co_await DockerDriver::open(loop_.executor(), loop_.clock, settings_));
+    co_return driver_.get();
+  }
+  Task<void> close() override {
+    if (driver_) co_await driver_->close();
+  }
+  RunSpec spec(const Application& application) override {
+    RunSpec spec{.instance_id = fmt::format("run-{}", ++number_),
+                 .image = kTestImage,
+                 .command = {"sh", "-c", script_of(application)},
+                 .memory_bytes = int64_t{256} * 1024 * 1024};
+    if (application.missing) spec.command = {"/no/such/program"};
+    return spec;
+  }
+
+ private:
+  const TestFolder folder_;
+  Result<Endpoint> engine_;
+  DockerDriverSettings settings_;
+  std::unique_ptr<DockerDriver> driver_;
 };
 
 struct KindName {
@@ -128,13 +173,20 @@ constexpr KindName kKinds[] = {
     {"ProcessWithoutGroups", make_process<true, false>},
     {"ProcessWithoutNamespaces", make_process<false, true>},
     {"ProcessWithoutWalls", make_process<false, false>},
+    {"Docker",
+     [](RealLoop& loop) -> std::unique_ptr<DriverKind> {
+       return std::make_unique<DockerKind>(loop);
+     }},
 };
 
 class DriverContract : public testing::TestWithParam<KindName> {
  public:
   using Body = Task<Result<>> (*)(DriverContract& t, ContainerDriver& driver);
 
-  void run(Body body) { loop.run(open_and_run(body)); }
+  void run(Body body) {
+    if (const auto missing = kind->missing()) GTEST_SKIP() << *missing;
+    loop.run(open_and_run(body));
+  }
 
   Task<Result<std::string>> create(ContainerDriver& driver, Application application) {
     RunSpec spec = kind->spec(application);

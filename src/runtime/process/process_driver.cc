@@ -2,10 +2,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/race.h"
+#include "runtime/loopback.h"
 #include "runtime/process/run_adoption.h"
 #include "runtime/process/run_launch.h"
 
@@ -146,28 +146,9 @@ Task<Result<ConnPtr>> ProcessDriver::connect(std::string instance_id, uint16_t p
                                              bool ipv6_first, Duration limit) {
   CO_TRY(const RunPtr run, runs_.find(instance_id));
   if (run->exit) co_return ended(*run);
-  const TimePoint end = clock_.now() + limit;
-  Error last;
-  bool refused = false;
-  for (const int family : {ipv6_first ? AF_INET6 : AF_INET, ipv6_first ? AF_INET : AF_INET6}) {
-    Result<Descriptor> socket = co_await take_socket(run, family, clock_, end - clock_.now());
-    if (!socket) {
-      if (socket.code() == ErrorCode::Cancelled) co_return socket.error();
-      last = socket.error();
-      continue;
-    }
-    const asio::ip::address address = family == AF_INET6
-                                          ? asio::ip::address(asio::ip::address_v6::loopback())
-                                          : asio::ip::address(asio::ip::address_v4::loopback());
-    Result<ConnPtr> conn =
-        co_await connect_descriptor(socket->release(), address, port, clock_, end - clock_.now());
-    if (conn || conn.code() == ErrorCode::Cancelled) co_return conn;
-    last = conn.error();
-    refused |= last.cause == Cause::Refused;
-  }
-  // The other family may be missing altogether: the answer that came counts.
-  co_return Error{last.code, fmt::format("cannot reach port {}: {}", port, last.message),
-                  refused ? Cause::Refused : last.cause};
+  co_return co_await connect_loopback(
+      [this, run](int family, Duration left) { return take_socket(run, family, clock_, left); },
+      port, ipv6_first, clock_, limit);
 }
 
 Task<Result<int32_t>> ProcessDriver::exec(std::string instance_id, std::vector<std::string> command,

@@ -61,7 +61,7 @@ class ProcessDriver final : public ContainerDriver {
   Clock& clock_;
   const ProcessDriverSettings settings_;
   MachineWalls walls_;  // constant after open()
-  RunTable runs_;
+  RunTable<Run> runs_;
   Scope scope_;
 };
 

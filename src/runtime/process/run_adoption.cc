@@ -47,7 +47,7 @@ Task<Result<>> adopt_runs(RunParts parts) {
     remove_cgroups(parts.walls.cgroups.paths_of(name));
     parts.runs.discard(name);
   }
-  parts.runs.discard_folders();
+  parts.runs.discard_files();
   co_return Result<>();
 }
 

@@ -37,7 +37,8 @@ Result<RunRecord> make_record(const RunParts& parts, const RunSpec& spec) {
                    .shm_bytes = spec.shm_bytes,
                    .label = spec.label};
   if (!spec.files_of.empty()) {
-    TRY(record.files, parts.runs.take_over(spec.files_of));
+    TRY(const RunPtr earlier, parts.runs.take_over(spec.files_of));
+    record.files = earlier->record.files;
   }
   for (const Endpoint& service : parts.settings.services) {
     record.service_ports.push_back(service.port);

@@ -130,9 +130,8 @@ Result<> use_reachable_name_servers() {
 
 // They are often private. Networks change while an agent runs, so each run looks again.
 Result<> let_name_servers_through() {
-  const char* used = uses_those_behind() ? kNameServersBehind : kNameServers;
   std::string rules = "flush set inet mesclun resolvers\n";
-  for (const std::string& address : name_servers(read_file(used).value_or(""))) {
+  for (const std::string& address : reachable_name_servers()) {
     rules += fmt::format("add element inet mesclun resolvers {{ {} }}\n", address);
   }
   return run_nft(rules);
@@ -154,6 +153,11 @@ std::vector<std::string> name_servers(std::string_view resolv_conf) {
     if (!address.starts_with("127.")) found.push_back(address);
   }
   return found;
+}
+
+std::vector<std::string> reachable_name_servers() {
+  const char* used = uses_those_behind() ? kNameServersBehind : kNameServers;
+  return name_servers(read_file(used).value_or(""));
 }
 
 EgressAddresses egress_addresses(int number) {

@@ -30,6 +30,9 @@ EgressAddresses egress_addresses(int number);
 // The IPv4 name servers of a resolv.conf that are reached from a network of one's own.
 std::vector<std::string> name_servers(std::string_view resolv_conf);
 
+// Those of this machine, as they are now.
+std::vector<std::string> reachable_name_servers();
+
 // Switches on forwarding, translation and filter; again does no harm. Unavailable says what is missing.
 // Blocks for the milliseconds that `nft` takes.
 Result<> prepare_egress();

@@ -1,0 +1,445 @@
+#include "runtime/docker/docker_driver.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/race.h"
+#include "http/url.h"
+#include "runtime/docker/starter_image.h"
+#include "runtime/loopback.h"
+#include "runtime/walls/netns_egress.h"
+
+namespace mesclun::runtime {
+
+namespace {
+
+// For the starter to come and to start the program.
+constexpr Duration kStartLimit = 30s;
+// After the grace, for the kernel to end everything.
+constexpr Duration kEndLimit = 20s;
+
+Error ended(const DockerRun& run) {
+  return Error{ErrorCode::FailedPrecondition,
+               fmt::format("run {} has ended", run.record.instance_id)};
+}
+
+Result<> check_spec(const RunSpec& spec) {
+  if (!is_safe_name(spec.instance_id)) return Error::invalid("not a usable instance id");
+  if (spec.image.empty()) return Error::invalid("no image");
+  if (!(spec.cpu_cores > 0) || spec.memory_bytes < 0) return Error::invalid("impossible limits");
+  for (const auto& [name, value] : spec.environment) {
+    if (name.empty() || name.find('=') != std::string::npos ||
+        (name + value).find('\0') != std::string::npos) {
+      return Error::invalid(fmt::format("'{:.100}' cannot be an environment variable", name));
+    }
+  }
+  return {};
+}
+
+Task<Result<>> wait_for_exit(std::shared_ptr<DockerRun> run) {
+  while (!run->exit) CO_TRY_DO(co_await run->changed.wait());
+  co_return Result<>();
+}
+
+std::string text_of(const json::value& answer, std::string_view member) {
+  const json::value* value = answer.is_object() ? answer.as_object().if_contains(member) : nullptr;
+  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
+}
+
+int64_t number_of(const json::value& answer, std::string_view member) {
+  const json::value* value = answer.is_object() ? answer.as_object().if_contains(member) : nullptr;
+  return value != nullptr && value->is_int64() ? value->as_int64() : 0;
+}
+
+Task<Result<>> read_to_end(EngineStream& stream) {
+  while (true) {
+    CO_TRY(const std::string bytes, co_await stream.read());
+    if (bytes.empty()) co_return Result<>();
+  }
+}
+
+}  // namespace
+
+DockerDriver::DockerDriver(asio::any_io_executor executor, Clock& clock,
+                           DockerDriverSettings settings)
+    : clock_(clock),
+      settings_(std::move(settings)),
+      engine_(clock, settings_.engine),
+      runs_(settings_.data_folder),
+      scope_(executor, "docker driver") {}
+
+Task<Result<std::unique_ptr<DockerDriver>>> DockerDriver::open(asio::any_io_executor executor,
+                                                               Clock& clock,
+                                                               DockerDriverSettings settings) {
+  std::unique_ptr<DockerDriver> driver(
+      new DockerDriver(std::move(executor), clock, std::move(settings)));
+  const Result<> prepared = co_await driver->prepare();
+  if (prepared) co_return driver;
+  co_await driver->close();
+  co_return prepared.error();
+}
+
+Task<Result<>> DockerDriver::prepare() {
+  if (::geteuid() != 0) {
+    co_return Error{ErrorCode::PermissionDenied,
+                    "the docker runtime needs root: it makes the containers' networks"};
+  }
+  CO_TRY_DO(co_await check());
+  CO_TRY_DO(runs_.open());
+  CO_TRY_DO(replace_file(settings_.data_folder + "/starter", starter_image(),
+                         Durability::ProcessCrash, 0755));
+  facts_ = {.runtime = "docker", .own_network = true, .limits_cpu = true, .limits_memory = true};
+  const Result<> egress =
+      settings_.use_egress ? prepare_egress() : Error::unavailable("switched off");
+  egress_ = egress.has_value();
+  if (!egress_) {
+    facts_.warnings.push_back(fmt::format(
+        "applications do not reach other machines ({}): downloads and outside services fail",
+        egress.error().message));
+  }
+  co_return co_await adopt_all();
+}
+
+Task<void> DockerDriver::close() {
+  co_await scope_.stop();
+}
+
+Task<Result<std::vector<RunInfo>>> DockerDriver::list() {
+  std::vector<RunInfo> found;
+  for (const auto& [id, run] : runs_.all()) {
+    if (!run->ready) continue;
+    found.push_back({.instance_id = id,
+                     .label = run->record.label,
+                     .started = run->record.start_time != 0,
+                     .start_time = run->record.start_time,
+                     .exit = run->exit});
+  }
+  co_return found;
+}
+
+Task<Result<>> DockerDriver::check() {
+  const Result<json::value> known = co_await engine_.call({.target = "/info"});
+  if (known || known.code() == ErrorCode::Cancelled) co_return known ? Result<>() : known.error();
+  co_return Error::unavailable(fmt::format("no container engine answers at {}: {}",
+                                           settings_.engine.to_string(), known.error().message));
+}
+
+Task<Result<>> DockerDriver::create(RunSpec spec) {
+  if (runs_.all().contains(spec.instance_id)) {
+    co_return Error{ErrorCode::AlreadyExists, fmt::format("run {} exists", spec.instance_id)};
+  }
+  CO_TRY_DO(check_spec(spec));
+  DockerRecord record{.instance_id = spec.instance_id, .files = spec.instance_id};
+  if (!spec.files_of.empty()) {
+    CO_TRY(const RunPtr earlier, runs_.take_over(spec.files_of));
+    record.files = earlier->record.files;
+    record.container = earlier->record.container;
+  }
+  record.folder = runs_.files().folder(record.files);
+  record.orders = {.command = spec.command, .environment = spec.environment};
+  record.memory_bytes = spec.memory_bytes;
+  record.create_time = to_unix_nanos(clock_.wall_now());
+  record.label = spec.label;
+  const auto run = std::make_shared<DockerRun>(scope_.executor(), std::move(record),
+                                               runs_.files().run(spec.instance_id));
+  // From here on nobody else can take its name or its files.
+  runs_.add(run);
+  const Result<> made = co_await make(run, std::move(spec));
+  if (made) {
+    run->ready = true;
+    scope_.spawn(watch_container(run, engine_, clock_));
+    scope_.spawn(follow_log(run, {}));
+    co_return Result<>();
+  }
+  runs_.remove(*run);
+  const std::string container = run->record.container;
+  if (!container.empty() && !runs_.uses_files(run->record.files)) {
+    std::ignore = co_await delete_container(container);
+  }
+  co_return made;
+}
+
+Task<Result<>> DockerDriver::make(RunPtr run, RunSpec spec) {
+  const std::string door = run->record.folder + "/door";
+  for (const std::string& folder : {run->folder, run->record.folder}) {
+    CO_TRY_DO(make_private_folder(folder));
+  }
+  CO_TRY_DO(make_private_folder(door));
+  // Images may run as any user, and see nothing else of this machine.
+  if (::chmod(door.c_str(), 0755) != 0) co_return system_error("cannot open " + door);
+  CO_TRY(run->door, StarterDoor::open(scope_.executor(), door));
+
+  const std::string image_path = "/images/" + percent_encode(spec.image, true) + "/json";
+  CO_TRY(const json::value image, co_await engine_.call({.target = image_path}));
+  if (run->record.orders.command.empty()) run->record.orders.command = command_of_image(image);
+  if (run->record.orders.command.empty()) {
+    co_return Error::invalid(
+        fmt::format("neither the image {} nor the group has a command; set "
+                    "container.command",
+                    spec.image));
+  }
+  CO_TRY(const std::string orders, write_orders(run->record.orders));
+  if (run->record.container.empty()) {
+    CO_TRY(run->record.container, co_await make_container(*run, spec));
+  } else {
+    const json::object limits =
+        container_limits({.cpu_cores = spec.cpu_cores, .memory_bytes = spec.memory_bytes});
+    CO_TRY_DO(co_await engine_.call({.method = "POST",
+                                     .target = "/containers/" + run->record.container + "/update",
+                                     .body = json::serialize(limits)}));
+  }
+  // Before it runs: whoever comes after us knows whose it is.
+  CO_TRY_DO(write_record(run->folder + "/run.json", run->record));
+  CO_TRY_DO(co_await engine_.call(
+      {.method = "POST", .target = "/containers/" + run->record.container + "/start"}));
+  co_return co_await connect_container(run, true);
+}
+
+Task<Result<std::string>> DockerDriver::make_container(const DockerRun& run, const RunSpec& spec) {
+  ContainerPlan plan{.files = run.record.files,
+                     .data_folder = settings_.data_folder,
+                     .starter = settings_.data_folder + "/starter",
+                     .door = run.record.folder + "/door",
+                     .log_bytes_max = settings_.log_bytes_max,
+                     .processes_max = settings_.processes_max};
+  if (egress_) plan.name_servers = reachable_name_servers();
+  EngineCall call{.method = "POST", .target = "/containers/create"};
+  call.body = json::serialize(container_config(spec, plan));
+  CO_TRY(const json::value made, co_await engine_.call(std::move(call)));
+  const std::string id = text_of(made, "Id");
+  if (id.empty()) co_return Error::internal("the engine made a container without an id");
+  co_return id;
+}
+
+Task<Result<>> DockerDriver::connect_container(RunPtr run, bool fresh) {
+  CO_TRY(const ContainerState state, co_await inspect_container(engine_, run->record.container));
+  if (!state.running || state.process <= 0) {
+    co_return Error::unavailable(
+        fmt::format("the container ended at once, with {}", state.exit_code));
+  }
+  CO_TRY(run->network, ContainerNetwork::of(state.process));
+  CO_TRY_DO(run->network.set_up_loopback());
+  CO_TRY(run->metadata, run->network.listen_metadata());
+  if (!egress_ || !fresh) co_return Result<>();
+  CO_TRY(const EgressAddresses addresses, attach_egress(run->record.instance_id, state.process));
+  co_return run->network.set_up_egress(addresses.run, addresses.machine);
+}
+
+Task<Result<>> DockerDriver::follow_log(RunPtr run, std::optional<int64_t> until) {
+  co_return co_await run->log.follow(engine_, clock_, run->record.container, until);
+}
+
+Result<std::optional<Listener>> DockerDriver::metadata_listener(const std::string& instance_id) {
+  TRY(const RunPtr run, living(instance_id));
+  Descriptor copy(::fcntl(run->metadata.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return system_error("cannot copy the metadata socket");
+  TRY(Listener listener, Listener::adopt(scope_.executor(), copy.release()));
+  return std::optional<Listener>(std::move(listener));
+}
+
+Task<Result<>> DockerDriver::start(std::string instance_id) {
+  CO_TRY(const RunPtr run, living(instance_id));
+  if (run->record.start_time != 0 || run->starting) {
+    co_return Error{ErrorCode::FailedPrecondition, fmt::format("run {} was started", instance_id)};
+  }
+  run->starting = true;
+  Result<StartAnswer> answer = co_await run->door->serve(run->record.orders, clock_, kStartLimit);
+  if (answer) {
+    run->trouble =
+        answer->trouble.empty()
+            ? ""
+            : fmt::format("cannot start {}: {}", run->record.orders.command[0], answer->trouble);
+    run->record.start_time = to_unix_nanos(clock_.wall_now());
+  }
+  run->starting = false;
+  run->changed.notify_all();
+  if (!answer) co_return answer.error();
+  co_return write_record(run->folder + "/run.json", run->record);
+}
+
+Task<Result<>> DockerDriver::set_limits(std::string instance_id, RunLimits limits) {
+  CO_TRY(const RunPtr run, living(instance_id));
+  if (!(limits.cpu_cores > 0) || limits.memory_bytes < 0) {
+    co_return Error::invalid("impossible limits");
+  }
+  CO_TRY_DO(co_await engine_.call({.method = "POST",
+                                   .target = "/containers/" + run->record.container + "/update",
+                                   .body = json::serialize(container_limits(limits))}));
+  run->record.memory_bytes = limits.memory_bytes;
+  co_return Result<>();
+}
+
+Task<Result<RunExit>> DockerDriver::wait(std::string instance_id) {
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
+  CO_TRY_DO(co_await wait_for_exit(run));
+  co_return *run->exit;
+}
+
+Task<Result<>> DockerDriver::stop(std::string instance_id, Duration grace) {
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
+  if (run->exit) co_return Result<>();
+  CO_TRY_DO(co_await signal(run->record.container, "SIGTERM"));
+  Result<> done = co_await within(clock_, grace, wait_for_exit(run));
+  if (done || done.code() != ErrorCode::DeadlineExceeded) co_return done;
+  run->killed = true;
+  CO_TRY_DO(co_await signal(run->record.container, "SIGKILL"));
+  co_return co_await within(clock_, kEndLimit, wait_for_exit(run));
+}
+
+// To one that has just ended: that is no error.
+Task<Result<>> DockerDriver::signal(std::string container, std::string_view name) {
+  const Result<json::value> sent = co_await engine_.call(
+      {.method = "POST", .target = fmt::format("/containers/{}/kill?signal={}", container, name)});
+  const bool gone =
+      !sent && (sent.code() == ErrorCode::AlreadyExists || sent.code() == ErrorCode::NotFound);
+  if (sent || gone) co_return Result<>();
+  co_return sent.error();
+}
+
+Task<Result<>> DockerDriver::remove(std::string instance_id) {
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
+  if (!run->exit) {
+    co_return Error{ErrorCode::FailedPrecondition,
+                    fmt::format("run {} has not ended", instance_id)};
+  }
+  run->log.stop();
+  runs_.remove(*run);
+  if (runs_.uses_files(run->record.files)) co_return Result<>();
+  co_return co_await delete_container(run->record.container);
+}
+
+Task<Result<>> DockerDriver::delete_container(std::string container) {
+  const Result<json::value> gone = co_await engine_.call(
+      {.method = "DELETE", .target = "/containers/" + container + "?force=true&v=true"});
+  // 409: it is being removed.
+  if (gone || gone.code() == ErrorCode::NotFound || gone.code() == ErrorCode::AlreadyExists) {
+    co_return Result<>();
+  }
+  co_return gone.error();
+}
+
+Task<Result<ConnPtr>> DockerDriver::connect(std::string instance_id, uint16_t port, bool ipv6_first,
+                                            Duration limit) {
+  CO_TRY(const RunPtr run, living(instance_id));
+  co_return co_await connect_loopback(
+      [run](int family, Duration) -> Task<Result<Descriptor>> {
+        co_return take_socket(*run, family);
+      },
+      port, ipv6_first, clock_, limit);
+}
+
+Task<Result<int32_t>> DockerDriver::exec(std::string instance_id, std::vector<std::string> command,
+                                         Duration limit) {
+  CO_TRY(const RunPtr run, living(instance_id));
+  if (command.empty()) co_return Error::invalid("no command");
+  if (run->record.start_time == 0) {
+    co_return Error{ErrorCode::FailedPrecondition,
+                    fmt::format("run {} was not started", instance_id)};
+  }
+  json::array environment;
+  for (const auto& [name, value] : run->record.orders.environment) {
+    environment.emplace_back(name + "=" + value);
+  }
+  json::object what{{"AttachStdout", true}, {"AttachStderr", true}};
+  what["Cmd"] = json::array(command.begin(), command.end());
+  what["Env"] = std::move(environment);
+  CO_TRY(const json::value made,
+         co_await engine_.call({.method = "POST",
+                                .target = "/containers/" + run->record.container + "/exec",
+                                .body = json::serialize(what)}));
+  const std::string path = "/exec/" + text_of(made, "Id");
+  const TimePoint end = clock_.now() + limit;
+  CO_TRY(const std::unique_ptr<EngineStream> output,
+         co_await engine_.open({.method = "POST",
+                                .target = path + "/start",
+                                .body = R"({"Detach": false, "Tty": false})"}));
+  const Result<> read = co_await within(clock_, end - clock_.now(), read_to_end(*output));
+  CO_TRY(const json::value told, co_await engine_.call({.target = path + "/json"}));
+  if (read) co_return static_cast<int32_t>(number_of(told, "ExitCode"));
+  if (read.code() != ErrorCode::DeadlineExceeded) co_return read.error();
+  const int64_t process = number_of(told, "Pid");
+  if (process > 0) ::kill(static_cast<pid_t>(process), SIGKILL);
+  co_return Error::deadline(fmt::format("the command took longer than {} ms", to_millis(limit)));
+}
+
+Task<Result<std::vector<LogChunk>>> DockerDriver::read_log(std::string instance_id,
+                                                           size_t lines_max) {
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
+  co_return co_await run->log.read(lines_max, run->exit.has_value(), clock_);
+}
+
+Result<DockerDriver::RunPtr> DockerDriver::living(const std::string& instance_id) const {
+  TRY(RunPtr run, runs_.find(instance_id));
+  if (run->exit) return ended(*run);
+  return run;
+}
+
+Task<Result<>> DockerDriver::adopt_all() {
+  for (const std::string& name : list_folder(runs_.files().runs())) {
+    const Result<> adopted = co_await adopt(name);
+    if (adopted) continue;
+    if (adopted.code() == ErrorCode::Cancelled) co_return adopted;
+    // A create() that was interrupted.
+    log_warning("driver", "forgets a run that was not complete",
+                {{"run", name}, {"why", adopted.error().message}});
+    runs_.discard(name);
+  }
+  CO_TRY_DO(co_await remove_strangers());
+  runs_.discard_files();
+  for (const auto& [id, run] : runs_.all()) {
+    scope_.spawn(follow_log(run, begin_of_next(*run)));
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> DockerDriver::adopt(std::string instance_id) {
+  const std::string folder = runs_.files().run(instance_id);
+  CO_TRY(DockerRecord record, read_record<DockerRecord>(folder + "/run.json"));
+  const auto run = std::make_shared<DockerRun>(scope_.executor(), std::move(record), folder);
+  const Result<RunExit> exit = read_record<RunExit>(folder + "/exit.json");
+  if (exit) {
+    run->exit = *exit;
+  } else {
+    CO_TRY(const ContainerState state, co_await inspect_container(engine_, run->record.container));
+    if (state.running) CO_TRY_DO(co_await connect_container(run, false));
+    if (state.running && run->record.start_time == 0) {
+      CO_TRY(run->door, StarterDoor::open(scope_.executor(), run->record.folder + "/door"));
+    }
+    scope_.spawn(watch_container(run, engine_, clock_));
+  }
+  run->ready = true;
+  runs_.add(run);
+  co_return Result<>();
+}
+
+// Of the run that goes on in its container.
+std::optional<int64_t> DockerDriver::begin_of_next(const DockerRun& run) const {
+  std::optional<int64_t> begin;
+  for (const auto& [id, other] : runs_.all()) {
+    const DockerRecord& later = other->record;
+    if (later.files != run.record.files || later.create_time <= run.record.create_time) continue;
+    begin = std::min(begin.value_or(later.create_time), later.create_time);
+  }
+  return begin;
+}
+
+// Containers that we made for runs that we do not know.
+Task<Result<>> DockerDriver::remove_strangers() {
+  const json::object filters{
+      {"label", json::array{fmt::format("{}={}", kFolderLabel, settings_.data_folder)}}};
+  CO_TRY(const json::value listed,
+         co_await engine_.call({.target = "/containers/json?all=1&filters=" +
+                                          percent_encode(json::serialize(filters))}));
+  if (!listed.is_array()) co_return Result<>();
+  for (const json::value& item : listed.as_array()) {
+    const std::string id = text_of(item, "Id");
+    bool known = false;
+    for (const auto& [name, run] : runs_.all()) known |= run->record.container == id;
+    if (!known) CO_TRY_DO(co_await delete_container(id));
+  }
+  co_return Result<>();
+}
+
+}  // namespace mesclun::runtime

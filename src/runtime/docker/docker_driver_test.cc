@@ -1,0 +1,185 @@
+// What only containers have. Needs root and the engine of docker.io.
+#include "runtime/docker/docker_driver.h"
+
+#include <gmock/gmock.h>
+
+#include "base/race.h"
+#include "runtime/docker/test_engine.h"
+
+namespace mesclun::runtime {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr Duration kSoon = 20s;
+constexpr int64_t kMiB = 1024 * 1024;
+
+class DockerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const Result<Endpoint> engine = TestEngine::get();
+    if (!engine) GTEST_SKIP() << engine.error().message;
+    settings_.data_folder = folder_.path("data");
+    settings_.use_egress = false;
+    settings_.engine = *engine;
+  }
+
+  using Body = std::function<Task<Result<>>(DockerDriver&)>;
+  void run(Body body) {
+    if (!IsSkipped()) loop_.run(open_and_run(std::move(body)));
+  }
+  RunSpec spec(std::string script) {
+    return {.instance_id = fmt::format("run-{}", ++number_),
+            .image = kTestImage,
+            .command = {"sh", "-c", std::move(script)},
+            .memory_bytes = 64 * kMiB};
+  }
+  // Its lines and its end.
+  Task<Result<RunExit>> run_to_end(DockerDriver& driver, RunSpec spec,
+                                   std::vector<std::string>& lines) {
+    const std::string id = spec.instance_id;
+    CO_TRY_DO(co_await driver.create(std::move(spec)));
+    CO_TRY_DO(co_await driver.start(id));
+    CO_TRY(const RunExit exit, co_await within(loop_.clock, kSoon, driver.wait(id)));
+    CO_TRY(const std::vector<LogChunk> chunks, co_await driver.read_log(id, 1000));
+    lines.clear();
+    for (const LogChunk& chunk : chunks) lines.push_back(chunk.text);
+    co_return exit;
+  }
+
+  RealLoop loop_;
+  const TestFolder folder_;
+  DockerDriverSettings settings_;
+
+ private:
+  Task<Result<>> open_and_run(Body body) {
+    CO_TRY(const auto driver,
+           co_await DockerDriver::open(loop_.executor(), loop_.clock, settings_));
+    Result<> result = co_await body(*driver);
+    CO_TRY(const std::vector<RunInfo> left, co_await driver->list());
+    for (const RunInfo& info : left) {
+      EXPECT_TRUE(co_await driver->stop(info.instance_id, 0s));
+      EXPECT_TRUE(co_await driver->remove(info.instance_id));
+    }
+    co_await driver->close();
+    co_return result;
+  }
+
+  int number_ = 0;
+};
+
+TEST_F(DockerTest, AnImageThatIsNotThereIsNotFound) {
+  run([this](DockerDriver& driver) -> Task<Result<>> {
+    RunSpec absent = spec("true");
+    absent.image = "mesclun-test:none";
+    const Result<> made = co_await driver.create(std::move(absent));
+    EXPECT_EQ(made.code(), ErrorCode::NotFound);
+    EXPECT_THAT(made.error().message, HasSubstr("mesclun-test:none"));
+    CO_TRY(const std::vector<RunInfo> left, co_await driver.list());
+    EXPECT_TRUE(left.empty());
+    EXPECT_TRUE(list_folder(settings_.data_folder + "/files").empty());
+    co_return Result<>();
+  });
+}
+
+TEST_F(DockerTest, TheEnvironmentIsThatOfTheImageAndOfTheRunAndInNoInspection) {
+  run([this](DockerDriver& driver) -> Task<Result<>> {
+    RunSpec told = spec("echo $OF_IMAGE $SECRET; id -u; cat /proc/1/comm");
+    told.environment["SECRET"] = "of-the-run";
+    std::vector<std::string> lines;
+    CO_TRY(const RunExit exit, co_await run_to_end(driver, told, lines));
+    EXPECT_EQ(exit.code, 0);
+    EXPECT_THAT(lines, ElementsAre("yes of-the-run", "0", "start"));
+    Engine engine(loop_.clock, settings_.engine);
+    CO_TRY(const json::value all, co_await engine.call({.target = "/containers/json?all=1"}));
+    for (const json::value& item : all.as_array()) {
+      const std::string id(item.at("Id").as_string());
+      CO_TRY(const json::value known,
+             co_await engine.call({.target = "/containers/" + id + "/json"}));
+      EXPECT_EQ(json::serialize(known).find("of-the-run"), std::string::npos);
+    }
+    co_return Result<>();
+  });
+}
+
+TEST_F(DockerTest, ARunThatTakesTooMuchMemoryIsToldApart) {
+  run([this](DockerDriver& driver) -> Task<Result<>> {
+    std::vector<std::string> lines;
+    CO_TRY(const RunExit exit,
+           co_await run_to_end(driver, spec("x=0123456789; while :; do x=$x$x; done"), lines));
+    EXPECT_EQ(exit.code, 137);
+    EXPECT_THAT(exit.detail, HasSubstr("more than its 64 MiB"));
+    CO_TRY(const RunExit killed, co_await run_to_end(driver, spec("kill -9 $$"), lines));
+    EXPECT_EQ(killed.code, 137);
+    EXPECT_EQ(killed.detail, "");
+    co_return Result<>();
+  });
+}
+
+TEST_F(DockerTest, NothingMoreCanBeAskedForOnceTheProgramRuns) {
+  run([this](DockerDriver& driver) -> Task<Result<>> {
+    std::vector<std::string> lines;
+    RunSpec curious = spec(
+        "sleep 0.5; touch /.mesclun/door/x 2>/dev/null || "
+        "echo cannot write; test -e /.mesclun/door/socket || echo no socket");
+    CO_TRY_DO(co_await run_to_end(driver, curious, lines));
+    EXPECT_EQ(lines.back(), "no socket");
+    EXPECT_THAT(lines, testing::Contains("cannot write"));
+    co_return Result<>();
+  });
+}
+
+TEST_F(DockerTest, ARestartGoesOnInTheSameContainerWithLinesOfItsOwn) {
+  run([this](DockerDriver& driver) -> Task<Result<>> {
+    std::vector<std::string> lines;
+    RunSpec first = spec("echo first > note; cat note");
+    CO_TRY_DO(co_await run_to_end(driver, first, lines));
+    EXPECT_THAT(lines, ElementsAre("first"));
+    RunSpec second = spec("cat note; echo $ROUND");
+    second.files_of = first.instance_id;
+    second.environment["ROUND"] = "2";
+    CO_TRY_DO(co_await run_to_end(driver, second, lines));
+    EXPECT_THAT(lines, ElementsAre("first", "2"));
+    co_return Result<>();
+  });
+}
+
+TEST_F(DockerTest, AContainerThatSomebodyRemovedHasEnded) {
+  run([this](DockerDriver& driver) -> Task<Result<>> {
+    const RunSpec lost = spec("sleep 600");
+    CO_TRY_DO(co_await driver.create(lost));
+    CO_TRY_DO(co_await driver.start(lost.instance_id));
+    Engine engine(loop_.clock, settings_.engine);
+    CO_TRY(const json::value all, co_await engine.call({.target = "/containers/json"}));
+    for (const json::value& item : all.as_array()) {
+      const std::string id(item.at("Id").as_string());
+      CO_TRY_DO(co_await engine.call(
+          {.method = "DELETE", .target = "/containers/" + id + "?force=true"}));
+    }
+    CO_TRY(const RunExit exit, co_await within(loop_.clock, kSoon, driver.wait(lost.instance_id)));
+    EXPECT_EQ(exit.code, 137);
+    co_return Result<>();
+  });
+}
+
+// Far more than is held: what is not read stays with the engine, within the size of its files.
+TEST_F(DockerTest, OutputWithoutEndIsBounded) {
+  run([this](DockerDriver& driver) -> Task<Result<>> {
+    const RunSpec loud = spec("while :; do echo 0123456789012345678901234567890123456789; done");
+    CO_TRY_DO(co_await driver.create(loud));
+    CO_TRY_DO(co_await driver.start(loud.instance_id));
+    size_t lines = 0;
+    for (int i = 0; i < 40; ++i) {
+      CO_TRY_DO(co_await loop_.clock.sleep_for(20ms));
+      CO_TRY(const std::vector<LogChunk> some, co_await driver.read_log(loud.instance_id, 10'000));
+      EXPECT_LE(some.size(), 2 * DockerLog::kLinesMax);
+      lines += some.size();
+    }
+    EXPECT_GT(lines, 0u);
+    co_return Result<>();
+  });
+}
+
+}  // namespace
+}  // namespace mesclun::runtime

@@ -1,0 +1,109 @@
+#include "runtime/docker/docker_run.h"
+
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+namespace mesclun::runtime {
+
+namespace {
+
+constexpr Duration kRetry = 500ms;
+constexpr size_t kSocketsAtOnce = 8;
+constexpr int64_t kMiB = 1024 * 1024;
+
+int64_t number(const json::object& of, std::string_view member) {
+  const json::value* value = of.if_contains(member);
+  return value != nullptr && value->is_int64() ? value->as_int64() : 0;
+}
+bool flag(const json::object& of, std::string_view member) {
+  const json::value* value = of.if_contains(member);
+  return value != nullptr && value->is_bool() && value->as_bool();
+}
+
+void keep_exit(DockerRun& run, RunExit exit) {
+  if (const Result<> kept = write_record(run.folder + "/exit.json", exit); !kept) {
+    log_warning("driver", "cannot keep how a run ended",
+                {{"run", run.record.instance_id}, {"error", kept.error().message}});
+  }
+  run.door.reset();
+  run.metadata.reset();
+  run.network = {};
+  run.sockets_v4.clear();
+  run.sockets_v6.clear();
+  run.exit = std::move(exit);
+  run.changed.notify_all();
+}
+
+}  // namespace
+
+Task<Result<ContainerState>> inspect_container(Engine& engine, std::string container) {
+  CO_TRY(const json::value answer,
+         co_await engine.call({.target = "/containers/" + container + "/json"}));
+  const json::value* state = answer.is_object() ? answer.as_object().if_contains("State") : nullptr;
+  if (state == nullptr || !state->is_object())
+    co_return Error::internal("a container without state");
+  const json::object& told = state->as_object();
+  ContainerState out{.running = flag(told, "Running"),
+                     .process = static_cast<pid_t>(number(told, "Pid")),
+                     .exit_code = static_cast<int32_t>(number(told, "ExitCode")),
+                     .out_of_memory = flag(told, "OOMKilled")};
+  const json::value* finished = told.if_contains("FinishedAt");
+  if (finished != nullptr && finished->is_string()) {
+    const Result<WallTime> time = parse_rfc3339(std::string_view(finished->as_string()));
+    if (time) out.finish_time = to_unix_nanos(*time);
+  }
+  co_return out;
+}
+
+RunExit exit_of(const DockerRun& run, const ContainerState& state) {
+  if (!run.trouble.empty()) {
+    return {.code = -1, .start_failure = true, .detail = run.trouble, .time = state.finish_time};
+  }
+  RunExit exit{.code = state.exit_code, .time = state.finish_time};
+  if (state.out_of_memory) {
+    exit.detail =
+        fmt::format("out of memory: it used more than its {} MiB", run.record.memory_bytes / kMiB);
+  } else if (run.killed) {
+    exit.detail = "killed: it did not end within its grace";
+  }
+  return exit;
+}
+
+Task<Result<>> watch_container(std::shared_ptr<DockerRun> run, Engine& engine, Clock& clock) {
+  while (true) {
+    const Result<json::value> ended = co_await engine.long_call(
+        {.method = "POST",
+         .target = "/containers/" + run->record.container + "/wait?condition=not-running"});
+    if (!ended && ended.code() == ErrorCode::Cancelled) co_return ended.error();
+    const Result<ContainerState> state = co_await inspect_container(engine, run->record.container);
+    if (!state && state.code() == ErrorCode::Cancelled) co_return state.error();
+    if (!state && state.code() == ErrorCode::NotFound) {
+      keep_exit(*run, {.code = 137,
+                       .detail = "its container was removed",
+                       .time = to_unix_nanos(clock.wall_now())});
+      co_return Result<>();
+    }
+    if (state && !state->running) {
+      // Who starts it is about to say what was wrong.
+      while (run->starting) CO_TRY_DO(co_await run->changed.wait());
+      keep_exit(*run, exit_of(*run, *state));
+      co_return Result<>();
+    }
+    // The engine is away, or has just come back.
+    CO_TRY_DO(co_await clock.sleep_for(kRetry));
+  }
+}
+
+Result<Descriptor> take_socket(DockerRun& run, int family) {
+  std::vector<Descriptor>& stock = family == AF_INET6 ? run.sockets_v6 : run.sockets_v4;
+  if (stock.empty()) {
+    TRY(stock, run.network.sockets(family, kSocketsAtOnce));
+  }
+  Descriptor socket = std::move(stock.back());
+  stock.pop_back();
+  return socket;
+}
+
+}  // namespace mesclun::runtime

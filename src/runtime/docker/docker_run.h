@@ -1,0 +1,76 @@
+// One run in a container, as the agent knows it, and its end.
+//
+//   <data>/starter                        the program that is mounted into every container
+//   <data>/runs/<instance_id>/run.json    what to run, and where; mode 0600, it holds the environment
+//                             exit.json   how it ended
+//                             log.read    how far its lines were handed out
+//   <data>/files/<name>/door/             mounted into the container: the starter's socket
+#pragma once
+
+#include "runtime/docker/container_network.h"
+#include "runtime/docker/docker_log.h"
+#include "runtime/docker/starter_door.h"
+#include "runtime/process/run_files.h"
+
+namespace mesclun::runtime {
+
+// run.json
+struct DockerRecord {
+  std::string instance_id;
+  std::string container;  // the engine's id; a restart goes on in the same container
+  std::string files;      // the container's name among the driver's files
+  std::string folder;     // the same as a path
+  StartOrders orders;
+  int64_t memory_bytes = 0;  // for the message when it was exceeded
+  int64_t create_time = 0;   // unix ns
+  int64_t start_time = 0;    // unix ns; 0: not started
+  json::object label;
+};
+BOOST_DESCRIBE_STRUCT(StartOrders, (), (command, environment))
+BOOST_DESCRIBE_STRUCT(DockerRecord, (),
+                      (instance_id, container, files, folder, orders, memory_bytes, create_time,
+                       start_time, label))
+
+// Loop only. Kept alive by whoever works with it, also when the driver has forgotten it.
+struct DockerRun {
+  DockerRun(const asio::any_io_executor& executor, DockerRecord what, std::string where)
+      : record(std::move(what)),
+        folder(std::move(where)),
+        log(executor, folder + "/log.read", record.create_time),
+        changed(executor) {}
+
+  DockerRecord record;
+  std::string folder;  // runs/<instance_id>
+  DockerLog log;
+  Notify changed;  // when `exit` is there, and when `starting` ends
+  std::optional<StarterDoor> door;
+  ContainerNetwork network;
+  Descriptor metadata;                 // listens for the metadata service
+  std::vector<Descriptor> sockets_v4;  // in stock, of its network
+  std::vector<Descriptor> sockets_v6;
+  bool starting = false;  // start() is under way
+  bool killed = false;    // by us, after its grace
+  std::string trouble;    // why its program could not be started
+  std::optional<RunExit> exit;
+  bool ready = false;  // create() is through
+};
+
+// What the engine says of a container.
+struct ContainerState {
+  bool running = false;
+  pid_t process = 0;  // while it runs
+  int32_t exit_code = 0;
+  bool out_of_memory = false;
+  int64_t finish_time = 0;  // unix ns
+};
+// NotFound: there is none.
+Task<Result<ContainerState>> inspect_container(Engine& engine, std::string container);
+
+// Until the container has ended, also over restarts of the engine. Sets `exit`.
+Task<Result<>> watch_container(std::shared_ptr<DockerRun> run, Engine& engine, Clock& clock);
+// How a run ended, for people too. Pure.
+RunExit exit_of(const DockerRun& run, const ContainerState& state);
+
+Result<Descriptor> take_socket(DockerRun& run, int family);
+
+}  // namespace mesclun::runtime
