@@ -1,11 +1,11 @@
 #include "base/conn.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 #include <deque>
+#include <exception>
 
 #include "base/notify.h"
 
@@ -130,7 +130,11 @@ class MemoryConn final : public Conn {
   bool when_readable(std::function<void(bool)> then) override {
     stop_watch();
     watch_ = std::make_shared<PipeWatch>(PipeWatch{std::move(then), deadline_});
-    asio::co_spawn(in_->changed.executor(), watch_pipe(in_, watch_, clock_), asio::detached);
+    // Owns all it uses, and ends when `then` is taken away.
+    asio::co_spawn(in_->changed.executor(), watch_pipe(in_, watch_, clock_),
+                   [](const std::exception_ptr& thrown) {
+                     if (thrown) std::rethrow_exception(thrown);
+                   });
     return true;
   }
   void cancel_read() override {
