@@ -72,7 +72,7 @@ Task<Result<>> RouteHub::remember(std::string name, std::string endpoint) {
 
 std::vector<RouteHub::GatewayView> RouteHub::list() const {
   std::set<std::string> connected;
-  for (const auto& [session, live] : live_) connected.insert(live.name);
+  for (const auto& [number, live] : live_) connected.insert(live.name);
   std::vector<GatewayView> out;
   for (const auto& [name, endpoint] : endpoints_) {
     out.push_back({name, endpoint, connected.contains(name)});
@@ -95,8 +95,8 @@ Task<Result<>> RouteHub::forget(std::string name) {
   const Error why{
       ErrorCode::PermissionDenied,
       "the operator of this cloud forgot this gateway; it comes back if it dials again"};
-  for (const auto& [session, live] : live_) {
-    if (live.name == name) dismiss(session, why);
+  for (const auto& [number, live] : live_) {
+    if (live.name == name) dismiss(number, why);
   }
   co_return Result<>();
 }
@@ -105,20 +105,20 @@ void RouteHub::set_gateway_token(std::string token) {
   settings_.gateway_token = std::move(token);
   // Whoever reads the new one from a file dials at once; who has the old one only is then refused.
   const Error why = Error::unavailable("the gateway token was rotated");
-  for (const auto& [session, live] : live_) dismiss(session, why);
+  for (const auto& [number, live] : live_) dismiss(number, why);
 }
 
-void RouteHub::dismiss(link::Session* session, const Error& why) {
+void RouteHub::dismiss(int64_t number, const Error& why) {
   const link::Message goodbye =
       link::Goodbye{.code = std::string(to_string(why.code)), .reason = why.message};
-  std::ignore = session->send(goodbye);
-  scope_.spawn(close_soon(session));
+  std::ignore = live_.at(number).session.send(goodbye);
+  scope_.spawn(close_soon(number));
 }
 
 // The Goodbye gets a moment to leave; whoever understands it closes sooner.
-Task<Result<>> RouteHub::close_soon(link::Session* session) {
+Task<Result<>> RouteHub::close_soon(int64_t number) {
   CO_TRY_DO(co_await clock_.sleep_for(kGoodbyeTime));
-  if (live_.contains(session)) session->close();
+  if (const auto live = live_.find(number); live != live_.end()) live->second.session.close();
   co_return Result<>();
 }
 
@@ -161,9 +161,10 @@ Task<Result<>> RouteHub::talk(link::Session& session, PeerLimit::Place place) {
                            .tunnel_secret = settings_.tunnel_secret};
   RouteSender sender(std::move(parts));
   sender.mark_all();
-  live_[&session] = {.name = name, .sender = &sender};
+  const int64_t number = ++last_number_;
+  live_.try_emplace(number, Live{.name = name, .session = session, .sender = sender});
   Result<> ended = co_await link::beside(listen(session), sender.run());
-  live_.erase(&session);
+  live_.erase(number);
   co_return ended;
 }
 
@@ -201,13 +202,13 @@ Result<> RouteHub::check(const link::GatewayHello& hello) const {
 }
 
 void RouteHub::publish(const std::set<std::string>& hosts) {
-  for (const auto& [session, live] : live_) {
-    for (const std::string& host : hosts) live.sender->mark_host(host);
+  for (const auto& [number, live] : live_) {
+    for (const std::string& host : hosts) live.sender.mark_host(host);
   }
 }
 
 void RouteHub::publish_key(const std::string& key_sha256) {
-  for (const auto& [session, live] : live_) live.sender->mark_key(key_sha256);
+  for (const auto& [number, live] : live_) live.sender.mark_key(key_sha256);
 }
 
 }  // namespace mesclun::cloud

@@ -51,7 +51,8 @@ class RouteHub {
  private:
   struct Live {
     std::string name;  // of the gateway
-    RouteSender* sender = nullptr;
+    link::Session& session;
+    RouteSender& sender;
   };
 
   Task<Result<>> run_session(link::SessionPtr session, PeerLimit::Place place);
@@ -60,8 +61,8 @@ class RouteHub {
   Task<Result<>> listen(link::Session& session);
   Result<> check(const link::GatewayHello& hello) const;
   Task<Result<>> remember(std::string name, std::string endpoint);
-  void dismiss(link::Session* session, const Error& why);
-  Task<Result<>> close_soon(link::Session* session);
+  void dismiss(int64_t number, const Error& why);
+  Task<Result<>> close_soon(int64_t number);
   void tell_gateways();
 
   Clock& clock_;
@@ -73,8 +74,9 @@ class RouteHub {
   std::function<void(std::vector<std::string>)> gateways_changed_;
   std::map<std::string, std::string> endpoints_;  // by gateway name
   PeerLimit strangers_;
-  std::map<link::Session*, Live> live_;
-  Scope scope_;  // last: its tasks use the others
+  int64_t last_number_ = 0;
+  std::map<int64_t, Live> live_;  // by number: in the order in which they were let in
+  Scope scope_;                   // last: its tasks use the others
 };
 
 }  // namespace mesclun::cloud

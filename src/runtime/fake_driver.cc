@@ -141,6 +141,7 @@ Task<Result<>> FakeDriver::exit_later(RunPtr run, Duration after, int32_t code,
 
 void FakeDriver::end(Run& run, int32_t code, std::string detail) {
   if (run.exit) return;
+  run.exit_time = clock_.now();
   run.exit =
       RunExit{.code = code, .detail = std::move(detail), .time = to_unix_nanos(clock_.wall_now())};
   run.changed.notify_all();
@@ -266,6 +267,20 @@ std::vector<std::string> FakeDriver::live() const {
   std::vector<std::string> out;
   for (auto& [number, id] : numbered) out.push_back(std::move(id));
   return out;
+}
+
+bool FakeDriver::was_started(const std::string& instance_id) const {
+  const auto run = find(instance_id);
+  return run && (*run)->started;
+}
+
+bool FakeDriver::was_ready(const std::string& instance_id) const {
+  const auto found = find(instance_id);
+  if (!found || !(*found)->started) return false;
+  const Run& run = **found;
+  if (run.healthy) return *run.healthy;
+  const TimePoint until = run.exit ? run.exit_time : clock_.now();
+  return until - run.start_time >= run.behaviour.ready_after;
 }
 
 const RunSpec* FakeDriver::find_spec(const std::string& instance_id) const {

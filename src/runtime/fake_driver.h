@@ -83,6 +83,9 @@ class FakeDriver final : public ContainerDriver {
   void reboot();
   // Ids of runs whose application runs, in order of creation.
   std::vector<std::string> live() const;
+  // Of a run that is known; also once it has ended.
+  bool was_started(const std::string& instance_id) const;
+  bool was_ready(const std::string& instance_id) const;
   const RunSpec* find_spec(const std::string& instance_id) const;
   size_t creates() const { return creates_; }
   size_t starts() const { return starts_; }
@@ -101,6 +104,7 @@ class FakeDriver final : public ContainerDriver {
     TimePoint start_time{};
     int64_t start_wall = 0;
     std::optional<RunExit> exit;
+    TimePoint exit_time{};
     std::optional<bool> healthy;
     std::deque<LogChunk> log;
     Notify changed;

@@ -2,25 +2,26 @@
 
 namespace mesclun::sim {
 
-std::optional<Duration> Network::fate(size_t node) {
+std::optional<Duration> Network::fate(size_t peer) {
   if (random_.chance(faults_.session_reset_chance)) return std::nullopt;
   Duration delay = from_seconds(0.01 + 0.1 * random_.unit());
   if (random_.chance(faults_.delay_spike_chance)) delay += from_seconds(0.2 + 3 * random_.unit());
-  if (is_cut(node)) delay += cut_until_[node] - clock_.now();
+  if (is_cut(peer)) delay += cut_until_[peer] - clock_.now();
   return delay;
 }
 
-Task<Result<link::SessionPtr>> Network::dial(size_t node) {
-  if (is_cut(node) || !cloud_powered_) {
+Task<Result<link::SessionPtr>> Network::dial(size_t peer, Door door) {
+  if (is_cut(peer) || !cloud_powered_) {
     // Packets vanish; the dial times out.
     CO_TRY_DO(co_await clock_.sleep_for(10s));
     co_return Error::deadline("no answer");
   }
   CO_TRY_DO(co_await clock_.sleep_for(from_seconds(0.03 + 0.2 * random_.unit())));
-  if (!accept_) co_return Error::unavailable("connection refused");
-  link::Fate decide = [this, node] { return fate(node); };
+  const Accept& accept = door == Door::Agents ? agents_ : gateways_;
+  if (!accept) co_return Error::unavailable("connection refused");
+  link::Fate decide = [this, peer] { return fate(peer); };
   auto [ours, theirs] = link::memory_session_pair(executor_, clock_, std::move(decide));
-  accept_(std::move(theirs));
+  accept(std::move(theirs));
   co_return std::move(ours);
 }
 

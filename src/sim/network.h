@@ -1,4 +1,4 @@
-// The way between nodes and the cloud: latency, lost packets, resets, partitions.
+// The way to the cloud, for nodes and gateways: latency, lost packets, resets, partitions.
 #pragma once
 
 #include <functional>
@@ -9,34 +9,41 @@
 
 namespace mesclun::sim {
 
+// Peers are numbered: nodes, then gateways.
+//
 // Runs on: the simulation's loop.
 class Network {
  public:
   using Accept = std::function<void(link::SessionPtr)>;
+  enum class Door { Agents, Gateways };
 
   Network(const asio::any_io_executor& executor, Clock& clock, Random& random, const Faults& faults,
-          size_t nodes)
-      : executor_(executor), clock_(clock), random_(random), faults_(faults), cut_until_(nodes) {}
+          size_t peers)
+      : executor_(executor), clock_(clock), random_(random), faults_(faults), cut_until_(peers) {}
 
   // The cloud's side; none while it is down.
-  void set_cloud(Accept accept) { accept_ = std::move(accept); }
+  void set_cloud(Accept agents, Accept gateways) {
+    agents_ = std::move(agents);
+    gateways_ = std::move(gateways);
+  }
   // Without its machine nobody even refuses.
   void set_cloud_power(bool on) { cloud_powered_ = on; }
-  // Nothing gets through to or from the node until then. What is on its way arrives afterwards, as
+  // Nothing gets through to or from the peer until then. What is on its way arrives afterwards, as
   // TCP would have it, unless somebody gave up before.
-  void cut(size_t node, TimePoint until) { cut_until_[node] = until; }
-  bool is_cut(size_t node) const { return clock_.now() < cut_until_[node]; }
+  void cut(size_t peer, TimePoint until) { cut_until_[peer] = until; }
+  bool is_cut(size_t peer) const { return clock_.now() < cut_until_[peer]; }
 
-  Task<Result<link::SessionPtr>> dial(size_t node);
+  Task<Result<link::SessionPtr>> dial(size_t peer, Door door);
 
  private:
-  std::optional<Duration> fate(size_t node);
+  std::optional<Duration> fate(size_t peer);
 
   asio::any_io_executor executor_;
   Clock& clock_;
   Random& random_;
   const Faults& faults_;
-  Accept accept_;
+  Accept agents_;
+  Accept gateways_;
   bool cloud_powered_ = true;
   std::vector<TimePoint> cut_until_;
 };

@@ -49,16 +49,21 @@ Task<Result<>> SimCloud::start_once() {
   if (!started || life_->kill.dead()) co_return Error::unavailable("killed");
   CO_TRY_DO(*started);
   life_->up = true;
-  parts_.network.set_cloud([life = life_.get(), this](link::SessionPtr session) {
-    life->cloud.serve_agent(
-        std::make_unique<MortalSession>(std::move(session), life->kill, kernel_));
-  });
+  const auto mortal = [life = life_.get(), this](link::SessionPtr session) {
+    return std::make_unique<MortalSession>(std::move(session), life->kill, kernel_);
+  };
+  cloud::Cloud& cloud = life_->cloud;
+  parts_.network.set_cloud(
+      [mortal, &cloud](link::SessionPtr session) { cloud.serve_agent(mortal(std::move(session))); },
+      [mortal, &cloud](link::SessionPtr session) {
+        cloud.serve_gateway(mortal(std::move(session)));
+      });
   co_return Result<>();
 }
 
 // What is left of it.
 Task<void> SimCloud::bury() {
-  parts_.network.set_cloud({});
+  parts_.network.set_cloud({}, {});
   if (!life_) co_return;
   co_await life_->cloud.stop();
   // Callers may still wait in it.
@@ -85,7 +90,7 @@ void SimCloud::kill_before(uint64_t effect, bool machine_too) {
 
 // Before anybody else hears of it.
 void SimCloud::on_kill() {
-  parts_.network.set_cloud({});
+  parts_.network.set_cloud({}, {});
   parts_.network.set_cloud_power(!life_->machine_too);
   kernel_.set_power(!life_->machine_too);
 }

@@ -21,6 +21,7 @@ json::object result_json(const SimSettings& settings, const SimResult& result) {
   out["checks"] = result.checks;
   out["commands"] = result.commands;
   out["node_faults"] = result.node_faults;
+  out["gateway_faults"] = result.gateway_faults;
   out["cloud_restarts"] = result.cloud_restarts;
   out["container_starts"] = result.starts;
   out["serving"] = result.serving;
@@ -33,6 +34,7 @@ void print_result(const SimSettings& settings, const SimResult& result) {
   fmt::print("{} nodes, {} h of faults and {} h to heal, seed {}\n", settings.nodes, settings.hours,
              settings.heal_hours, settings.seed);
   fmt::print("node faults      {}\n", result.node_faults);
+  fmt::print("gateway faults   {}\n", result.gateway_faults);
   fmt::print("cloud restarts   {}\n", result.cloud_restarts);
   fmt::print("user commands    {}\n", result.commands);
   fmt::print("container starts {}\n", result.starts);
@@ -74,6 +76,7 @@ struct Options {
 void add_options(CommandLine& line, Options& o) {
   SimSettings& settings = o.settings;
   add_setting(line, "--nodes", settings.nodes, size_t{1}, size_t{100'000}, "Machines");
+  add_setting(line, "--gateways", settings.gateways, size_t{0}, size_t{64}, "Gateways");
   add_setting(line, "--hours", settings.hours, 0.0, 10'000.0, "Virtual hours with faults");
   add_setting(line, "--heal-hours", settings.heal_hours, 1.5, 1000.0,
               "Virtual hours without them, afterwards; a start can take one");

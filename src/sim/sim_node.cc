@@ -58,7 +58,7 @@ struct SimNode::Life final : link::Dialer {
 
   Task<Result<link::SessionPtr>> dial() override {
     CO_TRY_DO(co_await kill.pass_or_hang());
-    CO_TRY(link::SessionPtr session, co_await network.dial(index));
+    CO_TRY(link::SessionPtr session, co_await network.dial(index, Network::Door::Agents));
     co_return std::make_unique<MortalSession>(std::move(session), kill, kernel);
   }
   static agent::AgentSettings settings() {

@@ -2,25 +2,33 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/log.h"
 #include "cloud/schema.h"
+#include "sim/route_checker.h"
 
 namespace mesclun::sim {
 
 namespace {
 
 constexpr std::string_view kJoinToken = "simulated join token";
+constexpr std::string_view kGatewayToken = "simulated gateway token";
 constexpr Duration kCheckPeriod = 10s;
 constexpr Duration kDigestPeriod = 60s;
 // A kill comes before one of so many next effects, or when it is over that nothing came of it.
 constexpr uint64_t kEffectsOfAgent = 12;
 constexpr uint64_t kEffectsOfCloud = 40;
 constexpr Duration kKillWaits = 60s;
+constexpr size_t kRouteViolationsKept = 20;
 
 cloud::CloudSettings cloud_settings() {
   cloud::CloudSettings settings;
   settings.nodes.join_token = kJoinToken;
   settings.nodes.tunnel_secret = "simulated tunnel secret";
+  settings.gateways.gateway_token = kGatewayToken;
+  settings.gateways.tunnel_secret = settings.nodes.tunnel_secret;
   return settings;
 }
 
@@ -30,7 +38,7 @@ Simulation::Simulation(SimSettings settings)
     : settings_(std::move(settings)),
       faults_(settings_.faults),
       random_(settings_.seed),
-      network_(io_.get_executor(), clock_, random_, faults_, settings_.nodes),
+      network_(io_.get_executor(), clock_, random_, faults_, settings_.nodes + settings_.gateways),
       chaos_(io_.get_executor(), "chaos"),
       watcher_(io_.get_executor(), "watch") {}
 
@@ -52,6 +60,11 @@ void Simulation::build() {
     nodes_.push_back(std::make_unique<SimNode>(i, io_.get_executor(), clock_, random_, network_,
                                                random_facts(random_, i), std::string(kJoinToken),
                                                settings_.starts));
+  }
+  for (size_t i = 0; i < settings_.gateways; ++i) {
+    gateways_.push_back(std::make_unique<SimGateway>(settings_.nodes + i, io_.get_executor(),
+                                                     clock_, random_, network_,
+                                                     std::string(kGatewayToken)));
   }
 }
 
@@ -143,6 +156,25 @@ Task<Result<>> Simulation::end_agent(SimNode& node) {
   co_return Result<>();
 }
 
+// Cut off, or started anew with an empty table.
+Task<Result<>> Simulation::trouble_gateway(SimGateway& gateway) {
+  const double per_hour = faults_.interruptions_per_node_hour * faults_.churn_factor;
+  if (per_hour <= 0) co_return Result<>();
+  while (true) {
+    CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, 3600 / per_hour))));
+    ++result_.gateway_faults;
+    if (random_.chance(0.6)) {
+      trace_.note("cut " + gateway.name());
+      network_.cut(gateway.peer(), clock_.now() + from_seconds(log_normal(random_, 60, 1.5)));
+    } else {
+      trace_.note("end " + gateway.name());
+      co_await gateway.end();
+      CO_TRY_DO(co_await clock_.sleep_for(from_seconds(exponential(random_, 15))));
+      gateway.boot();
+    }
+  }
+}
+
 void Simulation::digest() {
   cloud::Cloud* const cloud = cloud_->running();
   if (cloud == nullptr) return;
@@ -154,6 +186,16 @@ void Simulation::digest() {
     trace_.note(fmt::format("{} {} {} {} {} {} {}", enum_name(allocation.state()), allocation.lost,
                             allocation.ready(), status.version, status.run, allocation.wish.run,
                             allocation.update_time));
+  }
+  for (const auto& gateway : gateways_) {
+    for (const auto& [host, route] : gateway->routes()) trace_.note(to_json_text(route));
+  }
+}
+
+void Simulation::add_violations(const std::vector<std::string>& found) {
+  for (const std::string& text : found) {
+    if (result_.violations.size() >= kRouteViolationsKept) return;
+    result_.violations.push_back(fmt::format("{}: {}", format_rfc3339(clock_.wall_now()), text));
   }
 }
 
@@ -167,6 +209,9 @@ Task<Result<>> Simulation::watch() {
     // between two turns. (A command would lie before the rules of its own.)
     checkers_.check_fleet(cloud->fleet());
     checkers_.check_copies(cloud->fleet(), nodes_, network_, true);
+    for (const auto& gateway : gateways_) {
+      add_violations(unready_routes(*gateway, cloud->fleet(), nodes_));
+    }
     if (clock_.now() < next_digest) continue;
     next_digest = clock_.now() + kDigestPeriod;
     digest();
@@ -181,6 +226,10 @@ Task<Result<>> Simulation::heal() {
     network_.cut(node->index(), clock_.now());
     CO_TRY_DO(co_await node->boot());
   }
+  for (const auto& gateway : gateways_) {
+    network_.cut(gateway->peer(), clock_.now());
+    gateway->boot();
+  }
   trace_.note("faults have stopped");
   co_return Result<>();
 }
@@ -192,6 +241,7 @@ Task<Result<>> Simulation::shut_down() {
     co_await node->power_off();
     co_await node->driver().close();
   }
+  for (const auto& gateway : gateways_) co_await gateway->end();
   co_await cloud_->stop();
   co_return Result<>();
 }
@@ -238,6 +288,10 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
     chaos_.spawn(boot_node(*node, from_seconds(600 * random_.unit())));
   }
   for (const auto& node : nodes_) chaos_.spawn(trouble_node(*node));
+  for (const auto& gateway : gateways_) {
+    gateway->boot();
+    chaos_.spawn(trouble_gateway(*gateway));
+  }
   chaos_.spawn(user_->act());
   chaos_.spawn(trouble_cloud());
   watcher_.spawn(watch());
@@ -249,6 +303,7 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
 
   const cloud::Fleet& fleet = cloud_->running()->fleet();
   checkers_.check_healed(fleet, nodes_);
+  for (const auto& gateway : gateways_) add_violations(wrong_routes(*gateway, fleet));
   digest();
   for (const auto& [id, allocation] : fleet.allocations.all()) {
     if (allocation.serves()) ++result_.serving;
@@ -260,7 +315,7 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
   result_.events = trace_.events();
   result_.commands = user_->commands();
   result_.checks = checkers_.checks();
-  result_.violations = checkers_.violations();
+  std::ranges::copy(checkers_.violations(), std::back_inserter(result_.violations));
   if (failed_ || user_->failed())
     result_.violations.emplace_back("the simulation itself failed; see its log");
   return std::move(result_);

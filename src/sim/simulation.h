@@ -4,12 +4,14 @@
 #include "base/virtual_clock.h"
 #include "sim/checkers.h"
 #include "sim/sim_database.h"
+#include "sim/sim_gateway.h"
 #include "sim/user.h"
 
 namespace mesclun::sim {
 
 struct SimSettings {
   size_t nodes = 1000;
+  size_t gateways = 2;
   double hours = 6;       // of chaos; healing comes on top
   double heal_hours = 3;  // without faults, then everything must be well
   uint64_t seed = 1;
@@ -23,6 +25,7 @@ struct SimResult {
   uint64_t checks = 0;
   uint64_t commands = 0;  // of simulated users
   uint64_t node_faults = 0;
+  uint64_t gateway_faults = 0;
   uint64_t cloud_restarts = 0;
   uint64_t starts = 0;  // of containers
   size_t serving = 0;   // at the end
@@ -46,11 +49,13 @@ class Simulation {
   Task<Result<>> end_cloud();
   Task<Result<>> trouble_node(SimNode& node);
   Task<Result<>> end_agent(SimNode& node);
+  Task<Result<>> trouble_gateway(SimGateway& gateway);
   Task<Result<>> boot_node(SimNode& node, Duration after);
   Task<Result<>> watch();
   Task<Result<>> heal();
   Task<Result<>> shut_down();
   void digest();
+  void add_violations(const std::vector<std::string>& found);
   void run_until(TimePoint end, const std::function<void(double)>& progress, double from,
                  double to);
   void run_to_end(Task<Result<>> task);
@@ -68,6 +73,7 @@ class Simulation {
   Network network_;
   std::unique_ptr<SimCloud> cloud_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
+  std::vector<std::unique_ptr<SimGateway>> gateways_;
   std::unique_ptr<User> user_;
   SimResult result_;
   bool failed_ = false;

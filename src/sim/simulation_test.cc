@@ -28,6 +28,7 @@ TEST(Simulation, InvariantsHoldAndEverythingHeals) {
       ADD_FAILURE() << "seed " << seed << ": " << violation;
     }
     EXPECT_GT(result.node_faults, 0u);
+    EXPECT_GT(result.gateway_faults, 0u);
     EXPECT_GT(result.serving, 0u);
   }
 }
