@@ -33,6 +33,7 @@ void Group::update(link::Route route, const FindNode& find_node) {
     if (!instance) instance = std::make_shared<Instance>();
     instance->id = row.instance_id;
     instance->ready = row.ready;
+    instance->port = row.port != 0 ? row.port : route.port;
     instance->node = find_node(row.machine_id);
     if (row.instance_id == next_id) next_ = instances_.size();
     instances_.push_back(std::exchange(instance, nullptr));

@@ -20,6 +20,7 @@ struct Instance {
   std::string id;
   NodePtr node;
   bool ready = false;
+  int32_t port = 0;
   uint32_t in_flight = 0;
   IdlePool<link::TunnelStream> pool;  // its streams that wait for the next request
 };

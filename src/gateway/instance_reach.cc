@@ -116,7 +116,7 @@ Task<MaybeRefusal> InstanceReach::reopen() {
   const std::shared_ptr<link::Tunnel> tunnel = instance.node->tunnel();
   if (!tunnel) co_return Refusal{502, "unreachable", "the node of the instance has gone"};
   link::TunnelTarget target{.instance_id = instance.id,
-                            .port = static_cast<uint16_t>(request_.group->route().port)};
+                            .port = static_cast<uint16_t>(instance.port)};
   const Duration limit =
       std::min(request_.limits().connect_timeout, request_.send_deadline() - request_.now());
   ++request_.group->stats.connects;

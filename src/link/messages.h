@@ -308,8 +308,12 @@ struct RouteInstance {
   std::string instance_id;
   std::string machine_id;
   bool ready = false;  // running, started and ready: may take requests
+  int32_t port = 0;    // 0: the route's; another one while it carries an older version
 };
-BOOST_DESCRIBE_STRUCT(RouteInstance, (), (instance_id, machine_id, ready))
+BOOST_DESCRIBE_STRUCT(RouteInstance, (), (instance_id, machine_id, ready, port))
+constexpr bool json_has_default(const RouteInstance*, std::string_view member) {
+  return member == "port";
+}
 
 // How requests for one host name are handled.
 struct Route {
