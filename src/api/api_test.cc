@@ -158,7 +158,7 @@ TEST(GroupPatch, ReplicasAloneMakeNoNewVersion) {
   EXPECT_EQ(change->spec.replicas, 5);
   EXPECT_TRUE(change->replicas_changed);
   EXPECT_FALSE(change->new_version);
-  EXPECT_FALSE(change->restart_all);
+  EXPECT_FALSE(change->restart);
 }
 
 TEST(GroupPatch, EnvironmentMergesByKeyAndRestartsAll) {
@@ -167,7 +167,7 @@ TEST(GroupPatch, EnvironmentMergesByKeyAndRestartsAll) {
   ASSERT_TRUE(change) << change.error().message;
   EXPECT_EQ(change->spec.container.environment_variables,
             (std::map<std::string, std::string>{{"B", "2"}, {"C", "3"}}));
-  EXPECT_TRUE(change->restart_all);
+  EXPECT_TRUE(change->restart);
   EXPECT_TRUE(change->new_version);
 }
 
@@ -206,7 +206,7 @@ TEST(GroupPatch, ResourcesMoveOnlyWhatNoLongerFits) {
   ASSERT_TRUE(change);
   EXPECT_TRUE(change->placement_changed);
   EXPECT_TRUE(change->new_version);
-  EXPECT_FALSE(change->restart_all);
+  EXPECT_FALSE(change->restart);
 }
 
 TEST(GroupJson, HasWhatPublishedClientsRequire) {

@@ -315,6 +315,25 @@ Result<GroupSpec> read_group_spec(const json::value& document, const SpecRules& 
   return spec;
 }
 
+GroupChange change_of(const GroupSpec& old, GroupSpec now) {
+  GroupChange change;
+  change.image_changed = old.container.image != now.container.image;
+  change.replicas_changed = old.replicas != now.replicas;
+  change.placement_changed =
+      old.country_codes != now.country_codes || old.container.resources != now.container.resources;
+  change.restart = change.image_changed || old.container.command != now.container.command ||
+                   old.container.environment_variables != now.container.environment_variables ||
+                   old.container.logging != now.container.logging ||
+                   old.networking != now.networking || old.liveness_probe != now.liveness_probe ||
+                   old.readiness_probe != now.readiness_probe ||
+                   old.startup_probe != now.startup_probe;
+  change.new_version = change.restart || change.placement_changed ||
+                       old.container.priority != now.container.priority ||
+                       old.container.image_caching != now.container.image_caching;
+  change.spec = std::move(now);
+  return change;
+}
+
 Result<GroupChange> patch_group_spec(const GroupSpec& old, const json::value& patch,
                                      const SpecRules& rules) {
   if (!patch.is_object()) return Error::invalid("the document must be an object");
@@ -327,22 +346,7 @@ Result<GroupChange> patch_group_spec(const GroupSpec& old, const json::value& pa
   check_immutable(old, now, problems);
   if (!problems.empty()) return problems.to_error();
 
-  GroupChange result;
-  result.image_changed = old.container.image != now.container.image;
-  result.replicas_changed = old.replicas != now.replicas;
-  result.placement_changed =
-      old.country_codes != now.country_codes || old.container.resources != now.container.resources;
-  result.restart_all =
-      result.image_changed || old.container.command != now.container.command ||
-      old.container.environment_variables != now.container.environment_variables ||
-      old.container.logging != now.container.logging || old.networking != now.networking ||
-      old.liveness_probe != now.liveness_probe || old.readiness_probe != now.readiness_probe ||
-      old.startup_probe != now.startup_probe;
-  result.new_version = result.restart_all || result.placement_changed ||
-                       old.container.priority != now.container.priority ||
-                       old.container.image_caching != now.container.image_caching;
-  result.spec = std::move(now);
-  return result;
+  return change_of(old, std::move(now));
 }
 
 json::object group_json(const GroupSpec& spec, const GroupFacts& facts) {

@@ -135,16 +135,19 @@ struct SpecRules {
 // booleans among the environment's values become text.
 Result<GroupSpec> read_group_spec(const json::value& document, const SpecRules& rules);
 
-// What an accepted patch does to what runs (api.md §6).
+// What another spec does to what runs (api.md §6).
 struct GroupChange {
   GroupSpec spec;
   bool new_version = false;
-  bool restart_all = false;  // every instance must be started anew with the new spec
+  bool restart = false;  // an instance must be started anew to carry it
   bool image_changed = false;
   bool replicas_changed = false;
   bool placement_changed =
       false;  // countries or resources: instances whose node no longer fits must move
 };
+
+// From one spec of a group to a later one, of whatever version.
+GroupChange change_of(const GroupSpec& old, GroupSpec now);
 
 // Applies a merge patch to a spec. Null means what §6 says for the field; an immutable member that
 // differs is refused.

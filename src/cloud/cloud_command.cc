@@ -6,6 +6,33 @@
 
 namespace mesclun::cloud {
 
+namespace {
+
+void add_limit(CommandLine& line, const std::string& flag, UpdateLimit& value,
+               const std::string& help) {
+  auto read = [&value](const std::string& text) -> Result<> {
+    TRY(value, parse_update_limit(text));
+    return {};
+  };
+  line.option(flag, std::move(read), help)
+      .value_name("NUMBER or SHARE%")
+      .shown_default(value.text())
+      .environment(line.variable_of(flag));
+}
+
+void add_update_settings(CommandLine& line, FleetSettings& fleet) {
+  add_limit(line, "--update-at-once", fleet.update_at_once,
+            "How many instances of a group go over to a new version at once, rounded up; each has "
+            "to be ready before the next. 100% starts all anew together");
+  add_setting(line, "--update-settle", fleet.update_settle, 0s, 10min,
+              "Without a readiness probe an instance counts as ready after so long");
+  add_setting(line, "--update-patience", fleet.update_patience, 1s,
+              Duration(std::chrono::hours(24)),
+              "An update without progress for so long is told to its owner");
+}
+
+}  // namespace
+
 void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
   add_setting(line, "--data", settings.data,
               "Folder of the databases and secrets; one process each");
@@ -25,6 +52,7 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
   add_setting(
       line, "--drain-limit", settings.cloud.fleet.drain_limit, 1s, Duration(std::chrono::hours(24)),
       "What serves on a drained node stays until its successor serves, for so long at most");
+  add_update_settings(line, settings.cloud.fleet);
   add_setting(line, "--zone", settings.cloud.fleet.zone,
               "Groups are reached below this domain; 'localhost' gives them short names");
   add_setting(line, "--rate-limit", settings.cloud.api.requests_per_minute, 1, 1'000'000,

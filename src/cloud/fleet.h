@@ -22,6 +22,11 @@ struct FleetSettings {
   // What serves on a drained node waits for its successor for so long.
   Duration drain_limit = 10min;
   Duration runs_long = 10min;  // a failure after so long a run is the first of its row
+  UpdateLimit update_at_once;  // of groups that have none of their own
+  // Without a readiness probe: what ran for so long did not fail at its start.
+  Duration update_settle = 5s;
+  // People are told of an update that made no progress for so long.
+  Duration update_patience = 10min;
   // After the deletion of a group its host name answers 410 for so long, and its name stays taken.
   Duration deleted_retention = std::chrono::hours(24);
   std::string zone = "localhost";  // groups are reached at NAME.zone

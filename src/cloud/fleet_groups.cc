@@ -2,8 +2,8 @@
 
 #include "api/event_names.h"
 #include "base/ids.h"
-#include "cloud/fleet_placement.h"
 #include "cloud/fleet_steps.h"
+#include "cloud/fleet_update.h"
 #include "cloud/fleet_views.h"
 
 #include <fmt/format.h>
@@ -66,29 +66,6 @@ void begin_anew(Fleet& fleet, const Group& group) {
   fleet.groups.change(group.id, [](Group& changed) { changed.failures = 0; });
 }
 
-// What a new version means for one allocation.
-void carry_over(Fleet& fleet, const Group& group, const api::GroupChange& change,
-                const Allocation& allocation, Moment now) {
-  if (change.placement_changed && allocation.placed() && !refit(fleet, allocation, group)) {
-    add_event(fleet, allocation, api::event::kReallocatedByPlatform,
-              "its node does not fit the updated group", now);
-    release(fleet, allocation.id, now);
-    return;
-  }
-  // Its successor carries it.
-  if (change.restart_all && allocation.leaving()) {
-    release(fleet, allocation.id, now);
-    return;
-  }
-  fleet.allocations.change(allocation.id, [&](Allocation& carries) {
-    carries.wish.version = group.version;
-    if (!change.restart_all || !carries.placed()) return;
-    ++carries.wish.run;
-    carries.wish.run_action = link::RunAction::Recreate;
-    carries.wish.run_by_user = false;
-  });
-}
-
 }  // namespace
 
 Result<std::string> create_group(Fleet& fleet, const ProjectIdentity& project, api::GroupSpec spec,
@@ -127,11 +104,12 @@ Result<> start_group(Fleet& fleet, const std::string& group_id, Moment now) {
   }
   fleet.groups.change(group->id, [&](Group& starting) {
     starting.started = true;
+    starting.update.reset();
     starting.status = api::GroupStatus::Deploying;
     starting.start_time = to_unix_nanos(now.wall);
   });
   begin_anew(fleet, *group);
-  add_event(fleet, *group, api::event::kGroupStarted, now);
+  add_event(fleet, *group, api::event::kGroupStarted, "", now);
   return {};
 }
 
@@ -149,9 +127,10 @@ Result<> stop_group(Fleet& fleet, const std::string& group_id, Moment now) {
     stopping.started = false;
     stopping.status = api::GroupStatus::Stopped;
     stopping.description.clear();
+    stopping.update.reset();
     stopping.finish_time = to_unix_nanos(now.wall);
   });
-  add_event(fleet, *group, api::event::kGroupStopped, now);
+  add_event(fleet, *group, api::event::kGroupStopped, "", now);
   return {};
 }
 
@@ -172,6 +151,7 @@ Result<> patch_group(Fleet& fleet, const std::string& group_id, const api::Group
   if (change.replicas_changed && used > replicas_quota && change.spec.replicas > old_replicas) {
     return quota_exceeded(replicas_quota, used);
   }
+  api::GroupSpec former = group->spec;
   fleet.groups.change(group->id, [&](Group& changed) {
     changed.spec = change.spec;
     changed.update_time = to_unix_nanos(now.wall);
@@ -180,19 +160,14 @@ Result<> patch_group(Fleet& fleet, const std::string& group_id, const api::Group
     add_event(fleet, *group,
               fmt::format("Container Group Desired Replica Count Updated from {} to {}",
                           old_replicas, change.spec.replicas),
-              now);
+              "", now);
   }
   if (!change.new_version) return {};
   fleet.groups.change(group->id, [](Group& changed) { ++changed.version; });
   begin_anew(fleet, *group);
-  add_event(fleet, *group, fmt::format("Container Group Updated (Version {})", group->version),
+  add_event(fleet, *group, fmt::format("Container Group Updated (Version {})", group->version), "",
             now);
-  const std::set<std::string> members = fleet.allocations.of_group(group->id);
-  for (const std::string& id : members) {
-    const Allocation& allocation = fleet.allocations.at(id);
-    if (allocation.wish.stop || allocation.done()) continue;
-    carry_over(fleet, *group, change, allocation, now);
-  }
+  begin_update(fleet, *group, std::move(former), now);
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include "cloud/fleet_drain.h"
 #include "cloud/fleet_placement.h"
 #include "cloud/fleet_steps.h"
+#include "cloud/fleet_update.h"
 #include "cloud/fleet_views.h"
 
 namespace mesclun::cloud {
@@ -14,6 +15,7 @@ namespace mesclun::cloud {
 namespace {
 
 constexpr size_t kTroubleBytesMax = 500;
+constexpr size_t kReasonBytesMax = 300;
 
 // The node, if the session is its own.
 const Node* node_of(const Fleet& fleet, const std::string& node_id, int64_t session) {
@@ -50,7 +52,9 @@ void move_what_no_longer_fits(Fleet& fleet, const Node& node, Moment now) {
   std::vector<std::string> moving;
   for (const Allocation* allocation : here) {
     const Group& group = fleet.groups.at(allocation->group_id);
-    const bool stays = hold(left, *allocation, request_of(group));
+    const api::GroupSpec* carried = spec_of_version(group, allocation->wish.version);
+    const bool stays =
+        hold(left, *allocation, request_of(group.id, carried == nullptr ? group.spec : *carried));
     if (!stays && !allocation->wish.stop) moving.push_back(allocation->id);
   }
   for (const std::string& id : moving) {
@@ -95,7 +99,7 @@ void take_back_or_end(Fleet& fleet, const Allocation& returned, Moment now) {
     if (id != returned.id && other.counts()) current = &other;
   }
   const bool fits = group.delete_time == 0 && group.started && runs && !returned.wish.stop &&
-                    returned.wish.version == group.version;
+                    spec_of_version(group, returned.wish.version) != nullptr;
   if (!fits || current == nullptr || current->serves() || current->done()) {
     fleet.allocations.erase(returned.id);  // the node stops what it is no longer told to run
     return;
@@ -151,11 +155,21 @@ void avoid_node(Fleet& fleet, const Allocation& allocation, const link::ReplicaS
       allocation.running_since != 0 &&
       Duration(std::chrono::nanoseconds(told.update_time - allocation.running_since)) >=
           settings.runs_long;
+  if (told.version != group.version) {
+    // What an older version did says nothing about the one that follows it.
+    exclude(fleet, allocation, settings.retry_here_first, true, told.reason, now);
+    return;
+  }
   const int32_t failures = ran_long ? 0 : group.failures;
-  fleet.groups.change(group.id, [&](Group& failed) { failed.failures = failures + 1; });
-  // Where there is no other node it is tried again on this one, ever more slowly.
+  fleet.groups.change(group.id, [&](Group& failed) {
+    failed.failures = failures + 1;
+    failed.failure = valid_utf8(told.reason, kReasonBytesMax);
+  });
+  // Where there is no other node it is tried again on this one, ever more slowly. So is a version
+  // that serves nowhere yet, while an older one does: the node is not the first to be suspected.
+  const bool node_is_suspect = !group.update || is_proven(fleet, group);
   const Duration length =
-      has_elsewhere(fleet, group, allocation.node_id, now)
+      node_is_suspect && has_elsewhere(fleet, group, allocation.node_id, now)
           ? settings.exclusion
           : back_off_step(settings.retry_here_first, settings.retry_here_max, failures);
   exclude(fleet, allocation, length, true, told.reason, now);
@@ -170,6 +184,8 @@ void take_status(Fleet& fleet, const Allocation& allocation, const link::Replica
     return;
   }
   const bool served = allocation.serves();
+  const bool another_run =
+      told.run != allocation.status.run || told.instance_id != allocation.status.instance_id;
   const bool ran = allocation.state() == api::InstanceState::Running;
   if (told != allocation.status) {
     fleet.allocations.change(allocation.id, [&](Allocation& seen) {
@@ -178,6 +194,11 @@ void take_status(Fleet& fleet, const Allocation& allocation, const link::Replica
       seen.update_time = told.update_time;
       const bool runs = seen.state() == api::InstanceState::Running;
       if (runs && (!ran || seen.running_since == 0)) seen.running_since = told.update_time;
+      if (!seen.serves()) {
+        seen.serving_since = 0;
+      } else if (seen.serving_since == 0 || another_run) {
+        seen.serving_since = to_unix_nanos(now.wall);
+      }
     });
   }
   settle(fleet, allocation, fleet.groups.at(allocation.group_id));

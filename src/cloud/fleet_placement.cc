@@ -122,6 +122,8 @@ class Placer {
     const NodeOffer* offer = OfferBook::best(aim);
     if (offer == nullptr) {
       fleet_.waiting.keep(aim.request, fleet_.offers, aim.excluded, fleet_.work.nodes_looked_at);
+      // An update does not wait for what finds no node.
+      if (fleet_.groups.at(next.group_id).update) fleet_.marks.review.insert(next.group_id);
       return false;
     }
     const std::string node_id = offer->node_id;
@@ -187,13 +189,13 @@ class Placer {
 
 }  // namespace
 
-PlacementRequest request_of(const Group& group) {
-  const api::Resources& resources = group.spec.container.resources;
-  PlacementRequest request{.group_id = group.id,
+PlacementRequest request_of(const std::string& group_id, const api::GroupSpec& spec) {
+  const api::Resources& resources = spec.container.resources;
+  PlacementRequest request{.group_id = group_id,
                            .share = share_of(resources),
                            .gpu_classes = resources.gpu_classes,
-                           .country_codes = group.spec.country_codes,
-                           .has_command = !group.spec.container.command.empty()};
+                           .country_codes = spec.country_codes,
+                           .has_command = !spec.container.command.empty()};
   std::ranges::sort(request.country_codes);
   return request;
 }
@@ -257,40 +259,40 @@ void place_waiting(Fleet& fleet, const PlacementSlice& slice, Moment now) {
   Placer(fleet, slice, now).run();
 }
 
-bool refit(Fleet& fleet, const Allocation& allocation, const Group& group) {
+std::optional<Refit> refit_of(const Fleet& fleet, const Allocation& allocation,
+                              const Group& group) {
   const Node* node = fleet.nodes.find(allocation.node_id);
-  if (node == nullptr) return false;
+  if (node == nullptr) return std::nullopt;
   const PlacementRequest request = request_of(group);
   const NodeOffer offer = offer_of(fleet, *node);
-  const Share held = most(allocation.share, request.share);
+  Refit how{.held = most(allocation.share, request.share), .card = {}, .gpu = {}};
   if (!is_country_of(request, offer) || !is_within(request.share, offer.total) ||
-      !is_within(held, plus(offer.free, allocation.share))) {
-    return false;
+      !is_within(how.held, plus(offer.free, allocation.share))) {
+    return std::nullopt;
   }
-  std::string device;
   if (!request.gpu_classes.empty()) {
     // Another card instead of its own would be two for a while: that is what moving is for.
     const Card* own = find_card(offer, allocation.wish.gpu);
     if (own != nullptr && is_class_of(request, own->class_id)) {
-      device = own->device;
+      how.gpu = own->device;
     } else {
-      if (!allocation.gpu.empty()) return false;
-      const auto card = choose_card(offer, request.gpu_classes, {});
-      if (!card) return false;
-      take_card(fleet, *card);
-      device = card->device;
+      if (!allocation.gpu.empty()) return std::nullopt;
+      how.card = choose_card(offer, request.gpu_classes, {});
+      if (!how.card) return std::nullopt;
+      how.gpu = how.card->device;
     }
   }
+  how.restarts = allocation.wish.gpu != how.gpu;
+  return how;
+}
+
+void refit(Fleet& fleet, const Allocation& allocation, const Refit& how) {
+  if (how.card) take_card(fleet, *how.card);
   fleet.allocations.change(allocation.id, [&](Allocation& carries) {
-    carries.share = held;
-    if (!device.empty()) carries.gpu = device;
-    if (carries.wish.gpu == device) return;
-    carries.wish.gpu = device;
-    ++carries.wish.run;
-    carries.wish.run_action = link::RunAction::Recreate;
-    carries.wish.run_by_user = false;
+    carries.share = how.held;
+    if (!how.gpu.empty()) carries.gpu = how.gpu;
+    carries.wish.gpu = how.gpu;
   });
-  return true;
 }
 
 void settle(Fleet& fleet, const Allocation& allocation, const Group& group) {

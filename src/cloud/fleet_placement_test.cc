@@ -26,7 +26,6 @@ void check_rules(const Tumult& tumult) {
     for (const std::string& id : fleet.allocations.on_node(node_id)) {
       const Allocation& row = fleet.allocations.at(id);
       if (row.done()) continue;
-      const Group& group = fleet.groups.at(row.group_id);
       EXPECT_TRUE(groups.insert(row.group_id).second) << "two of one group on a node";
       EXPECT_TRUE(row.gpu.empty() || cards.insert(row.gpu).second) << "a GPU has two holders";
       // It may run with the limits that it reported, or with those that it is told.
@@ -37,7 +36,7 @@ void check_rules(const Tumult& tumult) {
       }
       if (!row.counts()) continue;
       counted = counted + row.share;
-      const PlacementRequest wish = request_of(group);
+      const PlacementRequest& wish = tumult.specs.at({row.group_id, row.wish.version});
       EXPECT_FALSE(fleet.exclusions.holds(row.group_id, node_id, wall));
       EXPECT_TRUE(is_country_of(wish, empty_offer(node)));
       const NodeOffer offer = empty_offer(node);
@@ -187,6 +186,7 @@ TEST_F(FleetPlacement, MoreRoomForOneGroupIsOnlyTakenWhereItIsFree) {
   const std::string other = create(1, R"({"name": "other"})");
   report_all();
   const std::string crowded = serving(other)[0]->node_id;
+  wait(fleet_.settings.update_settle);
   patch(wide, R"({"container": {"resources": {"cpu": 4}}})");
   EXPECT_EQ(count_events("Instance Reallocated by Platform"), 1u) << "2 + 1 + 2 of 4 cores";
   for (const std::string& id : fleet_.allocations.of_group(wide)) {

@@ -8,6 +8,7 @@
 #include "cloud/fleet_drain.h"
 #include "cloud/fleet_placement.h"
 #include "cloud/fleet_steps.h"
+#include "cloud/fleet_update.h"
 
 namespace mesclun::cloud {
 
@@ -109,6 +110,7 @@ void follow(const GroupTally& tally, Group& group, Moment now) {
     const bool failed = tally.failed > 0;
     group.status = failed ? api::GroupStatus::Failed : api::GroupStatus::Succeeded;
     group.started = false;
+    group.update.reset();
     group.finish_time = to_unix_nanos(now.wall);
     group.description =
         failed ? fmt::format("{} of {} replicas failed.", tally.failed, tally.counted) : "";
@@ -127,6 +129,8 @@ void update_status(Fleet& fleet, const Group& group, Moment now) {
       api::GroupSpec kept;
       kept.name = ended.spec.name;
       ended.spec = std::move(kept);
+      ended.update.reset();
+      ended.failure.clear();
       ended.gone = true;
     });
     return;
@@ -161,12 +165,16 @@ void reconcile(Fleet& fleet, Moment now) {
   forget_deleted(fleet, now);
   // Scaling may free rooms and mark groups once more, which placement then sees.
   std::set<std::string> touched = std::exchange(review, {});
+  touched.merge(fleet.groups.updates_due(to_unix_nanos(now.wall)));
   for (const std::string& id : touched) scale(fleet, fleet.groups.at(id), now);
   place_waiting(fleet, PlacementSlice{}, now);
   touched.merge(std::exchange(review, {}));
   std::set<std::string> undecided;
   for (const std::string& id : touched) {
-    if (!follow_moves(fleet, fleet.groups.at(id), now)) undecided.insert(id);
+    const Group& group = fleet.groups.at(id);
+    // In place of what it released; the next turn places that.
+    if (go_on_with_update(fleet, group, now)) scale(fleet, group, now);
+    if (!follow_moves(fleet, group, now)) undecided.insert(id);
   }
   for (const std::string& id : touched) update_status(fleet, fleet.groups.at(id), now);
   review = std::move(undecided);
@@ -180,6 +188,7 @@ std::optional<Duration> idle_time(const Fleet& fleet, Moment now) {
   const auto ends_at = [&ends](int64_t time) { ends = std::min(ends.value_or(time), time); };
   const int64_t exclusion = fleet.waiting.size() > 0 ? fleet.exclusions.first_end() : 0;
   if (exclusion != 0) ends_at(exclusion);
+  if (const int64_t update = fleet.groups.first_update_due(); update != 0) ends_at(update);
   const int64_t tombstone = fleet.groups.first_tombstone();
   if (tombstone != 0) ends_at(retention_end(fleet, tombstone));
   const AllocationTable::Line& leaving = fleet.allocations.leaving();

@@ -2,8 +2,11 @@
 // document beside the columns that are searched.
 #pragma once
 
+#include <tuple>
+
 #include "api/container_group.h"
 #include "api/instance.h"
+#include "cloud/update_limit.h"
 #include "link/messages.h"
 
 namespace mesclun::cloud {
@@ -13,6 +16,29 @@ struct Moment {
   TimePoint steady;  // listening_clock.h: stalls of the cloud are left out
   WallTime wall;
 };
+
+// The spec of an older version that instances still carry.
+struct FormerSpec {
+  int32_t version = 1;
+  api::GroupSpec spec;
+};
+BOOST_DESCRIBE_STRUCT(FormerSpec, (), (version, spec))
+
+// A group on its way to its newest version (fleet_update.h). Times are unix nanoseconds.
+struct GroupUpdate {
+  std::vector<FormerSpec> former;  // oldest first
+  int32_t served = 0;              // the most instances that served with the new version so far
+  int64_t progress_time = 0;       // it began, or one more served
+  int32_t failures = 0;            // of the group, as they were then
+  int64_t look_time = 0;  // looked at again then, whatever happens; 0: when something happens
+  std::string held;       // why it does not go on, once people were told; empty: it does
+  // Of what changes while it goes on.
+  bool is_as(const GroupUpdate& other) const {
+    return std::tie(served, progress_time, failures, look_time, held) ==
+           std::tie(other.served, other.progress_time, other.failures, other.look_time, other.held);
+  }
+};
+BOOST_DESCRIBE_STRUCT(GroupUpdate, (), (former, served, progress_time, failures, look_time, held))
 
 // A container group. Times are unix nanoseconds, 0 for never.
 struct Group {
@@ -26,8 +52,11 @@ struct Group {
   int32_t version = 1;
   bool started = false;  // instances are wanted
   api::GroupStatus status = api::GroupStatus::Stopped;
-  std::string description;  // why it is not as wished
-  int32_t failures = 0;     // in a row, since the version began or one ran for long
+  std::string description;            // why it is not as wished
+  int32_t failures = 0;               // in a row, since the version began or one ran for long
+  std::string failure;                // the last of them, for people
+  std::optional<GroupUpdate> update;  // nothing: no instance carries an older version
+  std::optional<UpdateLimit> update_at_once;  // its own; nothing: the cloud's
   int64_t create_time = 0;
   int64_t update_time = 0;
   int64_t start_time = 0;
@@ -37,8 +66,9 @@ struct Group {
 };
 BOOST_DESCRIBE_STRUCT(Group, (),
                       (id, organization_id, organization_name, project_id, project_name, spec, dns,
-                       version, started, status, description, failures, create_time, update_time,
-                       start_time, finish_time, delete_time, gone))
+                       version, started, status, description, failures, failure, update,
+                       update_at_once, create_time, update_time, start_time, finish_time,
+                       delete_time, gone))
 
 // What of a node an allocation takes or may take.
 struct Share {
@@ -73,6 +103,7 @@ struct Allocation {
   int64_t create_time = 0;
   int64_t update_time = 0;  // last change, by the cloud or the node
   int64_t running_since = 0;
+  int64_t serving_since = 0;  // by the cloud's clock; 0: it does not serve
 
   bool placed() const { return !node_id.empty(); }
   bool done() const {
@@ -116,7 +147,7 @@ struct Allocation {
 };
 BOOST_DESCRIBE_STRUCT(Allocation, (),
                       (id, slot, group_id, node_id, wish, status, lost, leave_by, share, gpu,
-                       create_time, update_time, running_since))
+                       create_time, update_time, running_since, serving_since))
 
 // A machine.
 struct Node {
@@ -175,6 +206,9 @@ BOOST_DESCRIBE_STRUCT(Event, (),
                        event_name, detail))
 
 // Members that are new in a version are absent from older documents.
+constexpr bool json_has_default(const GroupUpdate*, std::string_view) {
+  return true;
+}
 constexpr bool json_has_default(const Group*, std::string_view member) {
   return member != "id";
 }

@@ -1,6 +1,7 @@
 #include "cloud/fleet_steps.h"
 
 #include "base/ids.h"
+#include "cloud/fleet_update.h"
 
 namespace mesclun::cloud {
 
@@ -9,7 +10,7 @@ void add_replica(Fleet& fleet, const Group& group, const std::string& slot, Mome
   made.slot = slot.empty() ? made.id : slot;
   made.group_id = group.id;
   made.status.instance_id = new_uuid(fleet.random);
-  made.wish.version = group.version;
+  made.wish.version = version_of_new_replica(fleet, group, now);
   made.create_time = made.update_time = to_unix_nanos(now.wall);
   fleet.allocations.add(std::move(made));
 }
@@ -44,11 +45,13 @@ void exclude(Fleet& fleet, const Allocation& allocation, Duration length, bool b
                         .reason = std::move(reason)});
 }
 
-void add_event(Fleet& fleet, const Group& group, std::string_view name, Moment now) {
+void add_event(Fleet& fleet, const Group& group, std::string_view name, std::string detail,
+               Moment now) {
   Event event{.group_id = group.id, .resource_type = "deployment_controller"};
   event.version = group.version;
   event.time = to_unix_nanos(now.wall);
   event.event_name = name;
+  event.detail = std::move(detail);
   fleet.add_event(std::move(event));
 }
 

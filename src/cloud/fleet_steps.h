@@ -13,7 +13,8 @@ void release(Fleet& fleet, const std::string& allocation_id, Moment now);
 void forget_lost(Fleet& fleet, const std::string& slot);
 void exclude(Fleet& fleet, const Allocation& allocation, Duration length, bool by_failure,
              std::string reason, Moment now);
-void add_event(Fleet& fleet, const Group& group, std::string_view name, Moment now);
+void add_event(Fleet& fleet, const Group& group, std::string_view name, std::string detail,
+               Moment now);
 void add_event(Fleet& fleet, const Allocation& allocation, std::string_view name,
                std::string detail, Moment now);
 

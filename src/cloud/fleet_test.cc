@@ -231,7 +231,7 @@ TEST_F(FleetTest, ScaleInTakesTheNotRunningThenTheCheapest) {
   EXPECT_EQ(count_events("Container Group Desired Replica Count Updated from 5 to 4"), 1u);
 }
 
-TEST_F(FleetTest, ANewVersionRestartsAllAndIsPendingUntilAllCarryIt) {
+TEST_F(FleetTest, AllAtOnceOldAndNewNeverServeSideBySide) {
   for (int i = 0; i < 2; ++i) add_node();
   const std::string group = create(2);
   report_all();
@@ -240,11 +240,17 @@ TEST_F(FleetTest, ANewVersionRestartsAllAndIsPendingUntilAllCarryIt) {
       parse_json(R"({"container": {"environment_variables": {"A": "1"}}})").value(),
       api::known_gpu_classes());
   ASSERT_TRUE(change);
+  fleet_.groups.change(group, [](Group& changed) {
+    changed.update_at_once = UpdateLimit{.amount = 100, .percent = true};
+  });
   ASSERT_TRUE(patch_group(fleet_, group, *change, 500, now()));
   turn();
-  EXPECT_TRUE(serving(group).empty()) << "old and new never serve side by side";
+  EXPECT_TRUE(serving(group).empty());
   EXPECT_TRUE(facts_of(fleet_, fleet_.groups.at(group)).pending_change);
   report_all();
+  EXPECT_TRUE(facts_of(fleet_, fleet_.groups.at(group)).pending_change) << "not settled yet";
+  wait(fleet_.settings.update_settle);
+  turn();
   EXPECT_EQ(serving(group).size(), 2u);
   EXPECT_FALSE(facts_of(fleet_, fleet_.groups.at(group)).pending_change);
   EXPECT_EQ(facts_of(fleet_, fleet_.groups.at(group)).version, 2);
@@ -261,6 +267,7 @@ TEST_F(FleetTest, AnotherCountryMovesOnlyThoseOutside) {
   for (const Allocation* a : serving(group)) {
     if (fleet_.nodes.at(a->node_id).facts.country == "de") in_germany.insert(a->status.instance_id);
   }
+  wait(fleet_.settings.update_settle);
   ASSERT_TRUE(patch_group(fleet_, group, *change, 500, now()));
   turn();
   report_all();

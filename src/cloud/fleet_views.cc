@@ -6,6 +6,7 @@
 
 #include "base/ids.h"
 #include "base/text.h"
+#include "cloud/fleet_update.h"
 
 namespace mesclun::cloud {
 
@@ -92,6 +93,9 @@ api::GroupFacts facts_of(const Fleet& fleet, const Group& group) {
   facts.status = group.status;
   const std::string waits = waiting_reason(fleet, group);
   facts.description = waits.empty() ? group.description : waits;
+  if (const std::string update = update_text(fleet, group); !update.empty()) {
+    facts.description = waits.empty() ? update : fmt::format("{} {}", update, waits);
+  }
   facts.create_time = from_unix_nanos(group.create_time);
   facts.update_time = from_unix_nanos(group.update_time);
   facts.start_time = from_unix_nanos(group.start_time);
@@ -108,6 +112,7 @@ api::GroupFacts facts_of(const Fleet& fleet, const Group& group) {
                      carried != 0 && carried != group.version;
     if (old) facts.pending_change = true;
   }
+  if (group.update) facts.pending_change = true;
   return facts;
 }
 
@@ -124,10 +129,8 @@ api::Instance instance_view(const Allocation& allocation) {
   return view;
 }
 
-link::Spec spec_of(const Group& group) {
-  return {.group = identity_of(group),
-          .version = group.version,
-          .spec = write_json(group.spec).get_object()};
+link::Spec spec_of(const Group& group, int32_t version, const api::GroupSpec& spec) {
+  return {.group = identity_of(group), .version = version, .spec = write_json(spec).get_object()};
 }
 
 link::Desired desired_of(const Fleet& fleet, const std::string& node_id, int64_t revision) {
@@ -163,9 +166,13 @@ link::Route route_of(const Fleet& fleet, const Group& group) {
   for (const std::string& id : fleet.allocations.of_group(group.id)) {
     const Allocation& allocation = fleet.allocations.at(id);
     if (!allocation.placed() || !allocation.wanted() || allocation.done()) continue;
+    const api::GroupSpec* carried = spec_of_version(group, allocation.status.version);
+    const bool known = carried != nullptr && carried->networking;
+    const int32_t port = known ? carried->networking->port : networking.port;
     route.instances.push_back({.instance_id = allocation.status.instance_id,
                                .machine_id = allocation.node_id,
-                               .ready = allocation.serves()});
+                               .ready = allocation.serves(),
+                               .port = port == networking.port ? 0 : port});
   }
   return route;
 }

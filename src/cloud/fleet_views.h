@@ -22,7 +22,7 @@ bool is_placed_on(const Fleet& fleet, const std::string& group_id, const std::st
 api::GroupFacts facts_of(const Fleet& fleet, const Group& group);
 api::Instance instance_view(const Allocation& allocation);
 // What the node is to be told, and the gateways.
-link::Spec spec_of(const Group& group);
+link::Spec spec_of(const Group& group, int32_t version, const api::GroupSpec& spec);
 link::Desired desired_of(const Fleet& fleet, const std::string& node_id, int64_t revision);
 link::Route route_of(const Fleet& fleet, const Group& group);
 

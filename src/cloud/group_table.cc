@@ -15,6 +15,7 @@ void GroupTable::restore(std::vector<Group> groups) {
   dns_.clear();
   replicas_.clear();
   tombstones_.clear();
+  looks_.clear();
   for (Group& row : groups) index(groups_[row.id] = std::move(row));
 }
 
@@ -29,11 +30,16 @@ const Group& GroupTable::add(Group group) {
 void GroupTable::index(const Group& group) {
   names_[{group.project_id, group.spec.name}] = group.id;
   if (!group.dns.empty()) dns_[group.dns] = group.id;
-  reindex(group, false, 0);
+  reindex(group, false, 0, 0);
 }
 
 // What an edit can change.
-void GroupTable::reindex(const Group& group, bool was_live, int32_t replicas_before) {
+void GroupTable::reindex(const Group& group, bool was_live, int32_t replicas_before,
+                         int64_t look_before) {
+  if (const int64_t look = look_time(group); look != look_before) {
+    if (look_before != 0) looks_.erase({look_before, group.id});
+    if (look != 0) looks_.emplace(look, group.id);
+  }
   const bool live = group.delete_time == 0;
   if (live && !was_live) live_[{group.project_id, group.spec.name}] = group.id;
   if (!live && was_live) live_.erase({group.project_id, group.spec.name});
@@ -98,6 +104,15 @@ std::vector<const Group*> GroupTable::of_project(const std::string& project_id) 
   for (auto entry = live_.lower_bound({project_id, ""});
        entry != live_.end() && entry->first.first == project_id; ++entry) {
     out.push_back(&groups_.at(entry->second));
+  }
+  return out;
+}
+
+std::set<std::string> GroupTable::updates_due(int64_t now) const {
+  std::set<std::string> out;
+  for (const auto& [time, id] : looks_) {
+    if (time > now) break;
+    out.insert(id);
   }
   return out;
 }

@@ -26,8 +26,9 @@ class GroupTable {
     Group& group = groups_.at(id);
     const bool was_live = group.delete_time == 0;
     const int32_t replicas_before = replicas_counted(group);
+    const int64_t look_before = look_time(group);
     edit(group);
-    reindex(group, was_live, replicas_before);
+    reindex(group, was_live, replicas_before, look_before);
     mark(group);
     return group;
   }
@@ -56,13 +57,19 @@ class GroupTable {
   // What counts against an organization's quota: of all groups that are not deleted, stopped or
   // not; the most that an autoscaler may make of them.
   int32_t replicas_of(const std::string& organization_id) const;
+  // Groups whose update is to be looked at by now, and when the next one is; 0: none.
+  std::set<std::string> updates_due(int64_t now) const;
+  int64_t first_update_due() const { return looks_.empty() ? 0 : looks_.begin()->first; }
 
  private:
   using ProjectName = std::pair<std::string, std::string>;  // project id, name
 
   static int32_t replicas_counted(const Group& group);
   void index(const Group& group);
-  void reindex(const Group& group, bool was_live, int32_t replicas_before);
+  static int64_t look_time(const Group& group) {
+    return group.update ? group.update->look_time : 0;
+  }
+  void reindex(const Group& group, bool was_live, int32_t replicas_before, int64_t look_before);
   void mark(const Group& group);
 
   TurnMarks& marks_;
@@ -72,6 +79,7 @@ class GroupTable {
   std::map<std::string, std::string> dns_;    // group ids
   std::map<std::string, int32_t> replicas_;   // by organization, of live ones; without zeros
   std::set<std::pair<int64_t, std::string>> tombstones_;  // time of deletion, id
+  std::set<std::pair<int64_t, std::string>> looks_;       // at updates: when, group
 };
 
 }  // namespace mesclun::cloud

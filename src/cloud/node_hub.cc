@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cloud/fleet_nodes.h"
+#include "cloud/fleet_update.h"
 #include "cloud/fleet_views.h"
 #include "link/conversation.h"
 #include "link/ticket.h"
@@ -243,13 +244,14 @@ Task<Result<>> NodeHub::take_report(Joined node, link::Report report) {
 // In the shape of now. Called while memory is as it is stored.
 SpecMessage NodeHub::find_spec(const link::SpecName& name) {
   const Group* group = fleet_.groups.find(name.group_id);
-  if (group == nullptr || group->version != name.version) return nullptr;
+  const api::GroupSpec* wanted = group == nullptr ? nullptr : spec_of_version(*group, name.version);
+  if (wanted == nullptr) return nullptr;
   std::weak_ptr<const link::Message>& shared = specs_[name];
   SpecMessage spec = shared.lock();
   if (spec) return spec;
   // Forgetting costs a look at all, so it is done when a new one is made.
   std::erase_if(specs_, [&](const auto& s) { return s.first != name && s.second.expired(); });
-  spec = std::make_shared<const link::Message>(spec_of(*group));
+  spec = std::make_shared<const link::Message>(spec_of(*group, name.version, *wanted));
   specs_[name] = spec;
   return spec;
 }

@@ -1,6 +1,7 @@
 #include "sim/checkers.h"
 
 #include "base/log.h"
+#include "cloud/fleet_update.h"
 #include "cloud/fleet_views.h"
 
 namespace mesclun::sim {
@@ -116,6 +117,25 @@ bool Checkers::starts_now(const cloud::Allocation& allocation) const {
   return allocation.counts() && (creating || (not_probed && !allocation.ready()));
 }
 
+// It may well go on, at the pace of starts; but it may not stand where it could.
+void Checkers::check_update(const cloud::Fleet& fleet, const cloud::Group& group) {
+  int32_t under_way = 0;
+  int32_t old = 0;
+  for (const std::string& id : fleet.allocations.of_group(group.id)) {
+    const cloud::Allocation& allocation = fleet.allocations.at(id);
+    if (!allocation.counts() || allocation.done()) continue;
+    if (allocation.wish.version != group.version) {
+      ++old;
+    } else if (!allocation.serves() || starts_now(allocation)) {
+      ++under_way;
+    }
+  }
+  if (old > 0 && under_way < cloud::update_step(fleet.settings, group)) {
+    violated(fmt::format("{} of {} are of an old version, and only {} are on their way", old,
+                         group.spec.name, under_way));
+  }
+}
+
 void Checkers::check_healed(const cloud::Fleet& fleet,
                             const std::vector<std::unique_ptr<SimNode>>& nodes) {
   ++checks_;
@@ -137,6 +157,9 @@ void Checkers::check_healed(const cloud::Fleet& fleet,
                            group.spec.name, enum_name(allocation.state()), allocation.ready(),
                            allocation.status.run, allocation.wish.run));
     }
+  }
+  for (const auto& [id, group] : fleet.groups.all()) {
+    if (group.update) check_update(fleet, group);
   }
   std::set<std::string> running;
   for (const auto& node : nodes) {

@@ -29,6 +29,7 @@ class Checkers {
 
  private:
   void violated(std::string text);
+  void check_update(const cloud::Fleet& fleet, const cloud::Group& group);
   bool starts_now(const cloud::Allocation& allocation) const;
 
   Clock& clock_;
