@@ -11,6 +11,26 @@ constexpr Duration kAnswerTimeout = 10s;  // for the client to take an answer th
 constexpr LingerLimits kTurnAway{
     .silence_max = 100ms, .bytes_per_second_min = 100 * 1024 * 1024, .bytes_max = 1024 * 1024};
 
+constexpr Duration kBriefHead = 1s;  // of a request beyond the bound of connections
+const Refusal kTooMany{503, "too_many_connections", "the gateway has all the connections it takes"};
+
+std::string health_answer(Proxy& proxy, bool to_head, bool keep_alive) {
+  const RefusalForm form{.to_head = to_head, .keep_alive = keep_alive};
+  if (proxy.stopping()) return render({503, "stopping", "the gateway is ending"}, form);
+  if (!proxy.table().loaded()) return render(kStarting, form);
+  constexpr std::string_view kBody = "ok\n";
+  ResponseHead head;
+  head.status = 200;
+  head.headers.add("Content-Type", "text/plain");
+  head.headers.add("Content-Length", std::to_string(kBody.size()));
+  head.headers.add("Cache-Control", "no-store");
+  if (!keep_alive) head.headers.add("Connection", "close");
+  std::string out;
+  write_head(head, out);
+  if (!to_head) out += kBody;
+  return out;
+}
+
 }  // namespace
 
 ClientConnection::ClientConnection(const asio::any_io_executor& executor, Proxy& proxy,
@@ -29,6 +49,10 @@ Task<Result<>> ClientConnection::run(std::shared_ptr<ClientConnection> self) {
   while (true) {
     HttpReader reader = HttpReader::request(input_, proxy_.limits().head_bytes_max);
     if (!co_await read_head(reader)) co_return Result<>();
+    if (proxy_.is_health(reader.request_head())) {
+      if (!co_await answer_health(reader)) co_return Result<>();
+      continue;
+    }
     const auto exchange = std::make_shared<Exchange>(proxy_, self, std::move(reader));
     const Exchange::End end = co_await exchange->run(exchange);
     scratch_.clear();
@@ -80,15 +104,37 @@ Task<void> ClientConnection::end_slowly() {
   co_await linger(conn_, direct, proxy_.clock());
 }
 
-Task<Result<>> ClientConnection::turn_away(std::shared_ptr<ClientConnection> self) {
+Task<bool> ClientConnection::answer_health(HttpReader& reader) {
+  const bool keep_alive = reader.keep_alive() && reader.body_done() && !proxy_.stopping();
+  const std::string text =
+      health_answer(proxy_, reader.request_head().method == "HEAD", keep_alive);
+  conn_.set_deadline(proxy_.clock().now() + kAnswerTimeout);
+  if (!co_await conn_.write(text)) co_return false;
+  if (!keep_alive) co_await end_slowly();
+  input_.trim();
+  co_return keep_alive;
+}
+
+Task<Result<>> ClientConnection::answer_briefly(std::shared_ptr<ClientConnection> self) {
+  ConnInput direct(self->conn_);
+  HttpReader reader = HttpReader::request(direct, proxy_.limits().head_bytes_max);
+  conn_.set_deadline(proxy_.clock().now() + kBriefHead);
+  const Result<bool> whole = co_await reader.read_head();
+  if (!whole || !*whole) co_return Result<>();
+  const bool to_head = reader.request_head().method == "HEAD";
+  const std::string text = proxy_.is_health(reader.request_head())
+                               ? health_answer(proxy_, to_head, false)
+                               : render(kTooMany, {.to_head = to_head});
   conn_.set_deadline(proxy_.clock().now() + kTurnAway.silence_max);
-  const Refusal refusal{503, "too_many_connections",
-                        "the gateway has all the connections it takes"};
-  const std::string text = render(refusal, {});
+  if (co_await conn_.write(text)) co_await linger(conn_, direct, proxy_.clock(), kTurnAway);
+  co_return Result<>();
+}
+
+Task<void> ClientConnection::turn_away() {
+  conn_.set_deadline(proxy_.clock().now() + kTurnAway.silence_max);
+  const std::string text = render(kTooMany, {});
   ConnInput direct(conn_);
   if (co_await conn_.write(text)) co_await linger(conn_, direct, proxy_.clock(), kTurnAway);
-  self->close();
-  co_return Result<>();
 }
 
 }  // namespace mesclun::gateway

@@ -17,7 +17,9 @@ class ClientConnection {
   Task<Result<>> run(std::shared_ptr<ClientConnection> self);
   Task<Result<>> read_ahead(std::shared_ptr<ClientConnection> self);
   // 503 without a look at the request.
-  Task<Result<>> turn_away(std::shared_ptr<ClientConnection> self);
+  Task<void> turn_away();
+  // One request: health is answered, all else is 503.
+  Task<Result<>> answer_briefly(std::shared_ptr<ClientConnection> self);
 
   Conn& conn() { return conn_; }
   ClientInput& input() { return input_; }
@@ -41,6 +43,8 @@ class ClientConnection {
  private:
   // False: the connection is over, without or after an answer.
   Task<bool> read_head(HttpReader& reader);
+  // False: the connection is over.
+  Task<bool> answer_health(HttpReader& reader);
   Task<void> answer_and_end(Refusal refusal);
   Task<void> end_slowly();
 

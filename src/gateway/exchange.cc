@@ -75,9 +75,7 @@ MaybeRefusal Exchange::find_group() {
   request_.group = proxy.table().find(host);
   if (!request_.group) {
     proxy.count_unknown_host();
-    if (!proxy.table().loaded()) {
-      return Refusal{503, "starting", "the gateway has not heard from the cloud yet"};
-    }
+    if (!proxy.table().loaded()) return kStarting;
     return Refusal{404, "unknown_host", fmt::format("no application is known as {}", host)};
   }
   ++request_.group->stats.requests;

@@ -1,5 +1,7 @@
 #include "gateway/gateway_command.h"
 
+#include <algorithm>
+
 #include "base/command_line.h"
 #include "base/file.h"
 #include "base/file_limit.h"
@@ -39,6 +41,17 @@ void add_proxy_settings(CommandLine& line, ProxyLimits& limits) {
           "Reach groups also by path, /@NAME/..., for clients that cannot set or resolve the host "
           "name")
       .environment(line.variable_of("--path-names"));
+  add_setting(
+      line, "--health-path", limits.health_path,
+      "Path that the gateway answers itself, of whatever host: 200 while it has routes, 503 "
+      "before and at its end; default: none")
+      .value_name("PATH")
+      .check([](const std::string& path) -> std::string {
+        const auto fits = [](char c) { return c > ' ' && c < 0x7f && c != '?' && c != '#'; };
+        const bool good =
+            path.empty() || (path.starts_with('/') && std::ranges::all_of(path, fits));
+        return good ? "" : "must be a path such as /healthz, or empty";
+      });
   add_setting(line, "--idle-timeout", limits.idle_timeout, 1s, 1h,
               "Between two requests of a connection");
   add_setting(line, "--head-timeout", limits.head_timeout, 100ms, 10min,

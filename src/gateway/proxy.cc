@@ -12,12 +12,16 @@ namespace {
 
 constexpr Duration kTidyEvery = 500ms;
 // A connection that waits for longer than the busy do needs no task, and how many end theirs in one
-// turn of the loop: 5 ms of work.
-constexpr Duration kRestAfter = 1s;
-constexpr size_t kRestAtOnce = 1000;
-constexpr size_t kMany = 1000;  // of what memory is given back for
+// turn of the loop: some 2 ms of work.
+constexpr Duration kRestAfter = 200ms;
+constexpr Duration kRestLook = 100ms;
+constexpr size_t kRestAtOnce = 300;
+// So many that leave make memory worth giving back: some 2 MB.
+constexpr size_t kMany = 200;
 // Clients that are being told that there is no room; beyond, they are only cut off.
 constexpr size_t kTurnedAwayMax = 1000;
+// To one of them, where health has a path.
+constexpr Duration kBriefTime = 2s;
 
 }  // namespace
 
@@ -27,9 +31,11 @@ Proxy::Proxy(const asio::any_io_executor& executor, Clock& clock, ProxyLimits li
       limits_(limits),
       table_(table),
       idle_([this](IdleConns::Entry entry) { attend(std::move(entry)); }),
+      beyond_(executor),
       listeners_(executor, "gateway listeners"),
       scope_(executor, "gateway clients") {
   listeners_.spawn(tidy());
+  listeners_.spawn(let_silent_rest());
 }
 
 void Proxy::serve(Listener listener) {
@@ -52,8 +58,16 @@ void Proxy::serve(ConnPtr conn) {
   if (scope_.running() < 2 * limits_.connections_max + kTurnedAwayMax) {
     const auto client = std::make_shared<ClientConnection>(scope_.executor(), *this,
                                                            IdleConns::Entry(std::move(conn)));
-    scope_.spawn(client->turn_away(client));
+    scope_.spawn(turn_away(client));
   }
+}
+
+Task<Result<>> Proxy::turn_away(std::shared_ptr<ClientConnection> client) {
+  const bool heard = !limits_.health_path.empty() &&
+                     co_await beyond_.stay(clock_, kBriefTime, client->answer_briefly(client));
+  if (!heard) co_await client->turn_away();
+  client->close();
+  co_return Result<>();
 }
 
 void Proxy::rest(IdleConns::Entry entry, TimePoint until) {
@@ -84,7 +98,6 @@ Task<Result<>> Proxy::tidy() {
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(kTidyEvery));
     const TimePoint now = clock_.now();
-    let_silent_rest();
     give_back_memory();
     table_.for_each([&](Group& group) {
       group.drop_stale_streams(limits_.pool, now);
@@ -94,13 +107,16 @@ Task<Result<>> Proxy::tidy() {
   }
 }
 
-void Proxy::let_silent_rest() {
-  const TimePoint before = clock_.now() - kRestAfter;
-  size_t some = 0;
-  for (ClientConnection* client : clients_) {
-    if (!client->idle() || client->idle_since() > before) continue;
-    client->let_go();
-    if (++some == kRestAtOnce) return;
+Task<Result<>> Proxy::let_silent_rest() {
+  while (true) {
+    CO_TRY_DO(co_await clock_.sleep_for(kRestLook));
+    const TimePoint before = clock_.now() - kRestAfter;
+    size_t some = 0;
+    for (ClientConnection* client : clients_) {
+      if (!client->idle() || client->idle_since() > before) continue;
+      client->let_go();
+      if (++some == kRestAtOnce) break;
+    }
   }
 }
 
@@ -112,7 +128,7 @@ void Proxy::give_back_memory() {
 
 bool Proxy::Most::has_halved(size_t now) {
   value = std::max(value, now);
-  if (value < kMany || now > value / 2) return false;
+  if (value - now < kMany || now > value / 2) return false;
   value = now;
   return true;
 }

@@ -6,7 +6,10 @@
 #include "base/scope.h"
 #include "base/socket_conn.h"
 #include "gateway/route_table.h"
+#include "http/brief_room.h"
 #include "http/idle_conns.h"
+#include "http/message.h"
+#include "http/url.h"
 
 namespace mesclun::gateway {
 
@@ -23,7 +26,9 @@ struct ProxyLimits {
   Duration stream_idle_timeout = 100s;          // silence in a streaming answer or a WebSocket
   Duration half_close_timeout = 10s;            // an answer for a client that sends no more
   bool trust_forwarded = false;                 // a proxy of ours is in front
-  bool path_names = false;                      // /@NAME/... reaches a group as its host name does
+  // Answered here whatever the host, with room of its own beyond connections_max; empty: off.
+  std::string health_path = {};
+  bool path_names = false;  // /@NAME/... reaches a group as its host name does
   PoolLimits pool;
 };
 
@@ -50,16 +55,21 @@ class Proxy {
   RouteTable& table() { return table_; }
   Scope& scope() { return scope_; }
   bool stopping() const { return stopping_; }
+  bool is_health(const RequestHead& head) const {
+    return !limits_.health_path.empty() && target_path(head.target) == limits_.health_path;
+  }
   void count_unknown_host() { ++unknown_hosts_; }
 
  private:
   Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);
+  // Of who comes beyond connections_max.
+  Task<Result<>> turn_away(std::shared_ptr<ClientConnection> client);
   // Without a task until the client has said something.
   void rest(IdleConns::Entry entry, TimePoint until);
   void attend(IdleConns::Entry entry);
   Task<Result<>> keep(std::shared_ptr<ClientConnection> client);
   Task<Result<>> tidy();
-  void let_silent_rest();
+  Task<Result<>> let_silent_rest();
   void give_back_memory();
 
   // The most there were since memory was given back.
@@ -74,6 +84,7 @@ class Proxy {
   RouteTable& table_;
   std::list<ClientConnection*> clients_;
   IdleConns idle_;
+  BriefRoom beyond_;
   Most most_clients_;
   Most most_connections_;
   uint64_t unknown_hosts_ = 0;

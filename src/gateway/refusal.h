@@ -15,6 +15,9 @@ struct Refusal {
   std::string detail;       // what happened to this request, for people
 };
 
+// Of more than one place.
+inline const Refusal kStarting{503, "starting", "the gateway has not heard from the cloud yet"};
+
 struct RefusalForm {
   bool html = false;     // else a problem object
   bool to_head = false;  // no body
