@@ -113,6 +113,8 @@ std::vector<std::string> agent_arguments(const AgentCommand& command) {
   }
   if (!command.log_warnings) out.emplace_back("--no-warnings");
   if (!command.egress) out.emplace_back("--no-egress");
+  if (!command.runtime.empty()) out.insert(out.end(), {"--runtime", command.runtime});
+  if (!command.engine.empty()) out.insert(out.end(), {"--engine", command.engine});
   for (const std::string& service : command.services) {
     out.insert(out.end(), {"--service", service});
   }

@@ -36,6 +36,8 @@ struct AgentCommand {
   LogSettings log;
   bool egress = true;
   std::vector<std::string> services;  // as --service of `mesclun agent`
+  std::string runtime;                // as --runtime; empty: its default
+  std::string engine;                 // as --engine, likewise
   NodeWish node;
 };
 std::vector<std::string> agent_arguments(const AgentCommand& command);

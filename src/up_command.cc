@@ -35,6 +35,7 @@ struct UpSettings {
   std::vector<std::string> node_texts;
   std::vector<NodeWish> wishes;
   std::string runtime = "auto";
+  std::string engine;
   std::string organization = "local";
   std::string project = "default";
   Duration stop_grace = 10s;
@@ -141,6 +142,8 @@ Result<> start_agents(LocalAgents& agents, const UpSettings& settings,
     command.log = settings.log;
     command.egress = settings.egress;
     command.services = settings.services;
+    command.runtime = settings.runtime;
+    command.engine = settings.engine;
     command.node = settings.wishes[i];
     if (command.node.name.empty()) command.node.name = "node-" + number;
     if (command.node.memory.empty()) command.node.memory = memory_part(settings.wishes.size());
@@ -227,9 +230,6 @@ Result<> complete(UpSettings& settings) {
   TRY_DO(check_listen("--api", settings.cloud.api));
   TRY_DO(check_listen("--nodes-listen", settings.cloud.nodes));
   TRY_DO(check_listen("--gateway", settings.gateway));
-  if (settings.runtime == "docker") {
-    return Error::invalid("--runtime docker is not there yet; use process");
-  }
   for (const std::string& text : settings.node_texts) {
     auto wish = parse_node_wish(text);
     if (!wish) return Error::invalid("--node " + text + ": " + wish.error().message);
@@ -265,7 +265,10 @@ int run_up_command(int argc, char** argv) {
       .value_name("SPEC");
   line.choice("--runtime", settings.runtime,
               {{"auto", "auto"}, {"process", "process"}, {"docker", "docker"}},
-              "How instances run; auto is process for now");
+              "How instances run; auto is process for now, docker needs root");
+  line.option("--engine", settings.engine, "Where Docker Engine answers, for --runtime docker")
+      .value_name("ENDPOINT")
+      .environment(line.variable_of("--engine"));
   add_setting(line, "--organization", settings.organization, "Made at the first start");
   add_setting(line, "--project", settings.project, "Made at the first start");
   add_setting(line, "--stop-grace", settings.stop_grace, 0s, 10min,

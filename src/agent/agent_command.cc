@@ -32,11 +32,11 @@ constexpr const char* kDescription =
     "agent; after a\n"
     "kill -9 the instances run on and the next agent over the same folder adopts them.\n"
     "\n"
-    "Instances are processes of this machine: the image of a group is only a name, its command "
-    "runs with the files\n"
-    "of this machine and the rights of this user. Therefore a cloud elsewhere is refused unless "
-    "you say\n"
-    "--allow-remote-cloud.";
+    "Instances are processes of this machine, unless you say --runtime docker: the image of a "
+    "group is only a name,\n"
+    "its command runs with the files of this machine and the rights of this user. Therefore a "
+    "cloud elsewhere is\n"
+    "refused unless you say --allow-remote-cloud.";
 
 constexpr const char* kFooter =
     "Examples:\n"
@@ -114,10 +114,14 @@ void add_offer_settings(CommandLine& line, CommandSettings& s, const MachineFact
   add_setting(line, "--cpu-share", facts.cpu_share_percent, 1, 100,
               "Percent of each core that instances get: a slow machine for development");
   const std::vector<std::pair<std::string, runtime::RuntimeKind>> runtimes = {
-      {"auto", runtime::RuntimeKind::Auto}, {"process", runtime::RuntimeKind::Process}};
+      {"auto", runtime::RuntimeKind::Auto},
+      {"process", runtime::RuntimeKind::Process},
+      {"docker", runtime::RuntimeKind::Docker}};
   line.choice("--runtime", s.options.driver.kind, runtimes,
-              "What runs instances; auto is process for now")
+              "What runs instances; auto is process for now, docker needs root")
       .environment(line.variable_of("--runtime"));
+  add_setting(line, "--engine", s.options.driver.engine,
+              "Where Docker Engine answers, for --runtime docker");
 }
 
 void add_network_settings(CommandLine& line, CommandSettings& s) {

@@ -79,10 +79,18 @@ void AllocationBook::begin_run(std::string instance_id) {
   record_.status.version = wish().version;
   record_.status.state = RunState::Creating;
   record_.status.started = record_.status.ready = false;
+  record_.status.pulled_percent.reset();
   record_.status.deletion_cost = 0;
   take_deletion_cost();
   record_.status.update_time = to_unix_nanos(parts_.clock.wall_now());
   save(Durability::PowerLoss);
+  parts_.changed();
+}
+
+void AllocationBook::show_pulling(std::optional<int32_t> percent) {
+  if (status().pulled_percent == percent) return;
+  record_.status.pulled_percent = percent;
+  record_.status.update_time = to_unix_nanos(parts_.clock.wall_now());
   parts_.changed();
 }
 
@@ -173,6 +181,7 @@ void AllocationBook::end(const NextStep& step) {
   record_.status.state = RunState::Ended;
   record_.status.update_time = to_unix_nanos(parts_.clock.wall_now());
   record_.status.started = record_.status.ready = false;
+  record_.status.pulled_percent.reset();
   record_.status.outcome = step.outcome;
   record_.status.exclude_node = step.exclude_node;
   record_.status.failed = step.failed;

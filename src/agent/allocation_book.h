@@ -54,6 +54,8 @@ class AllocationBook {
 
   // What becomes of it. A run is stored before the driver hears of it.
   void begin_run(std::string instance_id);
+  // How far the image is fetched, per cent; nothing: it is not being fetched. Not stored.
+  void show_pulling(std::optional<int32_t> percent);
   void show_running();
   void show_health(bool started, bool ready);
   void show_between_runs();

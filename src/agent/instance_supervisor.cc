@@ -1,5 +1,6 @@
 #include "agent/instance_supervisor.h"
 
+#include "agent/image_fetch.h"
 #include "api/event_names.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -242,16 +243,6 @@ Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
   held_startup_event_.reset();
   make_run_object();
 
-  if (!keep_files) {
-    // Said honestly: nothing is fetched, so there is no "Instance Downloading" either.
-    const bool process = parts_.driver.facts().runtime == "process";
-    book_.add_event(
-        api::event::kCreating,
-        process ? fmt::format("the process runtime names the image {} but does not pull it; "
-                              "the command runs with the files of this machine",
-                              spec_.container.image)
-                : "image " + spec_.container.image);
-  }
   if (!book_.saved()) {
     // A run that a restarted agent could not find again must not begin.
     run_->refuse_run("its state cannot be stored: " + book_.saved().error().message);
@@ -261,6 +252,18 @@ Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
     log_warning("agent", cannot, {{"group", book_.assignment().group.group_name}});
     run_->refuse_run(cannot);
     co_return Result<>();
+  }
+  if (!keep_files) {
+    CO_TRY(const bool there, co_await fetch_image());
+    if (!there) co_return Result<>();
+    // Said honestly: nothing is fetched, so there is no "Instance Downloading" either.
+    const bool process = parts_.driver.facts().runtime == "process";
+    book_.add_event(
+        api::event::kCreating,
+        process ? fmt::format("the process runtime names the image {} but does not pull it; "
+                              "the command runs with the files of this machine",
+                              spec_.container.image)
+                : "image " + spec_.container.image);
   }
   if (spec_.container.command.empty() && parts_.driver.facts().runtime == "process") {
     book_.add_event(api::event::kStarting, {});
@@ -274,6 +277,27 @@ Task<Result<>> InstanceSupervisor::begin_run(bool keep_files) {
   CO_TRY_DO(co_await run_->create(std::move(spec)));
   CO_TRY_DO(co_await drop_kept_files());
   co_return co_await start_run();
+}
+
+Task<Result<bool>> InstanceSupervisor::fetch_image() {
+  const std::string& image = spec_.container.image;
+  ImageFetch fetch{
+      .driver = parts_.driver,
+      .clock = parts_.clock,
+      .is_unwanted = [this] { return book_.wish().stop || !record().let_go_reason.empty(); },
+      .wake = wake_,
+      .show = [this](std::optional<int32_t> percent) { show_pulling(percent); }};
+  CO_TRY(const Fetched fetched, co_await agent::fetch_image(std::move(fetch), image));
+  if (fetched.end == Fetched::End::NoMachine) run_->refuse_start(fetched.why);
+  if (fetched.end == Fetched::End::ThisMachine) run_->refuse_run(fetched.why);
+  co_return fetched.end == Fetched::End::There;
+}
+
+void InstanceSupervisor::show_pulling(std::optional<int32_t> percent) {
+  if (percent && !book_.status().pulled_percent) {
+    book_.add_event(api::event::kDownloading, "image " + spec_.container.image);
+  }
+  book_.show_pulling(percent);
 }
 
 Task<Result<>> InstanceSupervisor::start_run() {

@@ -93,6 +93,9 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
   Task<Result<>> resume_decided(NextStep step, std::optional<runtime::RunInfo> found);
   Task<Result<>> resume_unbegun(bool made);
   Task<Result<>> begin_run(bool keep_files);
+  // The image is here; false: it cannot be had, as the run tells, or is not wanted any more.
+  Task<Result<bool>> fetch_image();
+  void show_pulling(std::optional<int32_t> percent);
   Task<Result<>> start_run();
   void on_running();
   Task<Result<NextStep>> next_step();

@@ -14,6 +14,7 @@ inline constexpr std::string_view kGroupStopped = "Container Group Stopped";
 inline constexpr std::string_view kAllocated = "Instance Allocated";
 
 // Of an instance, by its agent; the cloud writes those of a node that cannot.
+inline constexpr std::string_view kDownloading = "Instance Downloading";
 inline constexpr std::string_view kCreating = "Instance Creating";
 inline constexpr std::string_view kStarting = "Instance Starting";
 inline constexpr std::string_view kRunning = "Instance Running";

@@ -18,10 +18,12 @@ struct Instance {
   int32_t version = 1;
   bool ready = false;
   bool started = false;
-  int32_t deletion_cost = 0;  // clamped to 0..kDeletionCostMax
+  int32_t deletion_cost = 0;               // clamped to 0..kDeletionCostMax
+  std::optional<double> pulling_progress;  // per cent; while its image is fetched
 };
 BOOST_DESCRIBE_STRUCT(Instance, (),
-                      (id, machine_id, state, update_time, version, ready, started, deletion_cost))
+                      (id, machine_id, state, update_time, version, ready, started, deletion_cost,
+                       pulling_progress))
 
 // The new deletion cost of a patch, null being 0; nothing if the patch is empty. Any other member
 // is refused.

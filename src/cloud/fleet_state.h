@@ -120,7 +120,8 @@ struct Allocation {
     if (wish.stop) return api::InstanceState::Stopping;
     switch (status.state) {
       case link::RunState::Creating:
-        return api::InstanceState::Creating;
+        return status.pulled_percent ? api::InstanceState::Downloading
+                                     : api::InstanceState::Creating;
       case link::RunState::Running:
         return api::InstanceState::Running;
       case link::RunState::Stopping:

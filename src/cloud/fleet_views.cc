@@ -125,6 +125,9 @@ api::Instance instance_view(const Allocation& allocation) {
   view.version = status.version != 0 ? status.version : allocation.wish.version;
   view.ready = allocation.ready() && status.state == link::RunState::Running;
   view.started = status.started;
+  if (view.state == api::InstanceState::Downloading) {
+    view.pulling_progress = status.pulled_percent.value_or(0);
+  }
   view.deletion_cost = std::clamp(allocation.deletion_cost(), 0, api::kDeletionCostMax);
   return view;
 }

@@ -185,11 +185,13 @@ struct ReplicaStatus {
   bool exclude_node = false;  // Replace: keep the group away from this node for 48 h
   bool failed = false;        // exclude_node: because it failed here, not because it asked for it
   std::string reason;         // for people; why it ended
+  std::optional<int32_t> pulled_percent;  // Creating, while its image is fetched: 0 to 99
   bool operator==(const ReplicaStatus&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(ReplicaStatus, (),
                       (instance_id, version, run, state, started, ready, deletion_cost,
-                       deletion_cost_change, update_time, outcome, exclude_node, failed, reason))
+                       deletion_cost_change, update_time, outcome, exclude_node, failed, reason,
+                       pulled_percent))
 
 // One replica of a group, placed on this node.
 struct Assignment {

@@ -1,6 +1,8 @@
-// What runs instances on this machine: processes now, Docker Engine later, a fake in the simulator.
+// What runs instances on this machine: processes, containers of Docker Engine, a fake in the
+// simulator.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -84,6 +86,20 @@ class ContainerDriver {
   // Whether a run could be made now, found out by trying; after a create() that failed. Unavailable
   // or Internal: what the machine lacks.
   virtual Task<Result<>> check() { co_return Result<>(); }
+  // Whether the image is on this machine; true for a driver that has no images.
+  virtual Task<Result<bool>> has_image(std::string image) {
+    std::ignore = image;
+    co_return true;
+  }
+  // Fetches it from its registry; `progress` hears per cent. Takes as long as something arrives.
+  // NotFound, no such image, or no right to see it; PermissionDenied, the registry wants (other)
+  // credentials; FailedPrecondition, it is for other machines; ResourceExhausted, the disk is full;
+  // DeadlineExceeded, nothing came for minutes; Unavailable, the registry or the way to it.
+  virtual Task<Result<>> pull(std::string image, std::function<void(double)> progress) {
+    std::ignore = image;
+    std::ignore = progress;
+    co_return Result<>();
+  }
   // Makes the run's surroundings (files, network, limits); nothing of the application runs yet.
   virtual Task<Result<>> create(RunSpec spec) = 0;
   // Where the metadata service of this run is to be answered, 169.254.169.254:80 inside its

@@ -8,6 +8,7 @@ namespace mesclun::runtime {
 enum class RuntimeKind {
   Auto,     // the best that this machine has
   Process,  // process/process_driver.h
+  Docker,   // docker/docker_driver.h
 };
 
 struct DriverSettings {
@@ -17,6 +18,7 @@ struct DriverSettings {
   // most 8.
   std::vector<Endpoint> services;
   bool egress = true;  // instances with a network of their own reach other machines
+  Endpoint engine{.host = "/var/run/docker.sock", .port = 0, .is_unix = true};  // Docker only
 };
 
 // Adopts what runs. Errors: FailedPrecondition, another agent uses the folder; as the driver's.

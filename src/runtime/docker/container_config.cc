@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/docker/image_pull.h"
+
 namespace mesclun::runtime {
 
 namespace {
@@ -51,7 +53,7 @@ json::object container_config(const RunSpec& spec, const ContainerPlan& plan) {
   host["RestartPolicy"] = {{"Name", "no"}};
 
   json::object out;
-  out["Image"] = spec.image;
+  out["Image"] = full_image_name(spec.image);
   out["Hostname"] = spec.instance_id.substr(0, kHostNameMax);
   out["Entrypoint"] = json::array{"/.mesclun/start"};
   out["Cmd"] = json::array();

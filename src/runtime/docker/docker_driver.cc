@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/race.h"
 #include "http/url.h"
+#include "runtime/docker/image_pull.h"
 #include "runtime/docker/starter_image.h"
 #include "runtime/loopback.h"
 #include "runtime/walls/netns_egress.h"
@@ -17,6 +18,8 @@ namespace {
 
 // For the starter to come and to start the program.
 constexpr Duration kStartLimit = 30s;
+// A pull of which nothing is heard for so long has failed; one that goes on takes as long as it takes.
+constexpr Duration kPullSilenceMax = 5min;
 // After the grace, for the kernel to end everything.
 constexpr Duration kEndLimit = 20s;
 
@@ -51,6 +54,24 @@ std::string text_of(const json::value& answer, std::string_view member) {
 int64_t number_of(const json::value& answer, std::string_view member) {
   const json::value* value = answer.is_object() ? answer.as_object().if_contains(member) : nullptr;
   return value != nullptr && value->is_int64() ? value->as_int64() : 0;
+}
+
+std::string image_path(std::string_view image) {
+  return "/images/" + percent_encode(full_image_name(image), true) + "/json";
+}
+
+Task<Result<>> pull_from(Engine& engine, Clock& clock, std::string name,
+                         std::function<void(double)> progress) {
+  CO_TRY(const std::unique_ptr<EngineStream> stream,
+         co_await engine.open(
+             {.method = "POST", .target = "/images/create?fromImage=" + percent_encode(name)}));
+  PullReport report;
+  while (true) {
+    CO_TRY(const std::string bytes, co_await within(clock, kPullSilenceMax, stream->read()));
+    if (bytes.empty()) co_return Result<>();
+    CO_TRY_DO(report.feed(bytes));
+    progress(report.percent());
+  }
 }
 
 Task<Result<>> read_to_end(EngineStream& stream) {
@@ -126,6 +147,24 @@ Task<Result<>> DockerDriver::check() {
                                            settings_.engine.to_string(), known.error().message));
 }
 
+Task<Result<bool>> DockerDriver::has_image(std::string image) {
+  const Result<json::value> known = co_await engine_.call({.target = image_path(image)});
+  if (known) co_return true;
+  if (known.code() == ErrorCode::NotFound) co_return false;
+  co_return known.error();
+}
+
+Task<Result<>> DockerDriver::pull(std::string image, std::function<void(double)> progress) {
+  const std::string name = full_image_name(image);
+  const Result<> pulled = co_await pull_from(engine_, clock_, name, progress);
+  if (pulled || pulled.code() == ErrorCode::Cancelled) co_return pulled;
+  if (pulled.code() == ErrorCode::DeadlineExceeded) {
+    co_return Error::deadline(fmt::format("cannot pull the image {}: nothing came for {} s", name,
+                                          to_seconds(kPullSilenceMax)));
+  }
+  co_return pull_error(name, pulled.error().message);
+}
+
 Task<Result<>> DockerDriver::create(RunSpec spec) {
   if (runs_.all().contains(spec.instance_id)) {
     co_return Error{ErrorCode::AlreadyExists, fmt::format("run {} exists", spec.instance_id)};
@@ -171,8 +210,7 @@ Task<Result<>> DockerDriver::make(RunPtr run, RunSpec spec) {
   if (::chmod(door.c_str(), 0755) != 0) co_return system_error("cannot open " + door);
   CO_TRY(run->door, StarterDoor::open(scope_.executor(), door));
 
-  const std::string image_path = "/images/" + percent_encode(spec.image, true) + "/json";
-  CO_TRY(const json::value image, co_await engine_.call({.target = image_path}));
+  CO_TRY(const json::value image, co_await engine_.call({.target = image_path(spec.image)}));
   if (run->record.orders.command.empty()) run->record.orders.command = command_of_image(image);
   if (run->record.orders.command.empty()) {
     co_return Error::invalid(

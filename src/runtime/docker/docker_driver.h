@@ -20,7 +20,7 @@ struct DockerDriverSettings {
   int64_t processes_max = 16'384;          // of a container
 };
 
-// Images are not pulled here: create() answers NotFound for one that the engine does not have.
+// create() answers NotFound for an image that the engine does not have.
 class DockerDriver final : public ContainerDriver {
  public:
   // Asks the engine and adopts what runs. FailedPrecondition: another agent uses the folder;
@@ -33,6 +33,8 @@ class DockerDriver final : public ContainerDriver {
   DriverFacts facts() const override { return facts_; }
   Task<Result<std::vector<RunInfo>>> list() override;
   Task<Result<>> check() override;
+  Task<Result<bool>> has_image(std::string image) override;
+  Task<Result<>> pull(std::string image, std::function<void(double)> progress) override;
   Task<Result<>> create(RunSpec spec) override;
   Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) override;
   Task<Result<>> start(std::string instance_id) override;

@@ -1,0 +1,89 @@
+"""A Docker Engine and a registry of the tests' own, with images made of one static program."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from ports import free_address
+from waiting import wait_for
+
+DOCKERD = "/usr/sbin/dockerd"
+BUSYBOX = "/bin/busybox"
+APPLETS = ("sh", "sleep", "true", "test", "cat", "wget", "httpd", "date", "mkdir", "id", "grep", "nc", "dd")
+
+
+class Engine:
+    """Owns dockerd and its folders, which have short names: sockets lie below."""
+
+    def __init__(self) -> None:
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mesclun-engine-"))
+        self.socket = self.folder / "socket"
+        self.log = (self.folder / "log").open("w")
+        self.process = subprocess.Popen(
+            [DOCKERD, f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec",
+             f"--pidfile={self.folder}/pid", f"--host=unix://{self.socket}",
+             "--bridge=none", "--iptables=false", "--ip6tables=false"],
+            stdout=self.log, stderr=subprocess.STDOUT)
+        self.registry: Registry | None = None
+        try:
+            wait_for(self.answers, "the engine", 60)
+            self.make_image("e2e-busybox:1")
+        except BaseException:
+            self.stop()
+            raise
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+        return self.run("info", check=False).returncode == 0
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["/usr/bin/docker", "-H", f"unix://{self.socket}", *words], check=check,
+                              capture_output=True, text=True, timeout=120)
+
+    def make_image(self, name: str) -> None:
+        root = self.folder / "root"
+        shutil.rmtree(root, ignore_errors=True)
+        (root / "bin").mkdir(parents=True)
+        (root / "tmp").mkdir()
+        shutil.copy(BUSYBOX, root / "bin" / "busybox")
+        for applet in APPLETS:
+            (root / "bin" / applet).symlink_to("busybox")
+        packed = self.folder / "image.tar"
+        subprocess.run(["tar", "-C", str(root), "-cf", str(packed), "."], check=True)
+        self.run("import", "--change", 'CMD ["sh", "-c", "echo the command of the image; sleep 600"]',
+                 str(packed), name)
+
+    def containers(self) -> list[str]:
+        return self.run("ps", "-aq").stdout.split()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.registry is not None:
+            self.registry.stop()
+        self.process.terminate()
+        self.process.wait(30)
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Registry:
+    """Images on this machine's loopback, which engines trust without TLS."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.address = free_address()
+        folder.mkdir()
+        config = folder / "config.yml"
+        config.write_text(f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/images\n"
+                          f"http:\n  addr: {self.address}\n")
+        self.process = subprocess.Popen(["docker-registry", "serve", str(config)],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()

@@ -1,0 +1,135 @@
+"""Instances as containers: a real engine, a real registry, images made here."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cloud import Cloud, unique_name
+from engine import BUSYBOX, DOCKERD, Engine, Registry
+from groups import App, serving_instances
+from waiting import wait_for
+
+missing = [program for program in (DOCKERD, BUSYBOX) if not os.access(program, os.X_OK)]
+pytestmark = [pytest.mark.skipif(bool(missing), reason=f"not here: {missing}"),
+              pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+SITE = ("mkdir -p /www; date > /www/index.html; date >> /www/starts; echo up as $SALAD_INSTANCE_ID; "
+        "wget -q -O /www/status --header 'Metadata: true' http://169.254.169.254/v1/status; "
+        "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status > /www/rights; "
+        "exec httpd -f -p 8080 -h /www")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    engine = Engine()
+    yield engine
+    left = engine.containers()
+    engine.stop()
+    assert left == [], "the agents left containers behind"
+
+
+@pytest.fixture(scope="module")
+def docker_cloud(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    cloud = Cloud(tmp_path_factory.mktemp("docker"), nodes=2, arguments=[
+        "--runtime", "docker", "--engine", f"unix:{engine.socket}", "--no-egress", "--agent-restarts"])
+    cloud.start()
+    cloud.wait_for_nodes()
+    yield cloud
+    cloud.stop()
+
+
+def site_spec(command: str = SITE, image: str = "e2e-busybox:1", **changes: Any) -> dict[str, Any]:
+    return {
+        "name": unique_name("site"), "autostart_policy": True, "restart_policy": "always", "replicas": 1,
+        "container": {"image": image, "command": ["sh", "-c", command], "resources": {"cpu": 1, "memory": 1024}},
+        "networking": {"protocol": "http", "port": 8080, "auth": False},
+        "readiness_probe": {"exec": {"command": ["test", "-e", "/www/status"]},
+                            "initial_delay_seconds": 0, "period_seconds": 1, "timeout_seconds": 5,
+                            "success_threshold": 1, "failure_threshold": 1},
+        **changes}
+
+
+@pytest.fixture
+def site(docker_cloud: Cloud) -> Iterator[App]:
+    app = App(docker_cloud, docker_cloud.api(), site_spec())
+    app.wait_until_serving()
+    yield app
+    app.delete()
+
+
+def starts(app: App) -> int:
+    reply = app.call("GET", "/starts")
+    return len(reply.body.splitlines()) if reply.status == 200 else 0
+
+
+def test_a_container_serves_knows_itself_and_has_few_rights(site: App) -> None:
+    instance = site.api.instances(site.name)[0]
+    assert starts(site) == 1
+    assert json.loads(site.call("GET", "/status").body)["started"] in (True, False)
+    rights = dict(line.split(":\t") for line in site.call("GET", "/rights").body.decode().splitlines())
+    assert rights["NoNewPrivs"] == "1" and rights["Seccomp"] == "2"
+    # Neither raw sockets (13), nor devices (27), nor the machine's administration (21).
+    assert int(rights["CapEff"], 16) & (1 << 13 | 1 << 27 | 1 << 21) == 0
+    wait_for(lambda: f"up as {instance['id']}" in site.api.log_texts(site.name), "its lines", 20)
+
+
+def test_a_restart_keeps_files_and_a_new_container_does_not(site: App) -> None:
+    for verb, expected in (("restart", 2), ("recreate", 1)):
+        before = site.api.instances(site.name)[0]["id"]
+        assert site.api.post(f"/containers/{site.name}/instances/{before}/{verb}").status == 202
+
+        def another() -> bool:
+            found = serving_instances(site.api, site.name)
+            return bool(found) and found[0]["id"] != before
+        wait_for(another, f"the instance after {verb}", 60)
+        wait_for(lambda: starts(site) == expected, f"{expected} starts", 20)
+
+
+def test_the_command_of_the_image_runs_where_the_group_has_none(docker_cloud: Cloud) -> None:
+    spec = site_spec()
+    del spec["container"]["command"], spec["readiness_probe"], spec["networking"]
+    api = docker_cloud.api()
+    api.create(spec)
+    wait_for(lambda: "the command of the image" in api.log_texts(spec["name"]), "its line", 30)
+    api.delete(f"/containers/{spec['name']}")
+
+
+def test_a_container_survives_its_killed_agent(docker_cloud: Cloud, site: App) -> None:
+    before = site.api.instances(site.name)[0]
+    number = docker_cloud.node_of(before["machine_id"])
+    killed = docker_cloud.agent_pid(number)
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: docker_cloud.agent_pid(number) != killed, "another agent", 20)
+    wait_for(lambda: serving_instances(site.api, site.name), "the adopted instance", 60)
+    wait_for(lambda: starts(site) == 1, "the same container", 30)
+    assert site.api.instances(site.name)[0]["id"] == before["id"]
+
+
+def test_an_image_is_pulled_or_said_to_be_missing(engine: Engine, docker_cloud: Cloud,
+                                                  tmp_path: pathlib.Path) -> None:
+    engine.registry = engine.registry or Registry(engine.folder / "registry")
+    name = f"{engine.registry.address}/team/app:1"
+    engine.run("tag", "e2e-busybox:1", name)
+    wait_for(lambda: engine.run("push", name, check=False).returncode == 0, "the registry", 30)
+    engine.run("rmi", name)
+    app = App(docker_cloud, docker_cloud.api(), site_spec(image=name))
+    app.wait_until_serving()
+    events = app.api.event_names(app.name)
+    assert events.index("Instance Downloading") < events.index("Instance Creating")
+    app.delete()
+
+    absent = f"{engine.registry.address}/team/none:1"
+    app = App(docker_cloud, docker_cloud.api(), site_spec(image=absent))
+
+    def told() -> bool:
+        return any("cannot pull the image" in str(event) and absent in str(event)
+                   for event in app.api.events(app.name))
+    wait_for(told, "the reason", 60)
+    app.delete()
