@@ -22,18 +22,28 @@ class Engine:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mesclun-engine-"))
         self.socket = self.folder / "socket"
         self.log = (self.folder / "log").open("w")
-        self.process = subprocess.Popen(
-            [DOCKERD, f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec",
-             f"--pidfile={self.folder}/pid", f"--host=unix://{self.socket}",
-             "--bridge=none", "--iptables=false", "--ip6tables=false"],
-            stdout=self.log, stderr=subprocess.STDOUT)
         self.registry: Registry | None = None
+        self.process = self.spawn()
         try:
             wait_for(self.answers, "the engine", 60)
             self.make_image("e2e-busybox:1")
         except BaseException:
             self.stop()
             raise
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [DOCKERD, f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec",
+             f"--pidfile={self.folder}/pid", f"--host=unix://{self.socket}",
+             "--bridge=none", "--iptables=false", "--ip6tables=false"],
+            stdout=self.log, stderr=subprocess.STDOUT)
+
+    def restart(self) -> None:
+        """As a machine does on an upgrade; its containers end with it, or go on, as it likes."""
+        self.process.terminate()
+        self.process.wait(60)
+        self.process = self.spawn()
+        wait_for(self.answers, "the engine again", 60)
 
     def answers(self) -> bool:
         assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
@@ -58,10 +68,6 @@ class Engine:
 
     def containers(self) -> list[str]:
         return self.run("ps", "-aq").stdout.split()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
     def stop(self) -> None:
         if self.registry is not None:

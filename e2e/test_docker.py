@@ -133,3 +133,9 @@ def test_an_image_is_pulled_or_said_to_be_missing(engine: Engine, docker_cloud: 
                    for event in app.api.events(app.name))
     wait_for(told, "the reason", 60)
     app.delete()
+
+
+def test_instances_come_back_after_a_restart_of_the_engine(engine: Engine, site: App) -> None:
+    engine.restart()
+    wait_for(lambda: serving_instances(site.api, site.name), "an instance that serves", 90)
+    wait_for(lambda: starts(site) > 0, "its answer", 30)
