@@ -27,8 +27,9 @@ BodyFraming CallerRequest::framing_as_whole() const {
   return {.kind = BodyFraming::Kind::Length, .length = body.size()};
 }
 
-Caller::Caller(ConnPtr conn, Front& front)
-    : conn_(std::move(conn)),
+Caller::Caller(IdleConns::Entry entry, Front& front)
+    : entry_(std::move(entry)),
+      conn_(&entry_.conn()),
       front_(front),
       clock_(front.clock()),
       input_(*conn_),

@@ -5,6 +5,7 @@
 
 #include "companion/forward.h"
 #include "companion/front.h"
+#include "http/idle_conns.h"
 #include "http/linger.h"
 
 namespace mesclun::companion {
@@ -42,7 +43,7 @@ struct CallerRequest {
 // Lifetime:  the front outlives it.
 class Caller {
  public:
-  Caller(ConnPtr conn, Front& front);
+  Caller(IdleConns::Entry entry, Front& front);
   Caller(const Caller&) = delete;
   Caller& operator=(const Caller&) = delete;
 
@@ -72,12 +73,15 @@ class Caller {
   Conn& conn() { return *conn_; }
   ConnInput& input() { return input_; }
   // With what was read ahead. Nothing else may be called after it.
-  ConnPtr take_conn() { return with_read_ahead(std::move(conn_), input_.take_rest()); }
+  ConnPtr take_conn() { return with_read_ahead(entry_.take(), input_.take_rest()); }
+  // Between two requests, of which nothing was read yet. Nothing else may be called after it.
+  IdleConns::Entry take_rest() { return std::move(entry_); }
 
  private:
   Task<bool> still_listens();
 
-  ConnPtr conn_;
+  IdleConns::Entry entry_;
+  Conn* const conn_;
   Front& front_;
   Clock& clock_;
   ConnInput input_;

@@ -13,6 +13,8 @@ namespace {
 
 constexpr Duration kHeadTimeout = 10s;
 constexpr Duration kPageTimeout = 30s;
+// A connection that waits for longer than the busy do needs no task.
+constexpr Duration kRestAfter = 1s;
 // A question whether it has started is answered when it has, so that nobody must ask often to hear of
 // it at once.
 constexpr Duration kStartedWait = 30s;
@@ -26,8 +28,10 @@ Task<Result<>> FrontConnection::run() {
   for (bool first = true;; first = false) {
     if (caller_.input().bytes().empty()) {
       // Between requests; before the first one a caller is given less time.
-      caller_.conn().set_deadline(clock.now() + (first ? kHeadTimeout : idle));
+      const TimePoint until = clock.now() + (first ? kHeadTimeout : idle);
+      caller_.conn().set_deadline(std::min(until, clock.now() + kRestAfter));
       const Result<bool> more = co_await caller_.input().fill();
+      if (!more && more.code() == ErrorCode::DeadlineExceeded) rests_until_ = until;
       if (!more || !*more) co_return Result<>();
     }
     caller_.conn().set_deadline(clock.now() + kHeadTimeout);

@@ -10,6 +10,8 @@ namespace {
 
 // Of who comes beyond front.connections_max.
 constexpr Duration kPagesTime = 2s;
+// A caller connects to ask something.
+constexpr Duration kFirstByteTimeout = 10s;
 
 }  // namespace
 
@@ -32,6 +34,9 @@ FrontServer::FrontServer(const asio::any_io_executor& executor, Front& front,
                          const StatusPages& pages)
     : front_(front),
       pages_(pages),
+      idle_([this](IdleConns::Entry entry) {
+        connections_.spawn(serve_connection(std::move(entry)));
+      }),
       beyond_(executor),
       listeners_(executor, "front listeners"),
       connections_(executor, "front connections") {}
@@ -42,20 +47,29 @@ void FrontServer::serve(Listener listener) {
 
 void FrontServer::accept(ConnPtr conn) {
   const auto max = static_cast<size_t>(front_.config().front.connections_max);
-  if (connections_.running() < max) {
-    connections_.spawn(serve_connection(std::move(conn)));
+  if (connections() < max || idle_.close_oldest()) {
+    rest(IdleConns::Entry(std::move(conn)), front_.clock().now() + kFirstByteTimeout);
   } else {
     connections_.spawn(serve_pages(std::move(conn)));
   }
 }
 
-Task<Result<>> FrontServer::serve_connection(ConnPtr conn) {
-  FrontConnection connection(std::move(conn), front_, pages_, false);
-  co_return co_await connection.run();
+void FrontServer::rest(IdleConns::Entry entry, TimePoint until) {
+  if (entry.conn().is_clean() && idle_.keep(entry, until)) return;
+  connections_.spawn(serve_connection(std::move(entry)));
+}
+
+Task<Result<>> FrontServer::serve_connection(IdleConns::Entry entry) {
+  FrontConnection connection(std::move(entry), front_, pages_, false);
+  const Result<> end = co_await connection.run();
+  if (connection.rests_until() && !connections_.stopping()) {
+    rest(connection.take_rest(), *connection.rests_until());
+  }
+  co_return end;
 }
 
 Task<Result<>> FrontServer::serve_pages(ConnPtr conn) {
-  FrontConnection connection(std::move(conn), front_, pages_, true);
+  FrontConnection connection(IdleConns::Entry(std::move(conn)), front_, pages_, true);
   const bool served = co_await beyond_.stay(front_.clock(), kPagesTime, connection.run());
   if (!served) ++front_.stats().refusals["connections_full"];
   co_return Result<>();
@@ -70,6 +84,7 @@ Task<Result<>> FrontServer::accept_loop(std::shared_ptr<Listener> listener) {
 
 Task<void> FrontServer::stop() {
   co_await listeners_.stop();
+  idle_.clear();
   co_await connections_.stop();
 }
 

@@ -21,6 +21,8 @@ class IdleConns {
    public:
     explicit Entry(ConnPtr conn) { one_.push_back(std::move(conn)); }
     Conn& conn() const { return *one_.front(); }
+    // Without its place; nothing else may be called after it.
+    ConnPtr take() { return std::move(one_.front()); }
 
    private:
     friend class IdleConns;
