@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import socket
 import sys
 import time
@@ -139,14 +141,55 @@ def test_what_companion_and_application_refuse_reaches_who_still_uploads(compani
 
 def test_health_has_room_of_its_own(companion: Make) -> None:
     one = companion(config={"front": {"connections_max": 2}})
+    # Silent ones would make room.
     held = [socket.create_connection(("127.0.0.1", one.port), 20) for _ in range(10)]
     try:
+        for connection in held:
+            connection.sendall(b"GET / HT")
         assert one.state() == "ready"
         assert b"connections_full" in raw(one, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     finally:
         for connection in held:
             connection.close()
     wait_for(lambda: one.call("GET", "/").status == 200, "room again", 15)
+
+
+def test_who_rests_between_requests_shuts_nobody_out(companion: Make) -> None:
+    one = companion(config={"front": {"connections_max": 2}})
+    with Connection(f"127.0.0.1:{one.port}") as first, Connection(f"127.0.0.1:{one.port}") as second:
+        # A connection rests from a second after its last answer.
+        for caller in (first, second, one):
+            wait_for(lambda caller=caller: caller.call("GET", "/").status == 200, "room for another one", 15)
+
+
+def read_slowly(one: Companion, path: str, seconds: float) -> int:
+    """How many bytes of the answer's body come: 200 KB a second for so long, then as fast as they do."""
+    connection = http.client.HTTPConnection("127.0.0.1", one.port, timeout=20)
+    connection.sock = socket.socket()
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    connection.sock.settimeout(20)
+    connection.sock.connect(("127.0.0.1", one.port))
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    got, end = 0, time.monotonic() + seconds
+    with contextlib.closing(connection), contextlib.suppress(http.client.IncompleteRead, ConnectionError):
+        while piece := answer.read(4096):
+            got += len(piece)
+            if time.monotonic() < end:
+                time.sleep(0.02)
+    return got
+
+
+@pytest.mark.parametrize(("rate_min", "is_cut"), [("10MiB", True), ("1KiB", False)])
+def test_who_reads_more_slowly_than_the_setting_is_cut(companion: Make, rate_min: str, is_cut: bool) -> None:
+    address, size = free_address(), 20_000_000
+    one = companion(command=[sys.executable, str(APPS / "blunt.py"), address], app=address,
+                    config={"front": {"idle_timeout": "500ms", "rate_min": rate_min}})
+    got = read_slowly(one, f"/large?bytes={size}", 30 if is_cut else 3)
+    assert (got < size) == is_cut, got
+    one.wait_for_accepted(0)
+    assert one.call("GET", "/").body == b"ok"
 
 
 def test_a_large_health_page_is_healthy(companion: Make) -> None:

@@ -157,7 +157,8 @@ class MemoryConn final : public Conn {
   }
 
   bool is_clean() const override {
-    return !closed_ && !in_->broken && !in_->ended && in_->bytes.empty() && !out_->broken;
+    return !closed_ && !in_->broken && !in_->ended && in_->bytes.empty() && !out_->broken &&
+           clock_.now() < deadline_;
   }
   uint64_t written() const override { return written_; }
   bool is_lost_after(uint64_t first) const override {

@@ -297,6 +297,7 @@ Task<Result<>> tells_when_readable(Clock& clock, Pair pair) {
   EXPECT_TRUE(pair.a->when_readable(listener.listener()));
   CO_TRY(const auto at_deadline, co_await told(clock, listener));
   EXPECT_EQ(at_deadline, std::vector<bool>{false});
+  EXPECT_FALSE(pair.a->is_clean()) << "until it is given more time";
   EXPECT_TRUE(pair.a->when_readable(listener.listener()));
   CO_TRY(const auto after_deadline, co_await told(clock, listener));
   EXPECT_EQ(after_deadline, std::vector<bool>{false});

@@ -55,8 +55,7 @@ void FrontServer::accept(ConnPtr conn) {
 }
 
 void FrontServer::rest(IdleConns::Entry entry, TimePoint until) {
-  if (entry.conn().is_clean() && idle_.keep(entry, until)) return;
-  connections_.spawn(serve_connection(std::move(entry)));
+  if (!idle_.keep(entry, until)) connections_.spawn(serve_connection(std::move(entry)));
 }
 
 Task<Result<>> FrontServer::serve_connection(IdleConns::Entry entry) {

@@ -71,7 +71,7 @@ Task<Result<>> Proxy::turn_away(std::shared_ptr<ClientConnection> client) {
 }
 
 void Proxy::rest(IdleConns::Entry entry, TimePoint until) {
-  if (!entry.conn().is_clean() || !idle_.keep(entry, until)) attend(std::move(entry));
+  if (!idle_.keep(entry, until)) attend(std::move(entry));
 }
 
 void Proxy::attend(IdleConns::Entry entry) {

@@ -158,6 +158,34 @@ Task<Result<>> upload(RealWorld& world) {
   co_return Result<>();
 }
 
+Task<Result<>> rest_and_ask_again(RealWorld& world) {
+  CO_TRY(const ConnPtr conn, co_await dial(world.front, world.loop.clock, 5s));
+  const Proxy& proxy = world.gateway.proxy();
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 500 && proxy.resting() == 0; ++i) {
+      CO_TRY_DO(co_await world.loop.clock.sleep_for(10ms));
+    }
+    EXPECT_EQ(proxy.resting(), 1u);
+    // In two parts, of which the first one wakes.
+    CO_TRY_DO(co_await conn->write(kGet.substr(0, 7)));
+    CO_TRY_DO(co_await world.loop.clock.sleep_for(20ms));
+    EXPECT_EQ(proxy.resting(), 0u);
+    CO_TRY_DO(co_await conn->write(kGet.substr(7)));
+    CO_TRY(const std::string head, co_await read_until(*conn, "\r\n\r\n"));
+    EXPECT_TRUE(head.starts_with("HTTP/1.1 200 OK\r\n"));
+    const size_t at = head.find("Content-Length: ");
+    std::string body(at == std::string::npos ? 0 : std::stoul(head.substr(at + 16)), ' ');
+    CO_TRY_DO(co_await read_exactly(*conn, asio::buffer(body)));
+    EXPECT_NE(body.find("X-Forwarded-For: 127.0.0.1\n"), std::string::npos);
+  }
+  co_return Result<>();
+}
+
+TEST(RealSockets, AConnectionRestsAndIsAnsweredAgain) {
+  RealWorld world;
+  world.loop.run(with_world(world, echo_app(world.loop.clock), rest_and_ask_again(world)));
+}
+
 TEST(RealSockets, AnUploadArrivesWhole) {
   RealWorld world;
   world.loop.run(with_world(world, count_body, upload(world)));
@@ -207,6 +235,38 @@ TEST(RealSockets, AClientThatLeavesEndsItsRequest) {
   world.loop.run(with_world(
       world, [&gone](ConnPtr conn) { return never_answers(std::move(conn), &gone); },
       leave(world, gone)));
+}
+
+Task<Result<>> never_reads(ConnPtr conn, Clock& clock) {
+  CO_TRY(const std::string head, co_await read_until(*conn, "\r\n\r\n"));
+  co_return co_await clock.sleep_for(1h);
+}
+
+// Sends until every buffer on the way is full, and breaks off.
+Task<Result<>> leave_uploading(RealWorld& world) {
+  Clock& clock = world.loop.clock;
+  CO_TRY(const ConnPtr conn, co_await dial(world.front, clock, 5s));
+  CO_TRY_DO(co_await conn->write(
+      fmt::format("POST / HTTP/1.1\r\nHost: g.example\r\nContent-Length: {}\r\n\r\n", kBytes)));
+  const std::string piece(64 * 1024, 'u');
+  const asio::const_buffer buffer = asio::buffer(piece);
+  for (int stuck = 0; stuck < 20 && conn->written() < kBytes; ++stuck) {
+    while (conn->written() < kBytes / 2 && conn->write_now(std::span(&buffer, 1)) > 0) stuck = 0;
+    CO_TRY_DO(co_await clock.sleep_for(10ms));
+  }
+  const Group& group = *world.gateway.table().find("g.example");
+  EXPECT_EQ(group.in_flight(), 1u);
+  conn->abort();
+  for (int i = 0; i < 2000 && group.in_flight() > 0; ++i) CO_TRY_DO(co_await clock.sleep_for(10ms));
+  EXPECT_EQ(group.in_flight(), 0u) << "its place is free";
+  co_return Result<>();
+}
+
+TEST(RealSockets, AnUploaderThatLeavesGivesItsPlaceBack) {
+  RealWorld world;
+  world.loop.run(with_world(
+      world, [&](ConnPtr conn) { return never_reads(std::move(conn), world.loop.clock); },
+      leave_uploading(world)));
 }
 
 // Reads a request and answers, then closes its idle connection at a moment of its own.

@@ -4,6 +4,7 @@ namespace mesclun {
 
 bool IdleConns::keep(Entry& entry, TimePoint until) {
   entry.conn().set_deadline(until);
+  if (!entry.conn().is_clean()) return false;
   const auto at = entry.one_.begin();
   const bool kept = entry.conn().when_readable([this, at](bool readable) {
     Entry ready;

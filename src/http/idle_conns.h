@@ -35,8 +35,8 @@ class IdleConns {
   IdleConns(const IdleConns&) = delete;
   IdleConns& operator=(const IdleConns&) = delete;
 
-  // Closes it at `until`, or when its peer ends it without another byte. False: it is of a kind that
-  // cannot be kept so, and stays in `entry`.
+  // Closes it at `until`, or when its peer ends it without another byte. False, and it stays in `entry`:
+  // there is something to read by now, its end included, or it is of a kind that cannot be kept so.
   [[nodiscard]] bool keep(Entry& entry, TimePoint until);
   // Closes the one that has rested longest and sent nothing. False: there is none among the first few.
   bool close_oldest();
