@@ -1,5 +1,7 @@
 #include "companion/caller.h"
 
+#include <algorithm>
+
 #include "base/service.h"
 
 namespace mesclun::companion {
@@ -75,6 +77,7 @@ Task<std::optional<Refusal>> Caller::read_body(BodyBuffer::Share& share) {
     }
   }
   std::vector<std::string_view> pieces;
+  const TimePoint began = clock_.now();
   while (true) {
     pieces.clear();
     const Result<bool> ended = reader_.take_body(pieces);
@@ -88,7 +91,7 @@ Task<std::optional<Refusal>> Caller::read_body(BodyBuffer::Share& share) {
     }
     for (std::string_view piece : pieces) request_.body += piece;
     if (*ended) co_return std::nullopt;
-    conn_->set_deadline(clock_.now() + kBodyIdle);
+    conn_->set_deadline(std::min(clock_.now() + kBodyIdle, slowest_end(began)));
     const Result<> more = co_await reader_.fill_body();
     if (!more) {
       const bool slow = more.code() == ErrorCode::DeadlineExceeded;
@@ -98,6 +101,15 @@ Task<std::optional<Refusal>> Caller::read_body(BodyBuffer::Share& share) {
                         {}};
     }
   }
+}
+
+// One byte after the other would hold a place, and a share of front.buffer_max, for as long as it likes.
+TimePoint Caller::slowest_end(TimePoint began) const {
+  const uint64_t rate_min = front_.config().front.rate_min;
+  if (rate_min == 0) return TimePoint::max();
+  constexpr uint64_t kLong = 1'000'000;
+  return began + kBodyIdle +
+         std::chrono::seconds(std::min<uint64_t>(request_.body.size() / rate_min, kLong));
 }
 
 Task<void> Caller::watch(bool& gone) {

@@ -79,6 +79,8 @@ class Caller {
 
  private:
   Task<bool> still_listens();
+  // Until when a body that has come so far must have come further.
+  TimePoint slowest_end(TimePoint began) const;
 
   IdleConns::Entry entry_;
   Conn* const conn_;

@@ -59,8 +59,10 @@ void visit(FrontConfig& c, FieldVisitor& v) {
              "silence inside a streaming answer, and between requests of a connection");
   v.bytes("answer_buffer_max", c.answer_buffer_max, 0, 16 * kGiB,
           "of one answer that its caller reads more slowly than the application writes");
-  v.bytes("rate_min", c.rate_min, 0, kGiB,
-          "a second: a caller who reads more slowly than this over idle_timeout is cut");
+  v.bytes(
+      "rate_min", c.rate_min, 0, kGiB,
+      "a second: a caller who reads more slowly than this over idle_timeout is cut, and one who "
+      "sends a body more slowly refused");
   v.integer("connections_max", c.connections_max, 1, 100'000, "from callers");
   v.boolean("trust_priority", c.trust_priority,
             "callers may put themselves before others (Priority: u=0 to u=2)");

@@ -1,4 +1,4 @@
-// Callers between their requests.
+// Callers who take their time: between two requests, and in the middle of one.
 #include "companion/front_world.h"
 
 namespace mesclun::companion {
@@ -54,6 +54,38 @@ TEST_F(IdleCaller, MakesRoomWhereAllConnectionsAreTaken) {
   loop.run(asks(*caller));
   EXPECT_FALSE(oldest->is_clean());
   EXPECT_TRUE(newer->is_clean());
+}
+
+// 200 bytes a piece, one piece each `pause`.
+Task<Result<>> drips(Clock& clock, Conn& conn, Duration pause, int pieces, std::string& answer) {
+  CO_TRY_DO(co_await conn.write(
+      fmt::format("POST /echo HTTP/1.1\r\nHost: app\r\nContent-Length: {}\r\n\r\n", pieces * 200)));
+  for (int i = 0; i < pieces; ++i) {
+    CO_TRY_DO(co_await clock.sleep_for(pause));
+    std::string piece(i == 0 ? R"({"data": 1})" : "");
+    piece.resize(200, ' ');
+    if (!co_await conn.write(piece)) break;
+  }
+  char byte;
+  while (!answer.contains("\r\n")) {
+    CO_TRY_DO(co_await read_exactly(conn, asio::buffer(&byte, 1)));
+    answer += byte;
+  }
+  co_return Result<>();
+}
+
+TEST_F(IdleCaller, ABodyThatDripsIsRefused) {
+  config.front.rate_min = 100;
+  start();
+  for (const bool slow : {true, false}) {
+    const ConnPtr caller = connect();
+    std::string answer;
+    loop.run(drips(loop.clock, *caller, slow ? 10s : 1s, 60, answer));
+    EXPECT_TRUE(answer.starts_with(slow ? "HTTP/1.1 408 " : "HTTP/1.1 200 ")) << answer;
+    caller->close();
+    loop.clock.run_for(1min);
+    EXPECT_TRUE(front->bodies().has_room(config.front.buffer_max));
+  }
 }
 
 }  // namespace
