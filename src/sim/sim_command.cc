@@ -26,6 +26,7 @@ json::object result_json(const SimSettings& settings, const SimResult& result) {
   out["container_starts"] = result.starts;
   out["serving"] = result.serving;
   out["waiting"] = result.waiting;
+  out["done"] = result.done;
   out["violations"] = write_json(result.violations);
   return out;
 }
@@ -38,7 +39,8 @@ void print_result(const SimSettings& settings, const SimResult& result) {
   fmt::print("cloud restarts   {}\n", result.cloud_restarts);
   fmt::print("user commands    {}\n", result.commands);
   fmt::print("container starts {}\n", result.starts);
-  fmt::print("at the end       {} serve, {} wait for a node\n", result.serving, result.waiting);
+  fmt::print("at the end       {} serve, {} wait for a node, {} are done\n", result.serving,
+             result.waiting, result.done);
   fmt::print("checks           {}\n", result.checks);
   fmt::print("trace            {:016x} over {} events\n", result.trace_hash, result.events);
   fmt::print("violations       {}\n", result.violations.size());

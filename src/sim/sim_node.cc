@@ -1,12 +1,13 @@
 #include "sim/sim_node.h"
 
 #include "api/gpu_class.h"
+#include "sim/wishes.h"
 
 namespace mesclun::sim {
 
 namespace {
 
-runtime::FakeRun random_run(const StartTimes& times, Random& random) {
+runtime::FakeRun random_run(const runtime::RunSpec& spec, const StartTimes& times, Random& random) {
   runtime::FakeRun run;
   run.create_time =
       from_seconds(std::min(times.max_seconds, log_normal(random, times.median_seconds, 0.9)));
@@ -16,6 +17,10 @@ runtime::FakeRun random_run(const StartTimes& times, Random& random) {
   // Most interruptions come from nodes; applications end by themselves now and then.
   run.exit_after = from_seconds(exponential(random, 150 * 3600.0));
   run.exit_code = random.chance(0.5) ? 0 : 1;
+  if (!spec.command.empty() && spec.command.front() == kJob) {
+    run.exit_after = from_seconds(exponential(random, 900));
+    run.exit_code = random.chance(0.8) ? 0 : 1;
+  }
   return run;
 }
 
@@ -35,6 +40,12 @@ link::NodeFacts random_facts(Random& random, size_t index) {
     const auto& classes = api::known_gpu_classes();
     const api::GpuClass& gpu = classes[random.below(classes.size())];
     facts.gpus.push_back({.class_id = gpu.id, .name = gpu.name, .pretended = true});
+    // Of the same class or another.
+    if (random.chance(0.3)) {
+      const api::GpuClass& second =
+          random.chance(0.5) ? gpu : classes[random.below(classes.size())];
+      facts.gpus.push_back({.class_id = second.id, .name = second.name, .pretended = true});
+    }
   }
   return facts;
 }
@@ -89,8 +100,9 @@ SimNode::SimNode(size_t index, const asio::any_io_executor& executor, Clock& clo
       facts_(std::move(facts)),
       join_token_(std::move(join_token)),
       disk_(clock),
-      driver_(executor, clock, random,
-              [times](const runtime::RunSpec&, Random& dice) { return random_run(times, dice); }) {}
+      driver_(executor, clock, random, [times](const runtime::RunSpec& spec, Random& dice) {
+        return random_run(spec, times, dice);
+      }) {}
 
 SimNode::~SimNode() = default;
 

@@ -308,6 +308,7 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
   for (const auto& [id, allocation] : fleet.allocations.all()) {
     if (allocation.serves()) ++result_.serving;
     if (!allocation.placed()) ++result_.waiting;
+    if (allocation.done()) ++result_.done;
   }
   for (const auto& node : nodes_) result_.starts += node->driver().starts();
   run_to_end(shut_down());

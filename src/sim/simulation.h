@@ -30,6 +30,7 @@ struct SimResult {
   uint64_t starts = 0;  // of containers
   size_t serving = 0;   // at the end
   size_t waiting = 0;   // at the end: no node is left for them
+  size_t done = 0;      // at the end: jobs that came to theirs
   std::vector<std::string> violations;
 };
 

@@ -7,43 +7,14 @@
 #include "cloud/fleet_drain.h"
 #include "cloud/fleet_views.h"
 #include "sim/faults.h"
+#include "sim/wishes.h"
 
 namespace mesclun::sim {
 
 namespace {
 
 constexpr int kGroups = 12;
-constexpr double kCommandsEverySeconds = 120;
-
-api::GroupSpec random_spec(Random& random, int number, size_t replicas_max) {
-  json::object resources;
-  resources["cpu"] = 1 + random.below(4);
-  resources["memory"] = 1024 * (1 + random.below(6));
-  if (random.chance(0.5)) {
-    json::array classes;
-    for (const api::GpuClass& gpu : api::known_gpu_classes()) {
-      if (random.chance(0.4)) classes.push_back(json::string(gpu.id));
-    }
-    resources["gpu_classes"] = std::move(classes);
-  }
-  constexpr std::string_view kPriorities[] = {"high", "medium", "low", "batch"};
-  json::object document;
-  document["name"] = "group-" + std::to_string(number);
-  document["autostart_policy"] = true;
-  // Some finish for ever; most run on.
-  document["restart_policy"] = random.chance(0.1) ? "on_failure" : "always";
-  document["replicas"] = 1 + random.below(std::max<size_t>(1, replicas_max));
-  json::object container{{"image", "simulated"}, {"command", {"work"}}};
-  container["resources"] = std::move(resources);
-  container["priority"] = kPriorities[random.below(4)];
-  document["container"] = std::move(container);
-  if (random.chance(0.3)) document["country_codes"] = {"de", "fr", "us"};
-  if (random.chance(0.5)) {
-    document["networking"] = {{"auth", false}, {"port", 80}, {"protocol", "http"}};
-    document["readiness_probe"] = {{"tcp", {{"port", 80}}}, {"period_seconds", 60}};
-  }
-  return api::read_group_spec(document, api::known_gpu_classes()).value();
-}
+constexpr double kCommandsEverySeconds = 90;
 
 // Refusals are part of the game; a broken store is too.
 bool is_expected(const Result<>& result) {
@@ -85,33 +56,36 @@ Task<Result<>> User::command() {
   const uint64_t dice = random_.below(100);
   const uint64_t pick_group = random_.next();
   const uint64_t pick_instance = random_.next();
-  const auto replicas = static_cast<int32_t>(random_.below(std::max<size_t>(2, replicas_max())));
+  const auto cost = static_cast<int32_t>(random_.below(1000));
+  const json::object patch = random_patch(random_, replicas_max());
   cloud::FleetLoop::Command act = [=, this](cloud::Fleet& fleet, cloud::Moment now) -> Result<> {
     const auto groups = fleet.groups.of_project(project_.project_id);
     if (groups.empty()) return {};
     const cloud::Group& group = *groups[pick_group % groups.size()];
-    const auto change = [&](const json::value& patch) -> Result<> {
+    const auto change = [&](const json::value& with) -> Result<> {
       TRY(const api::GroupChange changed,
-          api::patch_group_spec(group.spec, patch, api::known_gpu_classes()));
+          api::patch_group_spec(group.spec, with, api::known_gpu_classes()));
       return patch_group(fleet, group.id, changed, 100'000, now);
     };
-    if (dice < 25) return change(json::object{{"replicas", replicas}});
-    if (dice < 35) {
-      const json::object variables{{"N", std::to_string(pick_instance % 1000)}};
-      return change(
-          json::object{{"container", json::object{{"environment_variables", variables}}}});
+    if (dice < 36) return change(patch);
+    if (dice < 38) {
+      if (!group.spec.networking) return {};
+      return change(json::object{{"networking", json::object{{"port", 80 + pick_instance % 10}}}});
     }
-    if (dice < 40) return change(json::object{{"country_codes", {"de", "us"}}});
-    if (dice < 45) return stop_group(fleet, group.id, now);
-    if (dice < 60) return start_group(fleet, group.id, now);
-    if (dice < 63) return delete_group(fleet, group.id, now);
+    if (dice < 43) return stop_group(fleet, group.id, now);
+    if (dice < 58) return start_group(fleet, group.id, now);
+    if (dice < 61) return delete_group(fleet, group.id, now);
+    if (dice < 63) {
+      fleet.exclusions.lift_all(group.id, false);
+      return {};
+    }
     const auto instances = instances_of(fleet, group.id);
     if (instances.empty()) return {};
     const std::string id = instances[pick_instance % instances.size()]->status.instance_id;
-    if (dice < 80) return reallocate(fleet, group.id, id, now);
-    if (dice < 88) return run_again(fleet, group.id, id, link::RunAction::Recreate);
-    if (dice < 96) return run_again(fleet, group.id, id, link::RunAction::Restart);
-    return set_deletion_cost(fleet, group.id, id, replicas);
+    if (dice < 76) return reallocate(fleet, group.id, id, now);
+    if (dice < 83) return run_again(fleet, group.id, id, link::RunAction::Recreate);
+    if (dice < 90) return run_again(fleet, group.id, id, link::RunAction::Restart);
+    return set_deletion_cost(fleet, group.id, id, cost);
   };
   co_return co_await cloud_.submit(std::move(act));
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "cloud/fleet_groups.h"
 #include "sim/sim_cloud.h"
 #include "sim/trace.h"
@@ -27,7 +29,7 @@ class User {
   Task<Result<>> command();
   Task<Result<>> drain_a_node();
   // What a group of this fleet may reasonably have.
-  size_t replicas_max() const { return std::min<size_t>(60, nodes_ / 10); }
+  size_t replicas_max() const { return std::clamp<size_t>(nodes_ / 10, 5, 60); }
 
   Clock& clock_;
   Random& random_;
