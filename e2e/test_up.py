@@ -103,6 +103,23 @@ def test_wrong_usage_ends_with_2(tmp_path: pathlib.Path, arguments: list[str]) -
     assert not (tmp_path / "data").exists()
 
 
+def test_a_gpu_class_that_nobody_knows_ends_at_once_and_one_that_was_added_does_not(
+        new_cloud: Callable[..., Cloud]) -> None:
+    cloud = new_cloud(nodes=1)
+    wrong = subprocess.run([*cloud.command(), "--node", "gpu-class=rtx4091"], capture_output=True, text=True,
+                           timeout=60, stdin=subprocess.DEVNULL, env=cloud.environment())
+    assert wrong.returncode == 2, wrong
+    assert "gpu-class=rtx4091" in wrong.stderr and "did you mean rtx4090" in wrong.stderr
+    cloud.start()
+    added = cloud.cli("gpu-class", "add", "RTX 9999 (96 GB)")
+    assert added.status == 0, added
+    assert cloud.stop() == 0
+    cloud.arguments = ["--node", "gpu-class=rtx9999"]
+    cloud.start()
+    cloud.wait_for_nodes()
+    assert "RTX 9999 (96 GB) (pretended)" in cloud.cli("node", "list").out
+
+
 def test_ready_line_and_context_agree(new_cloud: Callable[..., Cloud]) -> None:
     cloud = new_cloud(nodes=2)
     cloud.start()

@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <filesystem>
 
+#include "api/gpu_class.h"
 #include "base/command_line.h"
 #include "base/file_limit.h"
 #include "base/log.h"
@@ -181,6 +182,20 @@ Result<> write_context(const UpSettings& settings, const cloud::CloudHost& host,
   return client::write_context(client::process_environment(), std::move(values));
 }
 
+// The operator may have added classes: only the cloud knows them all.
+Result<> check_gpu_classes(const std::vector<NodeWish>& wishes, const cloud::GpuClasses& classes) {
+  for (const NodeWish& wish : wishes) {
+    for (const std::string& name : wish.gpu_classes) {
+      const auto found = api::find_gpu_class(classes.all(), name);
+      if (found) continue;
+      return Error::invalid(
+          fmt::format("--node gpu-class={}: {}, or add one: mesclun gpu-class add NAME", name,
+                      found.error().message));
+    }
+  }
+  return {};
+}
+
 Task<Result<>> run_up(cloud::CloudHost& host, LocalGateway& gateway, LocalAgents& agents,
                       const UpSettings& settings) {
   CO_TRY(const Endpoint bound, co_await gateway.start(settings.gateway));
@@ -210,8 +225,15 @@ Result<> check_listen(std::string_view flag, const Endpoint& endpoint) {
                   flag, endpoint.to_string()));
 }
 
-Task<Result<>> up(asio::io_context& io, UpSettings settings) {
+// `wrong_usage`: why it ended is the command line.
+Task<Result<>> up(asio::io_context& io, UpSettings settings, bool& wrong_usage) {
   CO_TRY(auto host, co_await cloud::CloudHost::start(io.get_executor(), settings.cloud));
+  if (const Result<> checked = check_gpu_classes(settings.wishes, host->cloud().gpu_classes());
+      !checked) {
+    wrong_usage = true;
+    co_await host->stop();
+    co_return checked;
+  }
   RealClock clock;
   LocalAgents agents(clock, settings.agent_restarts);
   LocalGateway gateway(host->nodes(), host->secrets(), settings.cloud.data);
@@ -295,7 +317,10 @@ int run_up_command(int argc, char** argv) {
   }
   setup_logging(settings.log);
   keep_files_private();
-  return run_service([&](asio::io_context& io) { return up(io, settings); });
+  bool wrong_usage = false;
+  const int status =
+      run_service([&](asio::io_context& io) { return up(io, settings, wrong_usage); });
+  return wrong_usage ? 2 : status;
 }
 
 }  // namespace mesclun

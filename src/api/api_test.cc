@@ -122,6 +122,7 @@ TEST(GpuClasses, AreFoundAsPeopleWriteThem) {
       << "two classes have that name";
   EXPECT_NE(name_of("rtx").find("is no GPU class"), std::string::npos);
   EXPECT_NE(name_of("()").find("is no GPU class"), std::string::npos);
+  EXPECT_NE(name_of("RTX 4091").find("did you mean rtx4090"), std::string::npos);
 }
 
 TEST(GpuClasses, HaveDistinctIdsAndFourPrices) {

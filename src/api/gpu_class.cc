@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <array>
+#include <set>
 
+#include "base/suggest.h"
 #include "base/text.h"
 
 namespace mesclun::api {
@@ -209,7 +211,13 @@ Result<const GpuClass*> find_gpu_class(std::span<const GpuClass> classes,
   if (found.size() == 1) return found.front();
   const std::string shown(wanted.substr(0, 64));
   if (found.empty()) {
-    return Error::not_found(fmt::format("'{}' is no GPU class; see /gpu-classes", shown));
+    std::set<std::string> known;
+    for (const GpuClass& gpu : classes) {
+      for (std::string& spelling : spellings(gpu.name)) known.insert(std::move(spelling));
+    }
+    const std::string near = near_names(name, {known.begin(), known.end()});
+    return Error::not_found(fmt::format("'{}' is no GPU class; {}see /gpu-classes", shown,
+                                        near.empty() ? "" : "did you mean " + near + "? "));
   }
   std::vector<std::string> names;
   for (const GpuClass* gpu : found) names.push_back(fmt::format("'{}'", trim_blanks(gpu->name)));

@@ -49,6 +49,7 @@ class Cloud : private FleetListener {
   Accounts& accounts() { return accounts_; }
   Fleet& fleet() { return fleet_; }
   FleetLoop& fleet_loop() { return fleet_loop_; }
+  const GpuClasses& gpu_classes() const { return gpu_classes_; }
 
  private:
   Task<HttpResponse> handle_node(HttpRequest request);

@@ -141,7 +141,7 @@ Result<> NodeHub::resolve_gpus(link::NodeFacts& facts) const {
     const auto found = api::find_gpu_class(gpu_classes_.all(), said);
     if (found) {
       gpu.class_id = (*found)->id;
-      if (gpu.name.empty()) gpu.name = (*found)->name;
+      if (gpu.name.empty() || gpu.pretended) gpu.name = trim_blanks((*found)->name);
       continue;
     }
     if (gpu.pretended) {
