@@ -131,6 +131,21 @@ def test_a_group_is_loaded_by_its_name(cloud: Cloud, app: App) -> None:
     assert cloud.cli("load", app.name + "x", "-n", "1").status == 1
 
 
+def test_stats_tell_what_instances_use(cloud: Cloud, app: App) -> None:
+    app.wait_until_serving()
+
+    def look() -> dict[str, Any] | None:
+        app.call("GET", "/")
+        items = cloud.cli("stats", app.name, "-o", "json").json["items"]
+        told = [item for item in items if item["cpu_cores"] is not None and item["requests_per_second"]]
+        return told[0] if told else None
+    known = wait_for(look, "CPU and requests of the instance", 30, 0.1)
+    assert 0 < known["memory_bytes"] < known["memory_limit_bytes"] and known["restarts"] == 0
+    table = cloud.cli("stats", app.name)
+    assert table.out.splitlines()[0].split()[:3] == ["GROUP", "INSTANCE", "MACHINE"]
+    assert known["instance_id"][:8] in table.out and known["hostname"] in table.out
+
+
 def test_following_logs_until_ctrl_c(cloud: Cloud, app: App) -> None:
     app.wait_until_serving()
     follower = subprocess.Popen([str(BINARY), "logs", app.name, "-f", "--tail", "0"], env=cloud.environment(),

@@ -98,6 +98,8 @@ std::vector<std::string> agent_arguments(const AgentCommand& command) {
                                command.folder,
                                "--stop-grace",
                                fmt::format("{}ms", to_millis(command.stop_grace)),
+                               "--usage-period",
+                               fmt::format("{}ms", to_millis(command.usage_period)),
                                "--name",
                                command.node.name,
                                "--country",

@@ -32,6 +32,7 @@ struct AgentCommand {
   std::string join_token_file;
   std::string folder;  // "<data>/nodes/<number>"
   Duration stop_grace = 10s;
+  Duration usage_period = 1s;
   bool log_warnings = true;  // of what the machine lacks, which is the same for all agents here
   LogSettings log;
   bool egress = true;

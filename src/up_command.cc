@@ -60,6 +60,7 @@ class LocalGateway {
     settings.session.gateway_token = secrets.gateway_token;
     settings.session.gateway_token_file = folder + "/gateway.token";
     settings.session.tunnel_endpoint = nodes.to_string();
+    settings.session.usage_period = 1s;
     // NAME.localhost is known to curl and browsers, but to few others.
     settings.proxy.path_names = true;
     // Beside those of the API and of nodes.

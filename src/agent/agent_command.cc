@@ -145,6 +145,8 @@ void add_behaviour_settings(CommandLine& line, AgentSettings& s) {
   add_setting(line, "--stop-grace", s.stop_grace, 0s, 1h, "From SIGTERM to SIGKILL");
   add_setting(line, "--heartbeat", s.heartbeat, 100ms, 1min,
               "How often the cloud hears from an idle agent, unless it says otherwise");
+  add_setting(line, "--usage-period", s.usage_period, 500ms, 30s,
+              "How often the cloud is told what instances use");
   add_setting(line, "--report-gap", s.report_gap, 1ms, 1s, "Least time between two reports");
   add_setting(line, "--action-delay", s.action_delay, 0s, 5s,
               "From an instance's own restart, recreate or reallocate call to the deed");

@@ -13,8 +13,9 @@ struct AgentSettings {
   // From an instance's own restart, recreate or reallocate call to the deed: its answer must get
   // through first.
   Duration action_delay = 500ms;
-  Duration report_gap = 20ms;  // between two reports
-  Duration heartbeat = 5s;     // until the cloud says otherwise
+  Duration report_gap = 20ms;   // between two reports
+  Duration usage_period = 10s;  // how often it is told what instances use
+  Duration heartbeat = 5s;      // until the cloud says otherwise
   link::RedialSettings cloud{.refused_wait = 30s};
   link::RedialSettings gateways{.back_off_min = 50ms, .back_off_max = 5s};
   LogLimits logs;

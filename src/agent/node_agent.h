@@ -90,6 +90,7 @@ class NodeAgent final : private SessionSubject {
   LogShipper logs_;
   TokenCache tokens_;
   MachineWatch watch_;
+  UsageMeter usage_;
   InstanceSupervisor::Parts supervisor_parts_;
   std::map<std::string, std::unique_ptr<InstanceSupervisor>> supervisors_;  // by allocation id
   // What the newest Desired names, and what came since. Those that instances need they keep too.

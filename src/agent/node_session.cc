@@ -102,11 +102,12 @@ void NodeSession::on_acknowledge(int64_t sequence) {
 Task<Result<>> NodeSession::speak(link::Session& session, Duration heartbeat) {
   // Each ends only with the session, and a session that one of them finds broken is broken for all.
   // Heartbeats go out beside reports: the cloud's answer to them is our proof that it lives.
-  std::optional<Result<>> ended[3];
+  std::optional<Result<>> ended[4];
   auto beating = link::beat(session, parts_.clock, heartbeat, [this] { repeat_events(); });
   co_await join(detail::store_result(report_loop(session), ended[0]),
                 join(detail::store_result(std::move(beating), ended[1]),
-                     detail::store_result(parts_.logs.ship(session), ended[2])));
+                     join(detail::store_result(parts_.logs.ship(session), ended[2]),
+                          detail::store_result(usage_loop(session), ended[3]))));
   co_return Result<>();
 }
 
@@ -116,6 +117,23 @@ Task<Result<>> NodeSession::report_loop(link::Session& session) {
     while (!dirty_) CO_TRY_DO(co_await changed_.wait());
     CO_TRY_DO(co_await send_report(session));
     CO_TRY_DO(co_await parts_.clock.sleep_for(parts_.settings.report_gap));
+  }
+}
+
+// Best effort, for people to see: what finds no room is not said.
+Task<Result<>> NodeSession::usage_loop(link::Session& session) {
+  while (true) {
+    const Result<link::Usage> usage = co_await parts_.usage.measure();
+    // For a driver that cannot tell.
+    if (!usage && usage.code() == ErrorCode::Unimplemented) co_return Result<>();
+    if (!usage && usage.code() == ErrorCode::Cancelled) co_return usage.error();
+    if (usage) {
+      for (link::Usage& part : link::in_parts(*usage, &link::Usage::instances)) {
+        CO_TRY_DO(co_await session.wait_for_room());
+        CO_TRY_DO(session.send(std::move(part)));
+      }
+    }
+    CO_TRY_DO(co_await parts_.clock.sleep_for(parts_.settings.usage_period));
   }
 }
 

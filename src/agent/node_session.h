@@ -5,6 +5,7 @@
 #include "agent/event_journal.h"
 #include "agent/log_shipper.h"
 #include "agent/token_cache.h"
+#include "agent/usage_meter.h"
 #include "link/parts.h"
 #include "link/session_keeper.h"
 
@@ -40,6 +41,7 @@ class NodeSession {
     EventJournal& journal;
     LogShipper& logs;
     TokenCache& tokens;
+    UsageMeter& usage;
     const AgentSettings& settings;
   };
   NodeSession(Parts parts, SessionSubject& subject);
@@ -66,6 +68,7 @@ class NodeSession {
   Task<Result<>> speak(link::Session& session, Duration heartbeat);
   Task<Result<>> report_loop(link::Session& session);
   Task<Result<>> send_report(link::Session& session);
+  Task<Result<>> usage_loop(link::Session& session);
   void add_events(link::Report& report);
   void repeat_events();
 

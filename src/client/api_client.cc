@@ -216,6 +216,12 @@ Task<Result<Answer<ExclusionListView>>> ApiClient::list_exclusions(std::string g
   return call_for<ExclusionListView>({.path = extra_path(group, "exclusions")});
 }
 
+Task<Result<Answer<StatsListView>>> ApiClient::list_stats(std::string group) {
+  std::string path = group.empty() ? fmt::format("/api/mesclun{}/stats", project_path())
+                                   : extra_path(group, "stats");
+  return call_for<StatsListView>({.path = std::move(path)});
+}
+
 Task<Result<>> ApiClient::lift_exclusions(std::string group, std::string machine_id) {
   std::string path = extra_path(group, "exclusions");
   if (!machine_id.empty()) path += "/" + encode_segment(machine_id);

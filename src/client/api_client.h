@@ -82,6 +82,9 @@ class ApiClient {
   Task<Result<Answer<ExclusionListView>>> list_exclusions(std::string group);
   Task<Result<>> lift_exclusions(std::string group, std::string machine_id);  // empty: all
 
+  // What instances use now; of all groups if `group` is empty.
+  Task<Result<Answer<StatsListView>>> list_stats(std::string group);
+
   // What happened: {"items": […]}, oldest first. `kind` is events or logs.
   Task<Result<json::value>> list_happenings(std::string group, std::string kind, PageQuery query);
 

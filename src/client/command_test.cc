@@ -307,6 +307,26 @@ TEST(Nodes, AreDrainedAndWaitedFor) {
             id + ": undrain accepted\n");
 }
 
+TEST(Stats, AreATableWithADashForWhatNobodyKnows) {
+  FakeApi api;
+  const std::string items =
+      R"({"items":[{"container_group_name":"echo","instance_id":"aaaa0000-0000","machine_id":"m",)"
+      R"("hostname":"pc1","state":"running","ready":true,"restarts":2,"cpu_cores":0.256,)"
+      R"("cpu_limit":4,"memory_bytes":104857600,"memory_limit_bytes":1073741824,)"
+      R"("requests_per_second":12.34,"in_flight":3},)"
+      R"({"container_group_name":"job","instance_id":"bbbb0000-0000","machine_id":"n",)"
+      R"("hostname":"","state":"creating","ready":false,"restarts":0,"cpu_cores":null,)"
+      R"("cpu_limit":1,"memory_bytes":null,"memory_limit_bytes":1,)"
+      R"("requests_per_second":null,"in_flight":null}]})";
+  api.on("GET /api/mesclun/organizations/acme/projects/demo/stats", {200, items});
+  const auto environment = fake_environment(api);
+  const std::string table = run_command(stats_command, {}, environment).out;
+  EXPECT_HAS(table, "echo   aaaa0000  pc1      running   yes    2         0.26/4  100/1024   12.3");
+  EXPECT_HAS(table, "job    bbbb0000  n        creating  no     0         -       -          -");
+  EXPECT_HAS(run_command(stats_command, {"-o", "json"}, environment).out, "\"cpu_cores\": 2.56E-1");
+  EXPECT_EQ(run_command(stats_command, {"nobody"}, environment).status, 1);
+}
+
 TEST(Gateways, AreListedAndForgotten) {
   FakeApi api;
   api.on(

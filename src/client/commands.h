@@ -21,6 +21,7 @@ int run_project_command(int argc, char** argv);
 int run_key_command(int argc, char** argv);
 int run_context_command(int argc, char** argv);
 int run_load_command(int argc, char** argv);
+int run_stats_command(int argc, char** argv);
 
 // The same over given streams and a given environment, for tests.
 int group_command(int argc, char** argv, const Console& console, const Environment& environment);
@@ -38,5 +39,6 @@ int project_command(int argc, char** argv, const Console& console, const Environ
 int key_command(int argc, char** argv, const Console& console, const Environment& environment);
 int context_command(int argc, char** argv, const Console& console, const Environment& environment);
 int load_command(int argc, char** argv, const Console& console, const Environment& environment);
+int stats_command(int argc, char** argv, const Console& console, const Environment& environment);
 
 }  // namespace mesclun::client

@@ -121,6 +121,32 @@ struct ExclusionListView {
 };
 BOOST_DESCRIBE_STRUCT(ExclusionListView, (), (items))
 
+// What an instance uses; what is not known is null.
+struct StatsView {
+  std::string container_group_name;
+  std::string instance_id;
+  std::string machine_id;
+  std::optional<std::string> hostname;
+  std::string state;
+  bool ready = false;
+  int64_t restarts = 0;
+  std::optional<double> cpu_cores;
+  int64_t cpu_limit = 0;  // cores
+  std::optional<int64_t> memory_bytes;
+  int64_t memory_limit_bytes = 0;
+  std::optional<double> requests_per_second;
+  std::optional<int64_t> in_flight;
+};
+BOOST_DESCRIBE_STRUCT(StatsView, (),
+                      (container_group_name, instance_id, machine_id, hostname, state, ready,
+                       restarts, cpu_cores, cpu_limit, memory_bytes, memory_limit_bytes,
+                       requests_per_second, in_flight))
+
+struct StatsListView {
+  std::vector<StatsView> items;
+};
+BOOST_DESCRIBE_STRUCT(StatsListView, (), (items))
+
 struct LogLineView {
   int64_t sequence = 0;
   std::string time;

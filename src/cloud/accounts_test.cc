@@ -117,10 +117,11 @@ TEST_F(AccountsTest, GatewaysThatComeAtOnceAreAllRemembered) {
   Fleet fleet({}, random_);
   Nobody nobody;
   FleetLoop fleet_loop(loop_.executor(), loop_.clock, database_, fleet, nobody);
+  UsageTable usage;
   std::vector<std::string> told;
   {
     RouteHub hub(loop_.executor(), loop_.clock, {.gateway_token = "gateway"}, fleet, fleet_loop,
-                 accounts_, database_,
+                 accounts_, database_, usage,
                  [&](std::vector<std::string> all) { told = std::move(all); });
     std::vector<link::SessionPtr> gateways;
     for (int i = 0; i < 8; ++i) {
@@ -141,7 +142,7 @@ TEST_F(AccountsTest, GatewaysThatComeAtOnceAreAllRemembered) {
     loop_.clock.run_for(1s);
   }
   told.clear();
-  RouteHub again(loop_.executor(), loop_.clock, {}, fleet, fleet_loop, accounts_, database_,
+  RouteHub again(loop_.executor(), loop_.clock, {}, fleet, fleet_loop, accounts_, database_, usage,
                  [&](std::vector<std::string> all) { told = std::move(all); });
   loop_.run(again.load());
   EXPECT_EQ(told.size(), 8u);

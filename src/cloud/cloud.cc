@@ -31,12 +31,14 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
       fleet_loop_(executor, clock, database, fleet_, *this),
       logs_(executor, clock, log_database, settings.logs),
       tokens_(clock, random, database, settings.token_issuer),
-      node_hub_(executor, clock, settings.nodes, fleet_, fleet_loop_, gpu_classes_, tokens_, logs_),
+      node_hub_(executor, clock, settings.nodes, fleet_, fleet_loop_, gpu_classes_, tokens_, logs_,
+                usage_),
       route_hub_(executor, clock, settings.gateways, fleet_, fleet_loop_, accounts_, database,
+                 usage_,
                  [this](std::vector<std::string> endpoints) {
                    node_hub_.set_gateways(std::move(endpoints));
                  }),
-      public_api_(executor, clock, database, accounts_, fleet_loop_, gpu_classes_, logs_,
+      public_api_(executor, clock, database, accounts_, fleet_loop_, gpu_classes_, logs_, usage_,
                   settings.api),
       gpu_class_endpoint_(gpu_classes_, fleet_loop_, [this] { node_hub_.gpu_classes_changed(); }),
       machine_endpoint_({.random = random,

@@ -68,6 +68,7 @@ class Cloud : private FleetListener {
   Fleet fleet_;
   FleetLoop fleet_loop_;
   LogTable logs_;
+  UsageTable usage_;
   WorkloadTokens tokens_;
   NodeHub node_hub_;
   RouteHub route_hub_;

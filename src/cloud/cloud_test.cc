@@ -312,6 +312,29 @@ TEST_F(CloudWithNode, InstancesAreListedChangedAndMoved) {
   EXPECT_EQ(call("GET", path + id).status, 404) << "gone from its node; no other one is there";
 }
 
+TEST_F(CloudWithNode, StatsAreWhatTheNodeSaysOfItsInstances) {
+  ASSERT_EQ(call("POST", "acme/projects/web/containers", std::string(kCreate)).status, 201);
+  ASSERT_EQ(call("POST", "acme/projects/web/containers/ocr/start").status, 202);
+  loop_.clock.run_for(1s);
+  const std::string project = "/api/mesclun/organizations/acme/projects/web/";
+  const std::string id(first_instance().at("id").as_string());
+  link::Usage usage;
+  usage.instances.push_back({.instance_id = id, .cpu_cores = 0.5, .memory_bytes = 1000});
+  ASSERT_TRUE(session_->send(usage));
+  loop_.clock.run_for(1s);
+  const json::object all = read(call_at("GET", project + "stats"));
+  ASSERT_EQ(all.at("items").as_array().size(), 2u);
+  const json::object known = read(call_at("GET", project + "containers/ocr/stats"));
+  for (const json::value& item : known.at("items").as_array()) {
+    const bool placed = item.at("instance_id").as_string() == id;
+    EXPECT_EQ(item.at("cpu_cores"), placed ? json::value(0.5) : json::value(nullptr));
+    EXPECT_EQ(item.at("memory_bytes"), placed ? json::value(1000) : json::value(nullptr));
+    EXPECT_TRUE(item.at("requests_per_second").is_null()) << "no gateway is there";
+  }
+  EXPECT_EQ(call_at("GET", project + "containers/nobody/stats").status, 404);
+  EXPECT_EQ(call_at("POST", project + "stats").status, 405);
+}
+
 TEST_F(CloudWithNode, ActionsHaveAQuotaAMinute) {
   ASSERT_EQ(call("POST", "acme/projects/web/containers", std::string(kCreate)).status, 201);
   ASSERT_EQ(call("POST", "acme/projects/web/containers/ocr/start").status, 202);

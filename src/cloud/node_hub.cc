@@ -25,7 +25,7 @@ constexpr Duration kOverloadedMax = 3200ms;
 
 NodeHub::NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSettings settings,
                  Fleet& fleet, FleetLoop& loop, const GpuClasses& gpu_classes,
-                 WorkloadTokens& tokens, LogTable& logs)
+                 WorkloadTokens& tokens, LogTable& logs, UsageTable& usage)
     : clock_(clock),
       settings_(std::move(settings)),
       fleet_(fleet),
@@ -33,6 +33,7 @@ NodeHub::NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSet
       gpu_classes_(gpu_classes),
       tokens_(tokens),
       logs_(logs),
+      usage_(usage),
       strangers_(settings_.strangers),
       scope_(executor, "agent sessions") {}
 
@@ -213,6 +214,9 @@ Task<Result<>> NodeHub::handle(Live& live, link::Message message) {
     if (group != nullptr && may_speak_of(fleet_, live.node.id, logs->group_id)) {
       logs_.append(live.node.id, group->organization_id, std::move(*logs));
     }
+  } else if (auto* usage = std::get_if<link::Usage>(&message)) {
+    CO_TRY(const auto whole, live.usage.take(std::move(*usage)));
+    if (whole) usage_.take_node(live.node.id, *whole, clock_.now());
   } else if (const auto* request = std::get_if<link::TokenRequest>(&message)) {
     answer_token(live.session, live.node.id, *request);
   } else if (std::holds_alternative<link::Heartbeat>(message)) {

@@ -8,6 +8,7 @@
 #include "cloud/fleet_loop.h"
 #include "cloud/gpu_classes.h"
 #include "cloud/log_table.h"
+#include "cloud/usage_table.h"
 #include "cloud/workload_tokens.h"
 #include "http/peer_limit.h"
 
@@ -28,7 +29,7 @@ class NodeHub {
  public:
   NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSettings settings,
           Fleet& fleet, FleetLoop& loop, const GpuClasses& gpu_classes, WorkloadTokens& tokens,
-          LogTable& logs);
+          LogTable& logs, UsageTable& usage);
 
   // One agent's session, from its Hello to its end. Bounded in number; more are refused.
   void serve(link::SessionPtr session);
@@ -61,6 +62,7 @@ class NodeHub {
     bool warned_of_refused = false;
     link::GatherKnownSpecs known_specs{};
     link::GatherReport report{kReportBytesMax};
+    link::GatherUsage usage{kReportBytesMax};
   };
   static constexpr size_t kReportBytesMax = 16 * 1024 * 1024;
 
@@ -87,6 +89,7 @@ class NodeHub {
   const GpuClasses& gpu_classes_;
   WorkloadTokens& tokens_;
   LogTable& logs_;
+  UsageTable& usage_;
   PeerLimit strangers_;
   size_t refused_ = 0;  // since it was said in the log
   TimePoint refused_said_ = TimePoint::min();

@@ -86,6 +86,25 @@ Answer PublicApi::route(HttpRequest request, ApiTarget target) {
   co_return co_await groups_.handle(std::move(request), std::move(target));
 }
 
+Task<std::optional<HttpResponse>> PublicApi::answer_at_once(HttpRequest& request,
+                                                            const ApiTarget& target) {
+  const std::vector<std::string>& path = target.rest;
+  if (!target.project) co_return std::nullopt;
+  const bool of_group = path.size() >= 3 && path[0] == "containers";
+  const bool of_project = path.size() == 1 && path[0] == "stats";
+  Result<HttpResponse> answer = no_such_path();
+  if (of_group && path[2] == "exclusions") {
+    answer = co_await exclusions_.handle(std::move(request), target);
+  } else if (of_project || (of_group && path.size() == 3 && path[2] == "stats")) {
+    answer = co_await stats_.handle(std::move(request), *target.project,
+                                    of_project ? std::string() : path[1]);
+  } else {
+    co_return std::nullopt;
+  }
+  if (!answer) co_return problem_answer(answer.error());
+  co_return *std::move(answer);
+}
+
 Task<HttpResponse> PublicApi::handle_mesclun(HttpRequest request, std::string rest) {
   const auto target = authorize(request, rest);
   // Logs and events are counted apart: who follows the ones can still look at the others.
@@ -95,12 +114,7 @@ Task<HttpResponse> PublicApi::handle_mesclun(HttpRequest request, std::string re
     co_return *std::move(refused);
   }
   if (!target) co_return problem_answer(target.error());
-  const std::vector<std::string>& path = target->rest;
-  if (target->project && path.size() >= 3 && path[0] == "containers" && path[2] == "exclusions") {
-    auto answer = co_await exclusions_.handle(std::move(request), *target);
-    if (!answer) co_return problem_answer(answer.error());
-    co_return *std::move(answer);
-  }
+  if (auto answer = co_await answer_at_once(request, *target)) co_return *std::move(answer);
   const std::string key_id = target->key_id;
   if (waiting_[key_id] >= settings_.activity_waiting_max) {
     const Error limited{ErrorCode::ResourceExhausted,

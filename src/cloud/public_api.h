@@ -6,6 +6,7 @@
 #include "cloud/exclusion_endpoint.h"
 #include "cloud/instance_endpoint.h"
 #include "cloud/organization_endpoint.h"
+#include "cloud/stats_endpoint.h"
 
 namespace mesclun::cloud {
 
@@ -25,7 +26,7 @@ class PublicApi {
  public:
   PublicApi(const asio::any_io_executor& executor, Clock& clock, store::Database& database,
             const Accounts& accounts, FleetLoop& loop, const GpuClasses& gpu_classes,
-            LogTable& logs, PublicApiSettings settings)
+            LogTable& logs, const UsageTable& usage, PublicApiSettings settings)
       : clock_(clock),
         accounts_(accounts),
         groups_(database, accounts, loop, gpu_classes, settings.specs),
@@ -33,6 +34,7 @@ class PublicApi {
         organizations_(accounts, loop, gpu_classes),
         activity_(executor, clock, database, loop, logs),
         exclusions_(loop),
+        stats_(clock, loop, usage),
         settings_(settings),
         requests_(settings.requests_per_minute),
         activity_requests_(settings.activity_requests_per_minute) {}
@@ -49,6 +51,8 @@ class PublicApi {
   std::optional<HttpResponse> refuse_excess(const HttpRequest& request, RateLimiter& limiter,
                                             std::string_view route);
   Answer route(HttpRequest request, ApiTarget target);
+  // Those of our additions that answer at once; nothing: it is none.
+  Task<std::optional<HttpResponse>> answer_at_once(HttpRequest& request, const ApiTarget& target);
 
   // Constant after construction.
   Clock& clock_;
@@ -58,6 +62,7 @@ class PublicApi {
   OrganizationEndpoint organizations_;
   ActivityEndpoint activity_;
   ExclusionEndpoint exclusions_;
+  StatsEndpoint stats_;
   const PublicApiSettings settings_;
   // The loop only.
   RateLimiter requests_;

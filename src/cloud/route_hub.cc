@@ -12,12 +12,14 @@ namespace mesclun::cloud {
 namespace {
 
 constexpr size_t kNameBytesMax = 256;
+constexpr size_t kUsageBytesMax = 16 * 1024 * 1024;
 constexpr Duration kGoodbyeTime = 200ms;
 
 }  // namespace
 
 RouteHub::RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHubSettings settings,
                    Fleet& fleet, FleetLoop& loop, Accounts& accounts, store::Database& database,
+                   UsageTable& usage,
                    std::function<void(std::vector<std::string>)> gateways_changed)
     : clock_(clock),
       settings_(std::move(settings)),
@@ -25,6 +27,7 @@ RouteHub::RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHub
       loop_(loop),
       accounts_(accounts),
       database_(database),
+      usage_(usage),
       gateways_changed_(std::move(gateways_changed)),
       strangers_(settings_.strangers),
       scope_(executor, "gateway sessions") {}
@@ -163,15 +166,21 @@ Task<Result<>> RouteHub::talk(link::Session& session, PeerLimit::Place place) {
   sender.mark_all();
   const int64_t number = ++last_number_;
   live_.try_emplace(number, Live{.name = name, .session = session, .sender = sender});
-  Result<> ended = co_await link::beside(listen(session), sender.run());
+  Result<> ended = co_await link::beside(listen(session, name), sender.run());
   live_.erase(number);
   co_return ended;
 }
 
-Task<Result<>> RouteHub::listen(link::Session& session) {
+Task<Result<>> RouteHub::listen(link::Session& session, std::string name) {
+  link::GatherUsage usage{kUsageBytesMax};
   while (true) {
-    CO_TRY(const link::Message said,
+    CO_TRY(link::Message said,
            co_await link::hear(session, link::silence_of_dialler(settings_.heartbeat)));
+    if (auto* part = std::get_if<link::Usage>(&said)) {
+      CO_TRY(const auto whole, usage.take(std::move(*part)));
+      if (whole) usage_.take_gateway(name, *whole, clock_.now());
+      continue;
+    }
     if (!std::holds_alternative<link::Heartbeat>(said)) {
       co_return Error::invalid("a gateway does not say that");
     }

@@ -5,6 +5,7 @@
 
 #include "base/scope.h"
 #include "cloud/route_sender.h"
+#include "cloud/usage_table.h"
 #include "http/peer_limit.h"
 
 namespace mesclun::cloud {
@@ -25,7 +26,7 @@ class RouteHub {
   // `gateways_changed` gets the tunnel endpoints of all gateways that are or were connected.
   RouteHub(const asio::any_io_executor& executor, Clock& clock, RouteHubSettings settings,
            Fleet& fleet, FleetLoop& loop, Accounts& accounts, store::Database& database,
-           std::function<void(std::vector<std::string>)> gateways_changed);
+           UsageTable& usage, std::function<void(std::vector<std::string>)> gateways_changed);
 
   // Gateways of before the restart: nodes keep their tunnels to them.
   Task<Result<>> load();
@@ -58,7 +59,7 @@ class RouteHub {
   Task<Result<>> run_session(link::SessionPtr session, PeerLimit::Place place);
   Task<Result<std::string>> let_in(link::Session& session, PeerLimit::Place place);
   Task<Result<>> talk(link::Session& session, PeerLimit::Place place);
-  Task<Result<>> listen(link::Session& session);
+  Task<Result<>> listen(link::Session& session, std::string name);
   Result<> check(const link::GatewayHello& hello) const;
   Task<Result<>> remember(std::string name, std::string endpoint);
   void dismiss(int64_t number, const Error& why);
@@ -71,6 +72,7 @@ class RouteHub {
   FleetLoop& loop_;
   Accounts& accounts_;
   store::Database& database_;
+  UsageTable& usage_;
   std::function<void(std::vector<std::string>)> gateways_changed_;
   std::map<std::string, std::string> endpoints_;  // by gateway name
   PeerLimit strangers_;

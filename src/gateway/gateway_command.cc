@@ -151,6 +151,8 @@ int run_gateway_command(int argc, char** argv) {
               "How long requests in flight may take at the end");
   add_setting(line, "--heartbeat", settings.gateway.session.heartbeat, 100ms, 1min,
               "How often the cloud hears from this gateway");
+  add_setting(line, "--usage-period", settings.gateway.session.usage_period, 500ms, 30s,
+              "How often the cloud is told how instances are asked");
   add_setting(line, "--cloud-silence-max", settings.gateway.session.silence_max, 1s, 10min,
               "Silence of the cloud after which it is dialled again");
   add_proxy_settings(line, settings.gateway.proxy);

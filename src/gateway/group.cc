@@ -6,6 +6,7 @@ InFlight::InFlight(GroupPtr group, InstancePtr instance)
     : group_(std::move(group)), instance_(std::move(instance)) {
   ++group_->in_flight_;
   ++instance_->in_flight;
+  ++instance_->requests;
 }
 
 InFlight::~InFlight() {

@@ -22,6 +22,7 @@ struct Instance {
   bool ready = false;
   int32_t port = 0;
   uint32_t in_flight = 0;
+  uint64_t requests = 0;              // that it was chosen for, since the gateway knows it
   IdlePool<link::TunnelStream> pool;  // its streams that wait for the next request
 };
 using InstancePtr = std::shared_ptr<Instance>;

@@ -2,6 +2,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/race.h"
+#include "link/parts.h"
 
 namespace mesclun::gateway {
 
@@ -10,6 +12,7 @@ RouteSession::RouteSession(Clock& clock, Random& random, RouteSessionSettings se
     : clock_(clock),
       settings_(std::move(settings)),
       table_(table),
+      usage_(clock, table),
       keeper_("gateway", clock, random, cloud, settings_.cloud) {}
 
 Task<Result<>> RouteSession::run() {
@@ -27,10 +30,27 @@ Task<Result<>> RouteSession::talk(link::Session& session) {
   hello.tunnel_endpoint = settings_.tunnel_endpoint;
   CO_TRY_DO(session.send(std::move(hello)));
   table_.begin_all();
-  const Result<> ended =
-      co_await link::beside(listen(session), link::beat(session, clock_, settings_.heartbeat));
+  const Result<> ended = co_await link::beside(listen(session), speak(session));
   connected_ = false;
   co_return ended;
+}
+
+Task<Result<>> RouteSession::speak(link::Session& session) {
+  std::optional<Result<>> ended[2];
+  auto beating = link::beat(session, clock_, settings_.heartbeat);
+  co_await join(detail::store_result(std::move(beating), ended[0]),
+                detail::store_result(tell_usage(session), ended[1]));
+  co_return Result<>();
+}
+
+Task<Result<>> RouteSession::tell_usage(link::Session& session) {
+  while (true) {
+    CO_TRY_DO(co_await clock_.sleep_for(settings_.usage_period));
+    for (link::Usage& part : link::in_parts(usage_.measure(), &link::Usage::instances)) {
+      CO_TRY_DO(co_await session.wait_for_room());
+      CO_TRY_DO(session.send(std::move(part)));
+    }
+  }
 }
 
 Task<Result<>> RouteSession::listen(link::Session& session) {

@@ -102,6 +102,46 @@ TEST(RouteSession, KeepsRoutesWhileTheCloudIsAwayAndComesBack) {
   with_session(world, keeps_routes);
 }
 
+Task<Result<>> listen_for(World& world, Duration length, std::vector<link::Usage>& told) {
+  const TimePoint end = world.loop.clock.now() + length;
+  while (world.loop.clock.now() < end) {
+    const auto said = co_await world.cloud.session->receive_within(end - world.loop.clock.now());
+    if (!said) break;
+    if (const auto* usage = std::get_if<link::Usage>(&*said)) told.push_back(*usage);
+    std::ignore = world.cloud.session->send(link::Heartbeat{});
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> tells_usage(World& world) {
+  CO_TRY_DO(co_await world.loop.clock.sleep_for(1ms));
+  link::Route route = make_route(1);
+  world.update({route});
+  CO_TRY_DO(co_await world.loop.clock.sleep_for(1ms));
+  const GroupPtr group = world.table.find("g.example");
+  const InstancePtr& instance = group->instances().at(0);
+  std::vector<link::Usage> told;
+  CO_TRY_DO(co_await listen_for(world, 11s, told));
+  EXPECT_EQ(told.size(), 1u);
+  EXPECT_TRUE(told.at(0).instances.empty());
+  {
+    const InFlight first(group, instance);
+    for (int i = 0; i < 19; ++i) const InFlight other(group, instance);
+    CO_TRY_DO(co_await listen_for(world, 10s, told));
+  }
+  EXPECT_EQ(told.size(), 2u);
+  EXPECT_EQ(told.at(1).instances.size(), 1u);
+  EXPECT_EQ(told.at(1).instances.at(0).instance_id, instance->id);
+  EXPECT_EQ(told.at(1).instances.at(0).in_flight, 1);
+  EXPECT_NEAR(told.at(1).instances.at(0).requests_per_second.value(), 2, 0.01);
+  co_return Result<>();
+}
+
+TEST(RouteSession, TheCloudIsToldHowInstancesAreAsked) {
+  World world;
+  with_session(world, tells_usage);
+}
+
 Task<Result<>> silence(World& world) {
   CO_TRY_DO(co_await world.loop.clock.sleep_for(1ms));
   EXPECT_EQ(world.cloud.dials, 1);

@@ -10,7 +10,7 @@ namespace {
 constexpr std::array<std::string_view, std::variant_size_v<Message>> kTypes = {
     "hello",         "welcome",     "goodbye",       "known_specs", "spec",
     "desired",       "report",      "acknowledge",   "heartbeat",   "logs",
-    "token_request", "token_reply", "gateway_hello", "routes"};
+    "token_request", "token_reply", "gateway_hello", "routes",      "usage"};
 
 template <size_t kIndex = 0>
 Result<Message> read_as(size_t index, const json::value& value) {

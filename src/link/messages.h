@@ -282,6 +282,27 @@ struct LogBatch {
 };
 BOOST_DESCRIBE_STRUCT(LogBatch, (), (group_id, instance_id, version, dropped, lines))
 
+// What an instance used of late, as far as who says it can know: a node cpu and memory, a gateway
+// requests.
+struct InstanceUsage {
+  std::string instance_id;
+  std::optional<double> cpu_cores;      // on average since the last time
+  std::optional<int64_t> memory_bytes;  // now
+  std::optional<double> requests_per_second;
+  std::optional<int64_t> in_flight;  // requests, now
+  bool operator==(const InstanceUsage&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(InstanceUsage, (),
+                      (instance_id, cpu_cores, memory_bytes, requests_per_second, in_flight))
+
+// Agent or gateway to cloud, now and then, for people to see: nothing is decided by it. Of a gateway:
+// instances that are not named have no requests.
+struct Usage {
+  Part part;
+  std::vector<InstanceUsage> instances;
+};
+BOOST_DESCRIBE_STRUCT(Usage, (), (part, instances))
+
 // The identity token of a group on this node (imds.md §4).
 struct TokenRequest {
   std::string group_id;
@@ -366,7 +387,7 @@ constexpr bool json_has_default(const ReplicaWish*, std::string_view member) {
 
 using Message =
     std::variant<Hello, Welcome, Goodbye, KnownSpecs, Spec, Desired, Report, Acknowledge, Heartbeat,
-                 LogBatch, TokenRequest, TokenReply, GatewayHello, RouteUpdate>;
+                 LogBatch, TokenRequest, TokenReply, GatewayHello, RouteUpdate, Usage>;
 
 // As in the `type` member.
 std::string_view message_name(const Message& message);

@@ -46,6 +46,9 @@ size_t weight_of(const InstanceEvent& element) {
 size_t weight_of(const SpecName& element) {
   return json_bytes_max(element);
 }
+size_t weight_of(const InstanceUsage& element) {
+  return json_bytes_max(element);
+}
 size_t weight_of(const Route& element) {
   return json_bytes_max(element);
 }

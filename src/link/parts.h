@@ -1,6 +1,7 @@
 // What may be larger than a frame is said in parts, and put together again by who hears it.
 //
-//   Desired, Report, KnownSpecs   a whole: replaces what was said before, once its last part is here
+//   Desired, Report, KnownSpecs,
+//   Usage                         a whole: replaces what was said before, once its last part is here
 //   RouteUpdate                   many small truths, each good by itself; the last of a session's
 //                                 first ones says that all were named
 //   Spec                          one message each, which a bound at creation keeps within a frame
@@ -23,6 +24,7 @@ size_t weight_of(const Assignment& element);
 size_t weight_of(const InstanceReport& element);
 size_t weight_of(const InstanceEvent& element);
 size_t weight_of(const SpecName& element);
+size_t weight_of(const InstanceUsage& element);
 size_t weight_of(const Route& element);
 size_t weight_of(const RouteKey& element);
 size_t weight_of(const std::string& element);
@@ -101,5 +103,6 @@ class Gather {
 using GatherDesired = Gather<Desired, &Desired::assignments>;
 using GatherReport = Gather<Report, &Report::instances>;
 using GatherKnownSpecs = Gather<KnownSpecs, &KnownSpecs::specs>;
+using GatherUsage = Gather<Usage, &Usage::instances>;
 
 }  // namespace mesclun::link

@@ -58,6 +58,13 @@ struct LogChunk {
   std::string text;    // one line without its end
 };
 
+// What a live run has used.
+struct RunUsage {
+  std::string instance_id;
+  std::optional<Duration> cpu_time;     // since its start, of all cores together
+  std::optional<int64_t> memory_bytes;  // now, without what the kernel could drop at once
+};
+
 struct DriverFacts {
   std::string runtime;       // "process"
   bool own_network = false;  // instances have a network namespace: 169.254.169.254 works
@@ -127,6 +134,10 @@ class ContainerDriver {
   // killed.
   virtual Task<Result<int32_t>> exec(std::string instance_id, std::vector<std::string> command,
                                      Duration limit) = 0;
+  // Of all live runs at once. Unimplemented: this driver cannot tell.
+  virtual Task<Result<std::vector<RunUsage>>> usage() {
+    co_return Error{ErrorCode::Unimplemented, "this driver does not measure"};
+  }
   // Lines written since the last call for this run, at most `lines_max`; empty if there are none.
   virtual Task<Result<std::vector<LogChunk>>> read_log(std::string instance_id,
                                                        size_t lines_max) = 0;

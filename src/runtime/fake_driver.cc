@@ -288,4 +288,13 @@ const RunSpec* FakeDriver::find_spec(const std::string& instance_id) const {
   return found == runs_.end() ? nullptr : &found->second->spec;
 }
 
+Task<Result<std::vector<RunUsage>>> FakeDriver::usage() {
+  if (usage_.empty()) co_return Error{ErrorCode::Unimplemented, "no usage was set"};
+  std::vector<RunUsage> out;
+  for (const std::string& id : live()) {
+    if (const auto known = usage_.find(id); known != usage_.end()) out.push_back(known->second);
+  }
+  co_return out;
+}
+
 }  // namespace mesclun::runtime

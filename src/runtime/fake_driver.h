@@ -62,6 +62,8 @@ class FakeDriver final : public ContainerDriver {
                              Duration limit) override;
   Task<Result<std::vector<LogChunk>>> read_log(std::string instance_id, size_t lines_max) override;
 
+  Task<Result<std::vector<RunUsage>>> usage() override;
+
   // ---- what tests and the simulator do to it ----
   void set_script(Script script) { script_ = std::move(script); }
   // set_limits() fails with it; empty: it works.
@@ -69,6 +71,8 @@ class FakeDriver final : public ContainerDriver {
   void set_facts(DriverFacts facts) { facts_ = std::move(facts); }
   // What check() finds; empty: nothing.
   void set_trouble(std::string trouble) { trouble_ = std::move(trouble); }
+  // What usage() tells of it from now on.
+  void set_usage(RunUsage usage) { usage_[usage.instance_id] = std::move(usage); }
   // The application's own HTTP answers, instead of 200.
   void set_application(
       std::function<HttpResponse(const std::string& instance_id, const HttpRequest&)> f) {
@@ -128,6 +132,7 @@ class FakeDriver final : public ContainerDriver {
   std::function<HttpResponse(const std::string&, const HttpRequest&)> application_;
   std::string limits_refused_;
   std::map<std::string, RunPtr> runs_;
+  std::map<std::string, RunUsage> usage_;
   uint64_t creates_ = 0;
   uint64_t starts_ = 0;
   Scope scope_;

@@ -167,6 +167,26 @@ Task<Result<int32_t>> ProcessDriver::exec(std::string instance_id, std::vector<s
   co_return answer.reply.exit_code;
 }
 
+// By control groups where they count, else by one look at all processes.
+Task<Result<std::vector<RunUsage>>> ProcessDriver::usage() {
+  std::vector<RunUsage> out;
+  std::optional<std::vector<ProcessStat>> processes;
+  for (const auto& [id, run] : runs_.all()) {
+    if (run->exit || run->start_time == 0) continue;
+    const CgroupUsage counted = walls_.cgroups.usage(id);
+    RunUsage& usage = out.emplace_back();
+    usage.instance_id = id;
+    usage.cpu_time = counted.cpu_time;
+    usage.memory_bytes = counted.memory_bytes;
+    if (usage.cpu_time && usage.memory_bytes) continue;
+    if (!processes) processes = all_processes();
+    const TreeUsage tree = usage_below(run->shim.shim.pid, *processes);
+    if (!usage.cpu_time) usage.cpu_time = tree.cpu_time;
+    if (!usage.memory_bytes) usage.memory_bytes = tree.memory_bytes;
+  }
+  co_return out;
+}
+
 Task<Result<std::vector<LogChunk>>> ProcessDriver::read_log(std::string instance_id,
                                                             size_t lines_max) {
   CO_TRY(const RunPtr run, runs_.find(instance_id));

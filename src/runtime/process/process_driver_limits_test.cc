@@ -48,6 +48,28 @@ DRIVER_TEST(ProcessDriverTest, CpuLimitIsAFractionOfACore) {
   co_return Result<>();
 }
 
+DRIVER_TEST(ProcessDriverTest, UsageIsToldOfWhatRuns) {
+  CO_TRY_DO(co_await t.run_to_end(driver, t.shell("true")));
+  CO_TRY(const std::string id,
+         co_await t.launch(driver, t.spec({"python3", "-u", "-c",
+                                           "x = bytearray(b'1' * 40_000_000)\nprint(len(x))\n"
+                                           "while True: pass"})));
+  CO_TRY_DO(co_await t.first_line(driver, id));
+  std::vector<RunUsage> usage;
+  Duration used{};
+  const TimePoint end = t.loop.clock.now() + kSoon;
+  while (used < 100ms && t.loop.clock.now() < end) {
+    CO_TRY(usage, co_await driver.usage());
+    if (usage.size() == 1 && usage[0].cpu_time) used = *usage[0].cpu_time;
+    CO_TRY_DO(co_await t.loop.clock.sleep_for(20ms));
+  }
+  EXPECT_EQ(usage.size(), 1u) << "what has ended uses nothing";
+  EXPECT_GE(used, 100ms);
+  EXPECT_GT(usage.at(0).memory_bytes.value_or(0), 40'000'000);
+  EXPECT_EQ(usage.at(0).instance_id, id);
+  co_return Result<>();
+}
+
 DRIVER_TEST(ProcessDriverTest, LimitsChangeUnderALivingProgram) {
   if (!driver.facts().limits_memory) {
     fmt::print("  skipped: {}\n", driver.facts().warnings.back());

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <map>
 #include <sstream>
 
 #include "runtime/process/run_files.h"
@@ -28,17 +29,6 @@ std::optional<ProcessStat> stat_of(pid_t pid) {
   return parse_process_stat(*text);
 }
 
-std::vector<ProcessStat> all_processes() {
-  std::vector<ProcessStat> found;
-  for (const std::string& name : list_folder("/proc")) {
-    pid_t pid = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error != std::errc() || end != name.data() + name.size()) continue;
-    if (const std::optional<ProcessStat> stat = stat_of(pid)) found.push_back(*stat);
-  }
-  return found;
-}
-
 std::optional<ProcessStat> stat_of(const ProcessRef& process) {
   if (process.pid <= 0 || process.boot_id != boot_id()) return std::nullopt;
   const std::optional<ProcessStat> stat = stat_of(process.pid);
@@ -50,7 +40,44 @@ bool lives(const ProcessStat& stat) {
   return stat.state != 'Z' && stat.state != 'X';
 }
 
+Duration of_ticks(int64_t ticks) {
+  static const int64_t per_second = ::sysconf(_SC_CLK_TCK);
+  return std::chrono::nanoseconds(ticks * (1'000'000'000 / per_second));
+}
+
 }  // namespace
+
+std::vector<ProcessStat> all_processes() {
+  std::vector<ProcessStat> found;
+  for (const std::string& name : list_folder("/proc")) {
+    pid_t pid = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error != std::errc() || end != name.data() + name.size()) continue;
+    if (const std::optional<ProcessStat> stat = stat_of(pid)) found.push_back(*stat);
+  }
+  return found;
+}
+
+TreeUsage usage_below(pid_t ancestor, const std::vector<ProcessStat>& processes) {
+  static const int64_t page_bytes = ::sysconf(_SC_PAGESIZE);
+  std::multimap<pid_t, const ProcessStat*> children;
+  TreeUsage sum;
+  for (const ProcessStat& process : processes) {
+    children.emplace(process.parent, &process);
+    if (process.pid == ancestor) sum.cpu_time += of_ticks(process.children_ticks);
+  }
+  std::vector<pid_t> todo{ancestor};
+  while (!todo.empty()) {
+    const auto [begin, end] = children.equal_range(todo.back());
+    todo.pop_back();
+    for (auto it = begin; it != end; ++it) {
+      sum.cpu_time += of_ticks(it->second->cpu_ticks + it->second->children_ticks);
+      sum.memory_bytes += it->second->resident_pages * page_bytes;
+      todo.push_back(it->second->pid);
+    }
+  }
+  return sum;
+}
 
 std::optional<ProcessStat> parse_process_stat(std::string_view text) {
   // pid (name) state parent group session tty tpgid flags ... start; the name may hold anything.
@@ -61,8 +88,14 @@ std::optional<ProcessStat> parse_process_stat(std::string_view text) {
   std::istringstream rest{std::string(text.substr(name_end + 1))};
   std::string skip;
   rest >> stat.state >> stat.parent >> skip >> stat.session;
-  for (int field = 7; field < 22; ++field) rest >> skip;
-  rest >> stat.start_ticks;
+  for (int field = 7; field < 14; ++field) rest >> skip;
+  int64_t kernel_ticks = 0;
+  int64_t children_kernel_ticks = 0;
+  rest >> stat.cpu_ticks >> kernel_ticks >> stat.children_ticks >> children_kernel_ticks;
+  stat.cpu_ticks += kernel_ticks;
+  stat.children_ticks += children_kernel_ticks;
+  for (int field = 18; field < 22; ++field) rest >> skip;
+  rest >> stat.start_ticks >> skip >> stat.resident_pages;
   if (!rest) return std::nullopt;
   return stat;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 
@@ -17,6 +18,18 @@ struct ProcessRef {
   std::string boot_id;
 };
 BOOST_DESCRIBE_STRUCT(ProcessRef, (), (pid, start_ticks, boot_id))
+
+// What /proc/<pid>/stat says.
+struct ProcessStat {
+  pid_t pid = 0;
+  char state = 0;
+  pid_t parent = 0;
+  pid_t session = 0;
+  int64_t start_ticks = 0;
+  int64_t cpu_ticks = 0;
+  int64_t children_ticks = 0;  // of those that ended and were waited for
+  int64_t resident_pages = 0;
+};
 
 // NotFound if there is no such process.
 Result<ProcessRef> process_ref(pid_t pid);
@@ -30,15 +43,16 @@ void signal_process(const ProcessRef& process, int signal);
 bool kill_session(const ProcessRef& leader);
 // All that descend from `ancestor`, as far as they were not adopted by others.
 std::vector<pid_t> descendants(pid_t ancestor);
-
-// What /proc/<pid>/stat says.
-struct ProcessStat {
-  pid_t pid = 0;
-  char state = 0;
-  pid_t parent = 0;
-  pid_t session = 0;
-  int64_t start_ticks = 0;
+// All of the machine: one look at /proc.
+std::vector<ProcessStat> all_processes();
+// What all that descend from `ancestor` have used and use; what ended counts as long as its parent
+// waited for it.
+struct TreeUsage {
+  Duration cpu_time{};
+  int64_t memory_bytes = 0;
 };
+TreeUsage usage_below(pid_t ancestor, const std::vector<ProcessStat>& processes);
+
 std::optional<ProcessStat> parse_process_stat(std::string_view text);
 
 }  // namespace mesclun::runtime

@@ -63,8 +63,24 @@ TEST(RunFiles, ProcessNamesDoNotConfuse) {
   EXPECT_EQ(stat->parent, 5);
   EXPECT_EQ(stat->session, 7);
   EXPECT_EQ(stat->start_ticks, 123456);
+  EXPECT_EQ(stat->cpu_ticks, 5 + 6);
+  EXPECT_EQ(stat->children_ticks, 7 + 8);
+  EXPECT_EQ(stat->resident_pages, 2);
   EXPECT_FALSE(parse_process_stat("77 (a"));
   EXPECT_FALSE(parse_process_stat("77 (a) R 5"));
+}
+
+TEST(RunFiles, UsageIsThatOfAllBelowAndOfWhatTheyWaitedFor) {
+  const int64_t tick = 1'000'000'000 / ::sysconf(_SC_CLK_TCK);
+  const int64_t page = ::sysconf(_SC_PAGESIZE);
+  const std::vector<ProcessStat> all{
+      {.pid = 9, .parent = 1, .cpu_ticks = 1000, .children_ticks = 5, .resident_pages = 1000},
+      {.pid = 10, .parent = 9, .cpu_ticks = 20, .children_ticks = 3, .resident_pages = 7},
+      {.pid = 11, .parent = 10, .cpu_ticks = 100, .resident_pages = 2},
+      {.pid = 12, .parent = 1, .cpu_ticks = 7777, .resident_pages = 7777}};
+  const TreeUsage usage = usage_below(9, all);
+  EXPECT_EQ(usage.cpu_time, std::chrono::nanoseconds((5 + 20 + 3 + 100) * tick));
+  EXPECT_EQ(usage.memory_bytes, 9 * page);
 }
 
 TEST(RunFiles, ZombieIsNotAlive) {

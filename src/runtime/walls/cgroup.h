@@ -4,10 +4,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 
 namespace mesclun::runtime {
@@ -30,6 +32,12 @@ struct CgroupLimits {
   int64_t memory_bytes = 0;  // 0: none
 };
 
+// As far as the groups count it.
+struct CgroupUsage {
+  std::optional<Duration> cpu_time;
+  std::optional<int64_t> memory_bytes;  // without the files that the kernel would drop first
+};
+
 // Makes groups. Blocks on the kernel only.
 class Cgroups {
  public:
@@ -46,6 +54,7 @@ class Cgroups {
   Result<std::vector<std::string>> create(const std::string& name, CgroupLimits limits) const;
   // Of groups that there are.
   Result<> change(const std::string& name, CgroupLimits limits) const;
+  CgroupUsage usage(const std::string& name) const;
   // What create() would answer.
   std::vector<std::string> paths_of(const std::string& name) const;
   Result<std::string> create_cpu(const std::string& name, double cores) const;
