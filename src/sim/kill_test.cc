@@ -135,7 +135,8 @@ TEST_F(Killed, ACommitOnItsWayIsStoredOrNot) {
     const Faults faults = Faults::none();
     const auto real = store::open_sqlite({}, cloud::cloud_migrations()).value();
     SimDatabase slow(loop.clock, random, faults, *real);
-    MortalDatabase mortal(slow, kill, random);
+    SimCpu cpu(loop.clock);
+    MortalDatabase mortal(slow, kill, random, cpu, Duration());
     kill.arm(0);
     store::Body insert = [](store::Transaction& tx) -> Result<> {
       TRY_DO(tx.execute("INSERT INTO gateway (name, endpoint) VALUES ('g', 'e')"));

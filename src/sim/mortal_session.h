@@ -7,6 +7,7 @@
 
 #include "base/kill_switch.h"
 #include "link/session.h"
+#include "sim/sim_cpu.h"
 
 namespace mesclun::sim {
 
@@ -35,19 +36,27 @@ class Kernel {
   std::vector<std::shared_ptr<link::Session>> left_;
 };
 
-// Every message that is said is an effect.
+// Every message that is said is an effect. Of one that was heard nothing comes before the process
+// has time for it.
 //
-// Lifetime: kernel and switch outlive it.
+// Lifetime: kernel, switch and core, if there is one, outlive it.
 class MortalSession final : public link::Session {
  public:
-  MortalSession(link::SessionPtr session, KillSwitch& kill, Kernel& kernel)
+  MortalSession(link::SessionPtr session, KillSwitch& kill, Kernel& kernel, SimCpu* cpu = nullptr)
       : session_(std::move(session)),
         kill_(kill),
+        cpu_(cpu),
         on_kill_(kill.on_kill([this, &kernel] { kernel.leave(session_); })) {}
 
-  Task<Result<link::Message>> receive() override { co_return heard(co_await session_->receive()); }
+  Task<Result<link::Message>> receive() override {
+    Result<link::Message> message = co_await session_->receive();
+    if (cpu_ != nullptr) std::ignore = co_await cpu_->free();
+    co_return heard(std::move(message));
+  }
   Task<Result<link::Message>> receive_within(Duration limit) override {
-    co_return heard(co_await session_->receive_within(limit));
+    Result<link::Message> message = co_await session_->receive_within(limit);
+    if (cpu_ != nullptr) std::ignore = co_await cpu_->free();
+    co_return heard(std::move(message));
   }
   Result<> send(const link::Message& message) override {
     return kill_.pass() ? session_->send(message) : killed();
@@ -70,6 +79,7 @@ class MortalSession final : public link::Session {
 
   const std::shared_ptr<link::Session> session_;
   KillSwitch& kill_;
+  SimCpu* const cpu_;
   const std::shared_ptr<void> on_kill_;
 };
 

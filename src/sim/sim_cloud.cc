@@ -8,13 +8,15 @@ struct SimCloud::Life {
   explicit Life(SimCloud& owner, const Parts& parts)
       : kill(parts.executor),
         off(kill.on_kill([&owner] { owner.on_kill(); })),
-        database(parts.database, kill, parts.random),
-        log_database(parts.log_database, kill, parts.random),
-        cloud(parts.executor, parts.clock, parts.random, database, log_database, parts.settings) {}
+        cpu(parts.clock),
+        database(parts.database, kill, parts.random, cpu, parts.turn_cost),
+        log_database(parts.log_database, kill, parts.random, cpu, Duration()),
+        cloud(parts.executor, cpu, parts.random, database, log_database, parts.settings) {}
 
   KillSwitch kill;
   std::shared_ptr<void> off;
   bool machine_too = false;
+  SimCpu cpu;
   MortalDatabase database;
   MortalDatabase log_database;
   cloud::Cloud cloud;
@@ -50,7 +52,7 @@ Task<Result<>> SimCloud::start_once() {
   CO_TRY_DO(*started);
   life_->up = true;
   const auto mortal = [life = life_.get(), this](link::SessionPtr session) {
-    return std::make_unique<MortalSession>(std::move(session), life->kill, kernel_);
+    return std::make_unique<MortalSession>(std::move(session), life->kill, kernel_, &life->cpu);
   };
   cloud::Cloud& cloud = life_->cloud;
   parts_.network.set_cloud(
@@ -95,17 +97,26 @@ void SimCloud::on_kill() {
   kernel_.set_power(!life_->machine_too);
 }
 
+void SimCloud::stall(Duration length) {
+  if (life_) life_->cpu.spend(length);
+}
+
 Task<Result<>> SimCloud::wait_killed(TimePoint when) {
   if (life_) co_return co_await life_->kill.wait_until(parts_.clock, when);
   co_return Result<>();
+}
+
+Task<Result<>> SimCloud::call(Life& life, cloud::FleetLoop::Command command) {
+  CO_TRY_DO(co_await life.cpu.free());
+  co_return co_await life.cloud.fleet_loop().submit(std::move(command));
 }
 
 Task<Result<>> SimCloud::submit(cloud::FleetLoop::Command command) {
   if (running() == nullptr) co_return Error::unavailable("connection refused");
   const std::shared_ptr<Life> life = life_;
   std::optional<Result<>> answer;
-  const bool answered = co_await life->kill.run(
-      detail::store_result(life->cloud.fleet_loop().submit(std::move(command)), answer));
+  const bool answered =
+      co_await life->kill.run(detail::store_result(call(*life, std::move(command)), answer));
   if (co_await cancel_requested()) co_return Error::cancelled();
   // An answer is an effect, too.
   if (!answered || !answer || !life->kill.pass()) co_return Error::unavailable("connection reset");

@@ -20,6 +20,7 @@ class SimCloud {
     store::Database& database;
     store::Database& log_database;
     cloud::CloudSettings settings;
+    Duration turn_cost{};  // of its core, for each turn that stores something
   };
 
   explicit SimCloud(Parts parts);
@@ -33,6 +34,8 @@ class SimCloud {
   void kill(bool machine_too);
   // Right before its so many next effect: on the database, on connections, an answer.
   void kill_before(uint64_t effect, bool machine_too);
+  // The whole process stands still for so long, as by SIGSTOP.
+  void stall(Duration length);
   // Until it is killed, or `when`. Cancelled.
   Task<Result<>> wait_killed(TimePoint when);
 
@@ -46,6 +49,7 @@ class SimCloud {
   // From a start to the end.
   struct Life;
   Task<Result<>> start_once();
+  static Task<Result<>> call(Life& life, cloud::FleetLoop::Command command);
   Task<void> bury();
   void on_kill();
 

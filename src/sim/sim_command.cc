@@ -23,6 +23,7 @@ json::object result_json(const SimSettings& settings, const SimResult& result) {
   out["node_faults"] = result.node_faults;
   out["gateway_faults"] = result.gateway_faults;
   out["cloud_restarts"] = result.cloud_restarts;
+  out["cloud_stalls"] = result.cloud_stalls;
   out["container_starts"] = result.starts;
   out["serving"] = result.serving;
   out["waiting"] = result.waiting;
@@ -37,6 +38,7 @@ void print_result(const SimSettings& settings, const SimResult& result) {
   fmt::print("node faults      {}\n", result.node_faults);
   fmt::print("gateway faults   {}\n", result.gateway_faults);
   fmt::print("cloud restarts   {}\n", result.cloud_restarts);
+  fmt::print("cloud stalls     {}\n", result.cloud_stalls);
   fmt::print("user commands    {}\n", result.commands);
   fmt::print("container starts {}\n", result.starts);
   fmt::print("at the end       {} serve, {} wait for a node, {} are done\n", result.serving,
@@ -96,6 +98,10 @@ void add_options(CommandLine& line, Options& o) {
               "Chance of a commit to take 0.2 to 5 s");
   add_setting(line, "--cloud-restarts", settings.faults.cloud_restarts_per_hour, 0.0, 100.0,
               "Restarts of the cloud an hour");
+  add_setting(line, "--cloud-stalls", settings.faults.cloud_stalls_per_hour, 0.0, 100.0,
+              "Times an hour in which the cloud stands still, for 1 to 30 s");
+  add_setting(line, "--turn-cost", settings.turn_cost_ms, 0.0, 10'000.0,
+              "Milliseconds for which a turn of the cloud's loop keeps it busy");
   line.option(
           "--seeds",
           [&o](const std::string& text) -> Result<> {

@@ -4,6 +4,7 @@
 
 #include "base/kill_switch.h"
 #include "sim/faults.h"
+#include "sim/sim_cpu.h"
 #include "store/database.h"
 
 namespace mesclun::sim {
@@ -32,21 +33,28 @@ class SimDatabase final : public store::Database {
   store::Database& real_;
 };
 
-// Every write is an effect; one that was on its way at the kill is stored or not.
+// Every write is an effect; one that was on its way at the kill is stored or not. What leads to one
+// costs time of the process.
 //
 // Lifetime: all that the constructor gets outlives it.
 class MortalDatabase final : public store::Database {
  public:
-  MortalDatabase(store::Database& database, KillSwitch& kill, Random& random)
-      : database_(database), kill_(kill), random_(random) {}
+  MortalDatabase(store::Database& database, KillSwitch& kill, Random& random, SimCpu& cpu,
+                 Duration cost)
+      : database_(database), kill_(kill), random_(random), cpu_(cpu), cost_(cost) {}
 
   Task<Result<>> write(store::Body body) override {
+    cpu_.spend(cost_);
+    // A call that was begun is finished.
+    std::ignore = co_await cpu_.free();
     CO_TRY_DO(co_await kill_.pass_or_hang());
     store::Body if_stored = [this, body = std::move(body)](store::Transaction& tx) -> Result<> {
       if (kill_.dead() && random_.chance(0.5)) return Error::unavailable("killed");
       return body(tx);
     };
-    co_return co_await database_.write(std::move(if_stored));
+    const Result<> stored = co_await database_.write(std::move(if_stored));
+    std::ignore = co_await cpu_.free();
+    co_return stored;
   }
   Task<Result<>> read(store::Body body) override { return database_.read(std::move(body)); }
 
@@ -54,6 +62,8 @@ class MortalDatabase final : public store::Database {
   store::Database& database_;
   KillSwitch& kill_;
   Random& random_;
+  SimCpu& cpu_;
+  const Duration cost_;
 };
 
 }  // namespace mesclun::sim

@@ -48,13 +48,15 @@ void Simulation::build() {
   real_database_ = store::open_sqlite({}, cloud::cloud_migrations()).value();
   log_database_ = store::open_sqlite({}, cloud::log_migrations()).value();
   database_ = std::make_unique<SimDatabase>(clock_, random_, faults_, *real_database_);
-  cloud_ = std::make_unique<SimCloud>(SimCloud::Parts{.executor = io_.get_executor(),
-                                                      .clock = clock_,
-                                                      .random = random_,
-                                                      .network = network_,
-                                                      .database = *database_,
-                                                      .log_database = *log_database_,
-                                                      .settings = cloud_settings()});
+  cloud_ = std::make_unique<SimCloud>(
+      SimCloud::Parts{.executor = io_.get_executor(),
+                      .clock = clock_,
+                      .random = random_,
+                      .network = network_,
+                      .database = *database_,
+                      .log_database = *log_database_,
+                      .settings = cloud_settings(),
+                      .turn_cost = from_seconds(settings_.turn_cost_ms / 1000)});
   user_ = std::make_unique<User>(clock_, random_, trace_, settings_.nodes, *cloud_);
   for (size_t i = 0; i < settings_.nodes; ++i) {
     nodes_.push_back(std::make_unique<SimNode>(i, io_.get_executor(), clock_, random_, network_,
@@ -80,6 +82,17 @@ Task<Result<>> Simulation::trouble_cloud() {
       CO_TRY_DO(co_await cloud_->start());
       trace_.note("cloud starts");
     } while (random_.chance(0.25));
+  }
+}
+
+Task<Result<>> Simulation::stall_cloud() {
+  if (faults_.cloud_stalls_per_hour <= 0) co_return Result<>();
+  while (true) {
+    CO_TRY_DO(co_await clock_.sleep_for(
+        from_seconds(exponential(random_, 3600 / faults_.cloud_stalls_per_hour))));
+    trace_.note("cloud stalls");
+    ++result_.cloud_stalls;
+    cloud_->stall(from_seconds(1 + 29 * random_.unit()));
   }
 }
 
@@ -294,6 +307,7 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
   }
   chaos_.spawn(user_->act());
   chaos_.spawn(trouble_cloud());
+  chaos_.spawn(stall_cloud());
   watcher_.spawn(watch());
   const double total = settings_.hours + settings_.heal_hours;
   const double middle = settings_.hours / total;

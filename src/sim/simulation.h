@@ -17,6 +17,7 @@ struct SimSettings {
   uint64_t seed = 1;
   Faults faults;
   StartTimes starts;
+  double turn_cost_ms = 5;  // of the cloud's core, for each turn that stores something
 };
 
 struct SimResult {
@@ -27,6 +28,7 @@ struct SimResult {
   uint64_t node_faults = 0;
   uint64_t gateway_faults = 0;
   uint64_t cloud_restarts = 0;
+  uint64_t cloud_stalls = 0;
   uint64_t starts = 0;  // of containers
   size_t serving = 0;   // at the end
   size_t waiting = 0;   // at the end: no node is left for them
@@ -48,6 +50,7 @@ class Simulation {
   void build();
   Task<Result<>> trouble_cloud();
   Task<Result<>> end_cloud();
+  Task<Result<>> stall_cloud();
   Task<Result<>> trouble_node(SimNode& node);
   Task<Result<>> end_agent(SimNode& node);
   Task<Result<>> trouble_gateway(SimGateway& gateway);
