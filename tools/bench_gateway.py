@@ -67,7 +67,8 @@ def nginx_conf(folder: pathlib.Path, body: str) -> pathlib.Path:
     file = folder / "nginx.conf"
     temp = "".join(f"  {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     file.write_text(f"daemon off;\nworker_processes 1;\npid {folder}/pid;\nerror_log stderr;\n"
-                    f"worker_rlimit_nofile {FILES};\nevents {{ worker_connections {FILES}; }}\nhttp {{\n  access_log off;\n  keepalive_requests 100000000;\n"
+                    f"worker_rlimit_nofile {FILES};\nevents {{ worker_connections {FILES}; }}\n"
+                    "http {\n  access_log off;\n  keepalive_requests 100000000;\n"
                     f"{temp}{body}}}\n")
     return file
 
