@@ -17,6 +17,7 @@ from typing import Any
 import bench_front
 import bench_gateway
 import bench_idle
+import bench_start
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 Row = dict[str, Any]
@@ -70,6 +71,10 @@ def main() -> int:
         rows += found
     if options.pattern in "idle":
         found = bench_idle.idle_rows(ROOT / "build/release/bin/mesclun")
+        show(found)
+        rows += found
+    if options.pattern in "start":
+        found = bench_start.start_rows(ROOT / "build/release/bin/mesclun")
         show(found)
         rows += found
     if options.pattern in "front":
