@@ -161,6 +161,24 @@ TEST_F(LateReturn, AfterTheReplacementServesTheReturnedOneIsStopped) {
   EXPECT_EQ(serving(group_)[0]->id, second_.id);
 }
 
+TEST_F(LateReturn, ACommitThatFailsMeanwhileDoesNotEndTheReturnedOne) {
+  FleetSnapshot stored;
+  for (const auto& [id, row] : fleet_.groups.all()) stored.groups.push_back(row);
+  for (const auto& [id, row] : fleet_.allocations.all()) stored.allocations.push_back(row);
+  for (const auto& [id, row] : fleet_.nodes.all()) stored.nodes.push_back(row);
+  join(first_.node_id);
+  report(first_.node_id);
+  ASSERT_EQ(serving(group_).size(), 1u);
+  fleet_.restore(std::move(stored), now());
+  turn();
+  const auto told = desired_of(fleet_, first_.node_id, 1).assignments;
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_FALSE(told[0].wish.stop) << "it serves, and its replacement does not";
+  report(first_.node_id);
+  ASSERT_EQ(serving(group_).size(), 1u);
+  EXPECT_EQ(serving(group_)[0]->id, first_.id);
+}
+
 TEST_F(FleetTest, AReallocatedInstanceLeavesItsNodeFor48Hours) {
   for (int i = 0; i < 2; ++i) add_node();
   const std::string group = create(1);

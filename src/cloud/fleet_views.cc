@@ -140,15 +140,15 @@ link::Desired desired_of(const Fleet& fleet, const std::string& node_id, int64_t
   link::Desired desired{.revision = revision};
   for (const std::string& id : fleet.allocations.on_node(node_id)) {
     const Allocation& allocation = fleet.allocations.at(id);
-    // What is done is not wanted there. A lost one that still runs goes only after the node's first
-    // report, which may take it back.
+    // What is done is not wanted there. A lost one that still runs goes on as it was until a report
+    // takes it back or has it forgotten: the first one of a session may have been lost with a commit
+    // that failed.
     if (allocation.done()) continue;
     link::Assignment& assignment = desired.assignments.emplace_back();
     assignment.allocation_id = allocation.id;
     assignment.instance_id = allocation.status.instance_id;
     assignment.group_id = allocation.group_id;
     assignment.wish = allocation.wish;
-    assignment.wish.stop = !allocation.wanted();
   }
   return desired;
 }
