@@ -46,8 +46,8 @@ using SessionPtr = std::unique_ptr<Session>;
 SessionPtr make_conn_session(ConnPtr conn, const asio::any_io_executor& executor, Clock& clock,
                              SessionLimits limits = {});
 
-// Two ends in memory, for tests and the simulator: messages are carried as frames, under the limits
-// of frames and queues, and without bytes in between. `fate` is asked for every message: the delay
+// Two ends in memory, for tests and the simulator: messages, but for heartbeats, are carried as
+// frames, under the limits of frames and queues, and without bytes in between. `fate` is asked for every message: the delay
 // until it arrives, or nothing if it is lost and the session breaks with it.
 using Fate = std::function<std::optional<Duration>()>;
 std::pair<SessionPtr, SessionPtr> memory_session_pair(const asio::any_io_executor& executor,

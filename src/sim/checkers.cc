@@ -1,14 +1,19 @@
 #include "sim/checkers.h"
 
-#include "base/log.h"
+#include <fmt/format.h>
+
 #include "cloud/fleet_update.h"
 #include "cloud/fleet_views.h"
+#include "sim/placement_rules.h"
 
 namespace mesclun::sim {
 
 namespace {
 
-constexpr size_t kViolationsKept = 100;
+// Until a turn has noticed that an exclusion ended: a commit may be on its way, or the cloud stand
+// still.
+constexpr Duration kNoticedMax = 1min;
+constexpr Duration kRoomMax = 2min;
 // A returned copy is told within a round trip and ends within its stop grace (30 s); a node that
 // cannot hear the cloud is not counted. The rest is for a session that must first be found broken
 // (20 s) and dialled anew (10 s), and for a slow store.
@@ -24,14 +29,6 @@ std::string allocation_of(const runtime::RunSpec& spec) {
 }
 
 }  // namespace
-
-void Checkers::violated(std::string text) {
-  log_error("sim", text, {{"at_s", to_seconds(clock_.now().time_since_epoch())}});
-  if (violations_.size() < kViolationsKept) {
-    violations_.push_back(
-        fmt::format("{}: {}", format_rfc3339(clock_.wall_now()), std::move(text)));
-  }
-}
 
 void Checkers::check_fleet(const cloud::Fleet& fleet) {
   ++checks_;
@@ -57,22 +54,61 @@ void Checkers::check_fleet(const cloud::Fleet& fleet) {
     }
   }
   for (const auto& [node_id, node] : fleet.nodes.all()) {
-    std::set<std::string> groups;
-    int32_t cpu = 0;
+    for (std::string& broken : broken_rules(fleet, node)) violated(std::move(broken));
+    if (!node.drained) continue;
     for (const std::string& id : fleet.allocations.on_node(node_id)) {
       const cloud::Allocation& allocation = fleet.allocations.at(id);
-      if (allocation.done()) continue;
-      if (node.drained && allocation.counts()) {
-        violated(fmt::format("allocation {} stays on node {}, which is drained", id, node_id));
-      }
-      cpu += allocation.share.cpu;
-      if (!groups.insert(allocation.group_id).second) {
-        violated(fmt::format("two instances of one group on node {}", node_id));
-      }
+      if (allocation.done() || !allocation.counts()) continue;
+      violated(fmt::format("allocation {} stays on node {}, which is drained", id, node_id));
     }
-    if (cpu > node.facts.cpu)
-      violated(fmt::format("node {} carries {} of {} cores", node_id, cpu, node.facts.cpu));
   }
+  check_sums(fleet);
+  check_waiting(fleet);
+}
+
+void Checkers::check_sums(const cloud::Fleet& fleet) {
+  std::map<std::string, int32_t> replicas;  // by organization
+  for (const auto& [id, group] : fleet.groups.all()) {
+    const int32_t most = group.spec.queue_autoscaler ? group.spec.queue_autoscaler->max_replicas
+                                                     : group.spec.replicas;
+    replicas[group.organization_id] += group.delete_time == 0 ? most : 0;
+    cloud::GroupTally tally;
+    for (const std::string& member : fleet.allocations.of_group(id)) {
+      tally += cloud::tally_of(fleet.allocations.at(member));
+    }
+    if (tally != fleet.allocations.tally(id)) {
+      violated(fmt::format("the sums of group {} are not those of its instances", group.spec.name));
+    }
+  }
+  for (const auto& [organization, count] : replicas) {
+    const int32_t counted = fleet.groups.replicas_of(organization);
+    if (counted != count) {
+      violated(
+          fmt::format("{} replicas count against the quota, and there are {}", counted, count));
+    }
+  }
+}
+
+// At a quiet moment nobody waits who has room; at any other not for long.
+void Checkers::check_waiting(const cloud::Fleet& fleet) {
+  const cloud::TurnMarks& marks = fleet.marks;
+  const bool quiet = marks.review.empty() && marks.offers.empty() && marks.seek.empty();
+  std::map<std::string, TimePoint> waits;
+  for (const auto& [group_id, line] : fleet.allocations.waiting()) {
+    const cloud::Group& group = fleet.groups.at(group_id);
+    const auto known = waits_with_room_.find(group_id);
+    const TimePoint since = known == waits_with_room_.end() ? clock_.now() : known->second;
+    for (const auto& [node_id, node] : fleet.nodes.all()) {
+      if (!has_room(fleet, group, node, {}, clock_.wall_now() - kNoticedMax)) continue;
+      waits[group_id] = since;
+      if (quiet || clock_.now() - since > kRoomMax) {
+        violated(
+            fmt::format("a replica of {} waits though node {} has room", group.spec.name, node_id));
+      }
+      break;
+    }
+  }
+  waits_with_room_ = std::move(waits);
 }
 
 void Checkers::check_copies(const cloud::Fleet& fleet,

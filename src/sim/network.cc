@@ -21,7 +21,8 @@ Task<Result<link::SessionPtr>> Network::dial(size_t peer, Door door) {
   if (!accept) co_return Error::unavailable("connection refused");
   link::Fate decide = [this, peer] { return fate(peer); };
   auto [ours, theirs] = link::memory_session_pair(executor_, clock_, std::move(decide));
-  accept(std::move(theirs));
+  const bool listens = listen_ && door == Door::Agents;
+  accept(listens ? listen_(peer, std::move(theirs)) : std::move(theirs));
   co_return std::move(ours);
 }
 

@@ -21,6 +21,10 @@ class Network {
           size_t peers)
       : executor_(executor), clock_(clock), random_(random), faults_(faults), cut_until_(peers) {}
 
+  // Gets the cloud's end of every session that a node makes, and gives one in its place.
+  using Listen = std::function<link::SessionPtr(size_t node, link::SessionPtr)>;
+  void set_listen(Listen listen) { listen_ = std::move(listen); }
+
   // The cloud's side; none while it is down.
   void set_cloud(Accept agents, Accept gateways) {
     agents_ = std::move(agents);
@@ -44,6 +48,7 @@ class Network {
   const Faults& faults_;
   Accept agents_;
   Accept gateways_;
+  Listen listen_;
   bool cloud_powered_ = true;
   std::vector<TimePoint> cut_until_;
 };

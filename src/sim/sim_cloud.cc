@@ -11,7 +11,9 @@ struct SimCloud::Life {
         cpu(parts.clock),
         database(parts.database, kill, parts.random, cpu, parts.turn_cost),
         log_database(parts.log_database, kill, parts.random, cpu, Duration()),
-        cloud(parts.executor, cpu, parts.random, database, log_database, parts.settings) {}
+        cloud(parts.executor, cpu, parts.random, database, log_database, parts.settings) {
+    database.set_watch(parts.write_begins, parts.write_failed);
+  }
 
   KillSwitch kill;
   std::shared_ptr<void> off;
@@ -46,11 +48,13 @@ Task<Result<>> SimCloud::start() {
 
 Task<Result<>> SimCloud::start_once() {
   life_ = std::make_shared<Life>(*this, parts_);
+  const TimePoint begin = parts_.clock.now();
   std::optional<Result<>> started;
   co_await life_->kill.run(detail::store_result(life_->cloud.start(), started));
   if (!started || life_->kill.dead()) co_return Error::unavailable("killed");
   CO_TRY_DO(*started);
   life_->up = true;
+  if (parts_.started) parts_.started(life_->cloud, begin);
   const auto mortal = [life = life_.get(), this](link::SessionPtr session) {
     return std::make_unique<MortalSession>(std::move(session), life->kill, kernel_, &life->cpu);
   };

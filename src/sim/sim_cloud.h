@@ -21,6 +21,12 @@ class SimCloud {
     store::Database& log_database;
     cloud::CloudSettings settings;
     Duration turn_cost{};  // of its core, for each turn that stores something
+    // Called when it runs, with the time since which it counts; null: not.
+    std::function<void(cloud::Cloud&, TimePoint)> started;
+    // Called where a write of the cloud begins, which for the fleet is right after a turn was
+    // decided, and where one has failed; null: not.
+    std::function<void()> write_begins;
+    std::function<void()> write_failed;
   };
 
   explicit SimCloud(Parts parts);

@@ -2,6 +2,9 @@
 // killed.
 #pragma once
 
+#include <functional>
+#include <utility>
+
 #include "base/kill_switch.h"
 #include "sim/faults.h"
 #include "sim/sim_cpu.h"
@@ -43,7 +46,14 @@ class MortalDatabase final : public store::Database {
                  Duration cost)
       : database_(database), kill_(kill), random_(random), cpu_(cpu), cost_(cost) {}
 
+  // Called where a write begins, and where one has failed; null: not.
+  void set_watch(std::function<void()> begins, std::function<void()> failed) {
+    begins_ = std::move(begins);
+    failed_ = std::move(failed);
+  }
+
   Task<Result<>> write(store::Body body) override {
+    if (begins_) begins_();
     cpu_.spend(cost_);
     // A call that was begun is finished.
     std::ignore = co_await cpu_.free();
@@ -53,6 +63,7 @@ class MortalDatabase final : public store::Database {
       return body(tx);
     };
     const Result<> stored = co_await database_.write(std::move(if_stored));
+    if (!stored && failed_) failed_();
     std::ignore = co_await cpu_.free();
     co_return stored;
   }
@@ -64,6 +75,8 @@ class MortalDatabase final : public store::Database {
   Random& random_;
   SimCpu& cpu_;
   const Duration cost_;
+  std::function<void()> begins_;
+  std::function<void()> failed_;
 };
 
 }  // namespace mesclun::sim

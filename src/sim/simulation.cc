@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "base/log.h"
+#include "cloud/fleet_views.h"
 #include "cloud/schema.h"
 #include "sim/route_checker.h"
 
@@ -21,7 +24,6 @@ constexpr Duration kDigestPeriod = 60s;
 constexpr uint64_t kEffectsOfAgent = 12;
 constexpr uint64_t kEffectsOfCloud = 40;
 constexpr Duration kKillWaits = 60s;
-constexpr size_t kRouteViolationsKept = 20;
 
 cloud::CloudSettings cloud_settings() {
   cloud::CloudSettings settings;
@@ -38,6 +40,14 @@ Simulation::Simulation(SimSettings settings)
     : settings_(std::move(settings)),
       faults_(settings_.faults),
       random_(settings_.seed),
+      ears_(clock_, settings_.nodes,
+            [this](const std::string& node_id, const std::string& group_id) {
+              return is_placed_on(node_id, group_id);
+            }),
+      turns_(clock_, ears_, ledger_, violations_,
+             [this](const std::string& node_id, const std::string& instance_id) {
+               return runs_on(node_id, instance_id);
+             }),
       network_(io_.get_executor(), clock_, random_, faults_, settings_.nodes + settings_.gateways),
       chaos_(io_.get_executor(), "chaos"),
       watcher_(io_.get_executor(), "watch") {}
@@ -48,16 +58,23 @@ void Simulation::build() {
   real_database_ = store::open_sqlite({}, cloud::cloud_migrations()).value();
   log_database_ = store::open_sqlite({}, cloud::log_migrations()).value();
   database_ = std::make_unique<SimDatabase>(clock_, random_, faults_, *real_database_);
-  cloud_ = std::make_unique<SimCloud>(
-      SimCloud::Parts{.executor = io_.get_executor(),
-                      .clock = clock_,
-                      .random = random_,
-                      .network = network_,
-                      .database = *database_,
-                      .log_database = *log_database_,
-                      .settings = cloud_settings(),
-                      .turn_cost = from_seconds(settings_.turn_cost_ms / 1000)});
-  user_ = std::make_unique<User>(clock_, random_, trace_, settings_.nodes, *cloud_);
+  network_.set_listen([this](size_t node, link::SessionPtr session) {
+    return ears_.listen(node, std::move(session));
+  });
+  cloud_ = std::make_unique<SimCloud>(SimCloud::Parts{
+      .executor = io_.get_executor(),
+      .clock = clock_,
+      .random = random_,
+      .network = network_,
+      .database = *database_,
+      .log_database = *log_database_,
+      .settings = cloud_settings(),
+      .turn_cost = from_seconds(settings_.turn_cost_ms / 1000),
+      .started = [this](cloud::Cloud& cloud,
+                        TimePoint since) { turns_.cloud_started(cloud.fleet(), since); },
+      .write_begins = [this] { look_at_turn(); },
+      .write_failed = [this] { turns_.forget(); }});
+  user_ = std::make_unique<User>(clock_, random_, trace_, settings_.nodes, *cloud_, ledger_);
   for (size_t i = 0; i < settings_.nodes; ++i) {
     nodes_.push_back(std::make_unique<SimNode>(i, io_.get_executor(), clock_, random_, network_,
                                                random_facts(random_, i), std::string(kJoinToken),
@@ -205,11 +222,39 @@ void Simulation::digest() {
   }
 }
 
-void Simulation::add_violations(const std::vector<std::string>& found) {
-  for (const std::string& text : found) {
-    if (result_.violations.size() >= kRouteViolationsKept) return;
-    result_.violations.push_back(fmt::format("{}: {}", format_rfc3339(clock_.wall_now()), text));
+// Decisions are taken without waiting, rules and all, so whoever is called meanwhile looks between
+// two turns.
+void Simulation::look_at_turn() {
+  cloud::Cloud* const cloud = cloud_->running();
+  if (cloud != nullptr) turns_.look(cloud->fleet(), ears_.take_succeeded());
+}
+
+bool Simulation::runs_on(const std::string& node_id, const std::string& instance_id) const {
+  for (const auto& node : nodes_) {
+    if (node->machine_id() != node_id) continue;
+    return std::ranges::count(node->driver().live(), instance_id) > 0;
   }
+  return false;
+}
+
+bool Simulation::is_placed_on(const std::string& node_id, const std::string& group_id) {
+  cloud::Cloud* const cloud = cloud_->running();
+  return cloud != nullptr && cloud::is_placed_on(cloud->fleet(), group_id, node_id);
+}
+
+Task<Result<>> Simulation::check_events() {
+  auto stored = std::make_shared<std::vector<cloud::Event>>();
+  store::Body body = [stored](store::Transaction& tx) -> Result<> {
+    TRY(const auto rows, tx.query("SELECT document FROM event ORDER BY sequence"));
+    for (const store::Row& row : rows) {
+      TRY(cloud::Event event, from_json_text<cloud::Event>(row.text(0)));
+      stored->push_back(std::move(event));
+    }
+    return {};
+  };
+  CO_TRY_DO(co_await real_database_->read(std::move(body)));
+  ears_.events().check(*stored, cloud_->running()->fleet(), violations_);
+  co_return Result<>();
 }
 
 Task<Result<>> Simulation::watch() {
@@ -218,12 +263,12 @@ Task<Result<>> Simulation::watch() {
     CO_TRY_DO(co_await clock_.sleep_for(kCheckPeriod));
     cloud::Cloud* const cloud = cloud_->running();
     if (cloud == nullptr) continue;
-    // Decisions are taken without waiting, rules and all, so what is seen from another task lies
-    // between two turns. (A command would lie before the rules of its own.)
+    // Between two turns, too; a command would lie before the rules of its own.
     checkers_.check_fleet(cloud->fleet());
     checkers_.check_copies(cloud->fleet(), nodes_, network_, true);
+    ledger_.check(cloud->fleet());
     for (const auto& gateway : gateways_) {
-      add_violations(unready_routes(*gateway, cloud->fleet(), nodes_));
+      violations_.add_all(unready_routes(*gateway, cloud->fleet(), nodes_));
     }
     if (clock_.now() < next_digest) continue;
     next_digest = clock_.now() + kDigestPeriod;
@@ -317,7 +362,8 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
 
   const cloud::Fleet& fleet = cloud_->running()->fleet();
   checkers_.check_healed(fleet, nodes_);
-  for (const auto& gateway : gateways_) add_violations(wrong_routes(*gateway, fleet));
+  run_to_end(check_events());
+  for (const auto& gateway : gateways_) violations_.add_all(wrong_routes(*gateway, fleet));
   digest();
   for (const auto& [id, allocation] : fleet.allocations.all()) {
     if (allocation.serves()) ++result_.serving;
@@ -329,8 +375,8 @@ SimResult Simulation::run(const std::function<void(double)>& progress) {
   result_.trace_hash = trace_.hash();
   result_.events = trace_.events();
   result_.commands = user_->commands();
-  result_.checks = checkers_.checks();
-  std::ranges::copy(checkers_.violations(), std::back_inserter(result_.violations));
+  result_.checks = checkers_.checks() + turns_.looks();
+  result_.violations = violations_.all();
   if (failed_ || user_->failed())
     result_.violations.emplace_back("the simulation itself failed; see its log");
   return std::move(result_);

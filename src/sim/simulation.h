@@ -5,6 +5,7 @@
 #include "sim/checkers.h"
 #include "sim/sim_database.h"
 #include "sim/sim_gateway.h"
+#include "sim/turn_checker.h"
 #include "sim/user.h"
 
 namespace mesclun::sim {
@@ -58,8 +59,11 @@ class Simulation {
   Task<Result<>> watch();
   Task<Result<>> heal();
   Task<Result<>> shut_down();
+  void look_at_turn();
+  Task<Result<>> check_events();
+  bool is_placed_on(const std::string& node_id, const std::string& group_id);
+  bool runs_on(const std::string& node_id, const std::string& instance_id) const;
   void digest();
-  void add_violations(const std::vector<std::string>& found);
   void run_until(TimePoint end, const std::function<void(double)>& progress, double from,
                  double to);
   void run_to_end(Task<Result<>> task);
@@ -70,7 +74,11 @@ class Simulation {
   VirtualClock clock_{io_};
   SeededRandom random_;
   Trace trace_{clock_};
-  Checkers checkers_{clock_};
+  Violations violations_{clock_};
+  Ears ears_;
+  Ledger ledger_{clock_, violations_};
+  Checkers checkers_{clock_, violations_};
+  TurnChecker turns_;
   std::unique_ptr<store::Database> real_database_;
   std::unique_ptr<store::Database> log_database_;
   std::unique_ptr<SimDatabase> database_;

@@ -7,6 +7,7 @@ namespace {
 
 SimResult run_small(uint64_t seed, size_t nodes, double hours) {
   SimSettings settings{.nodes = nodes, .hours = hours, .heal_hours = 1.5, .seed = seed};
+  settings.faults.churn_factor = 40;  // gateways are few
   Simulation simulation(settings);
   return simulation.run([](double) {});
 }
@@ -23,16 +24,18 @@ TEST(Simulation, TheSameSeedGivesTheSameTrace) {
 // Goal: no fault breaks an invariant, and all heals. Method: several seeds over a small fleet.
 TEST(Simulation, InvariantsHoldAndEverythingHeals) {
   size_t done = 0;
+  uint64_t gateway_faults = 0;
   for (uint64_t seed = 1; seed <= 2; ++seed) {
     const SimResult result = run_small(seed, 40, 2);
     for (const std::string& violation : result.violations) {
       ADD_FAILURE() << "seed " << seed << ": " << violation;
     }
     EXPECT_GT(result.node_faults, 0u);
-    EXPECT_GT(result.gateway_faults, 0u);
+    gateway_faults += result.gateway_faults;
     EXPECT_GT(result.serving, 0u);
     done += result.done;
   }
+  EXPECT_GT(gateway_faults, 0u);
   EXPECT_GT(done, 0u);  // of jobs
 }
 

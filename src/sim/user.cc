@@ -32,8 +32,14 @@ bool is_expected(const Result<>& result) {
 
 }  // namespace
 
-User::User(Clock& clock, Random& random, Trace& trace, size_t nodes, SimCloud& cloud)
-    : clock_(clock), random_(random), trace_(trace), nodes_(nodes), cloud_(cloud) {}
+User::User(Clock& clock, Random& random, Trace& trace, size_t nodes, SimCloud& cloud,
+           Ledger& ledger)
+    : clock_(clock),
+      random_(random),
+      trace_(trace),
+      nodes_(nodes),
+      cloud_(cloud),
+      ledger_(ledger) {}
 
 Task<Result<>> User::sign_up(cloud::Accounts& accounts) {
   CO_TRY(const auto organization, co_await accounts.create_organization("simulated", ""));
@@ -76,13 +82,18 @@ Task<Result<>> User::command() {
     if (dice < 58) return start_group(fleet, group.id, now);
     if (dice < 61) return delete_group(fleet, group.id, now);
     if (dice < 63) {
+      ledger_.lifts(group.id);
       fleet.exclusions.lift_all(group.id, false);
       return {};
     }
     const auto instances = instances_of(fleet, group.id);
     if (instances.empty()) return {};
-    const std::string id = instances[pick_instance % instances.size()]->status.instance_id;
-    if (dice < 76) return reallocate(fleet, group.id, id, now);
+    const cloud::Allocation& picked = *instances[pick_instance % instances.size()];
+    const std::string id = picked.status.instance_id;
+    if (dice < 76) {
+      if (picked.placed() && !picked.wish.stop) ledger_.reallocates(group.id, picked.node_id);
+      return reallocate(fleet, group.id, id, now);
+    }
     if (dice < 83) return run_again(fleet, group.id, id, link::RunAction::Recreate);
     if (dice < 90) return run_again(fleet, group.id, id, link::RunAction::Restart);
     return set_deletion_cost(fleet, group.id, id, cost);
@@ -110,6 +121,7 @@ Task<Result<>> User::act() {
     if (cloud == nullptr) continue;
     const bool few = std::ssize(cloud->fleet().groups.of_project(project_.project_id)) < kGroups;
     Result<> done;
+    ledger_.begin();
     if (random_.chance(0.1)) {
       done = co_await drain_a_node();
     } else if (few) {
@@ -117,6 +129,8 @@ Task<Result<>> User::act() {
     } else {
       done = co_await command();
     }
+    cloud::Cloud* const still = cloud_.running();
+    ledger_.answered(done, still == nullptr ? nullptr : &still->fleet());
     ++commands_;
     trace_.note(done ? "command" : done.error().message);
     if (!done && done.code() == ErrorCode::Cancelled) co_return done;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cloud/fleet_groups.h"
+#include "sim/ledger.h"
 #include "sim/sim_cloud.h"
 #include "sim/trace.h"
 
@@ -14,7 +15,7 @@ namespace mesclun::sim {
 // Runs on: the simulation's loop.
 class User {
  public:
-  User(Clock& clock, Random& random, Trace& trace, size_t nodes, SimCloud& cloud);
+  User(Clock& clock, Random& random, Trace& trace, size_t nodes, SimCloud& cloud, Ledger& ledger);
 
   Task<Result<>> sign_up(cloud::Accounts& accounts);
   // For ever: one command after the other.
@@ -36,6 +37,7 @@ class User {
   Trace& trace_;
   const size_t nodes_;
   SimCloud& cloud_;
+  Ledger& ledger_;
   cloud::ProjectIdentity project_;
   int group_number_ = 0;
   uint64_t commands_ = 0;
