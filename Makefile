@@ -7,10 +7,10 @@ SOURCES = git ls-files '*.cc' '*.h'
 # The programs of folders that have benchmarks.
 BENCHES = $(patsubst src/%/CMakeLists.txt,%_bench,$(shell grep -l '^ *BENCHES ' src/*/CMakeLists.txt))
 
-.PHONY: help build demo test bench format lint clean
+.PHONY: help build demo test mutations bench format lint clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
 build: ## the optimised binaries, build/release/bin/mesclun and mesclun-app
 	@tools/install.sh build
@@ -24,6 +24,10 @@ demo: ## build, start a cloud of six unequal machines, run an OCR service on it,
 test: ## build with sanitizers and run all tests; ONLY=pattern for a part
 	@tools/install.sh build demo test
 	@tools/test.sh '$(ONLY)'
+
+mutations: ## build deliberate bugs into the simulator and see that each is found (ARGS="NAME..." for some)
+	@tools/install.sh build
+	@python3 tools/mutations.py $(ARGS)
 
 bench: ## the benchmarks, each beside its peers; JSON lines in build/bench.jsonl
 	@tools/install.sh build bench
