@@ -116,6 +116,9 @@ void InstanceSupervisor::on_probe(api::ProbeKind kind, const RunHealth::Change& 
   }
   if (change.became_ready) book_.add_event(api::event::kReady, detail);
   if (change.became_unready) book_.add_event(api::event::kNotReady, detail);
+  if (change.was_never_ready) {
+    book_.add_event(api::event::kNotReady, "it has not passed since the start: " + detail);
+  }
   if (kind == api::ProbeKind::Readiness) say_held_startup();
   show_health();
 }

@@ -72,6 +72,7 @@ void RunHealth::begin(TimePoint now) {
 
 void RunHealth::on_started(TimePoint now) {
   started_ = true;
+  readiness_begun_ = now;
   for (ProbeKind kind : {ProbeKind::Liveness, ProbeKind::Readiness}) {
     if (auto& probe = slot(kind)) probe->begin(now);
   }
@@ -84,6 +85,8 @@ void RunHealth::resume(bool started, bool ready, TimePoint now) {
   if (startup) startup->resume(started_ ? Value::Success : Value::Unknown, now);
   if (!started_) return;
   if (auto& liveness = slot(ProbeKind::Liveness)) liveness->resume(Value::Success, now);
+  readiness_begun_ = now;
+  never_ready_ = !ready;
   if (auto& readiness = slot(ProbeKind::Readiness)) {
     readiness->resume(ready ? Value::Success : Value::Unknown, now);
   }
@@ -96,6 +99,14 @@ RunHealth::Change RunHealth::record(ProbeKind kind, bool passed, TimePoint begun
   using Value = ProbeState::Value;
   const Value before = probe->value();
   const Value after = probe->record(passed, begun, ended);
+  if (kind == ProbeKind::Readiness) {
+    if (after == Value::Success) never_ready_ = false;
+    const bool long_enough = ended - readiness_begun_ >= kNeverReadyAfter;
+    if (never_ready_ && after == Value::Failure && long_enough) {
+      change.was_never_ready = true;
+      never_ready_ = false;
+    }
+  }
   if (after == before) return change;
   if (kind == ProbeKind::Readiness) {
     change.became_ready = after == Value::Success;

@@ -42,6 +42,9 @@ class ProbeState {
   int32_t failures_ = 0;
 };
 
+// Most applications that will ever be ready are by then.
+inline constexpr Duration kNeverReadyAfter = 10s;
+
 // The three probes together. Liveness and readiness begin once the startup probe has passed.
 class RunHealth {
  public:
@@ -49,7 +52,9 @@ class RunHealth {
     bool startup_passed = false;
     bool became_ready = false;    // by the readiness probe
     bool became_unready = false;  // likewise
-    bool failed = false;          // startup or liveness: the run must end
+    // The readiness probe has failed since it began, kNeverReadyAfter ago; said once in a run.
+    bool was_never_ready = false;
+    bool failed = false;  // startup or liveness: the run must end
   };
 
   explicit RunHealth(const api::GroupSpec& spec);
@@ -74,6 +79,8 @@ class RunHealth {
 
   std::array<std::optional<ProbeState>, 3> probes_;
   bool started_ = false;
+  bool never_ready_ = true;  // and nobody was told
+  TimePoint readiness_begun_{};
 };
 
 }  // namespace mesclun::agent

@@ -101,10 +101,20 @@ TEST(RunHealth, ReadinessMayFlapAndOnlyLivenessAndStartupFail) {
   EXPECT_TRUE(health.record(ProbeKind::Liveness, false, kStart, kStart).failed);
 }
 
-TEST(RunHealth, AReadinessThatNeverWasIsNotLost) {
+TEST(RunHealth, AReadinessThatNeverWasIsToldOnce) {
   RunHealth health(spec_with(false, false, true));
   health.begin(kStart);
-  EXPECT_FALSE(health.record(ProbeKind::Readiness, false, kStart, kStart).became_unready);
+  const auto fail = [&](TimePoint at) {
+    return health.record(ProbeKind::Readiness, false, at, at);
+  };
+  EXPECT_FALSE(fail(kStart).was_never_ready) << "it may still come";
+  const TimePoint later = kStart + kNeverReadyAfter;
+  const auto told = fail(later);
+  EXPECT_TRUE(told.was_never_ready);
+  EXPECT_FALSE(told.became_unready);
+  EXPECT_FALSE(fail(later + 1s).was_never_ready);
+  EXPECT_TRUE(health.record(ProbeKind::Readiness, true, later, later).became_ready);
+  EXPECT_FALSE(fail(later + 20s).was_never_ready);
 }
 
 TEST(RunHealth, AnAdoptedRunKeepsWhatWasSeen) {
