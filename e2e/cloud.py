@@ -170,7 +170,9 @@ class Cloud:
         return next(number for number, found in self.machine_ids().items() if found == machine_id)
 
     def agent_pid(self, number: int) -> int:
-        return int((self.node_folder(number) / "agent.pid").read_text())
+        path = self.node_folder(number) / "agent.pid"
+        # Empty for a moment while another agent writes it.
+        return int(wait_for(path.read_text, "the agent's process id", 10))
 
     def kill_node(self, number: int) -> None:
         """Takes the power from a machine: its agent first, so that nobody reports that the rest ended."""
