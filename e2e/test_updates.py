@@ -87,7 +87,8 @@ def test_no_request_fails_while_a_new_version_comes(app: App) -> None:
     assert order == ["Instance Creating", "Instance Ready (Readiness Probe Passed)"] * 3
 
 
-def test_a_bad_version_stops_after_the_first(app: App) -> None:
+def test_a_bad_version_stops_after_the_first_and_a_rollback_restores(app: App) -> None:
+    survivors = {instance["id"] for instance in app.api.instances(app.name)}
     with Callers(app) as callers:
         app.api.patch(f"/containers/{app.name}", {"container": {"command": ["sh", "-c", "echo bad; exit 3"]}})
         wait_for(lambda: HELD in app.api.event_names(app.name), "the update to be held", 30)
@@ -95,4 +96,26 @@ def test_a_bad_version_stops_after_the_first(app: App) -> None:
         assert "serves on 0 of 3" in why and "exited with 3" in why, why
         wait_for(lambda: app.api.event_names(app.name).count("Instance Exited:3 (Error)") >= 2, "another try", 60)
         assert versions(app).count(1) == 2, "the others are as they were"
+        done = app.cloud.cli("group", "rollback", app.name, "--wait")
+        assert done.status == 0 and "version 3, as version 1 was" in done.err, done
+        assert versions(app) == [3, 3, 3]
+    assert len(survivors & {instance["id"] for instance in app.api.instances(app.name)}) == 2, "not restarted"
+    history = app.cloud.cli("group", "history", app.name, "-o", "json").json["items"]
+    assert [(row["version"], row["changes"]) for row in history] == [
+        (3, "as version 1"), (2, "container.command"), (1, "")]
+    again = app.cloud.cli("group", "rollback", app.name, "--to", "1")
+    assert again.status == 1 and "the same as version 3" in again.err, again
+    missing = app.cloud.cli("group", "rollback", app.name, "--to", "7")
+    assert missing.status == 1 and "kept are 2, 1" in missing.err, missing
     assert set(callers.answers) == {"200"}, callers.answers
+
+
+def test_a_group_says_how_many_go_at_once(app: App) -> None:
+    assert app.cloud.cli("group", "update", app.name, "--at-once", "4.5").status == 1
+    said = app.cloud.cli("group", "update", app.name, "--at-once", "100%", "--set",
+                         "container.environment_variables.V=2", "--wait")
+    assert said.status == 0 and "100% of its instances" in said.err, said
+    names = app.api.event_names(app.name)
+    order = [name for name in names[names.index("Container Group Updated (Version 2)"):]
+             if name in ("Instance Creating", "Instance Ready (Readiness Probe Passed)")]
+    assert order[:3] == ["Instance Creating"] * 3, "together"

@@ -230,6 +230,39 @@ Task<Result<>> ApiClient::lift_exclusions(std::string group, std::string machine
   co_return Result<>();
 }
 
+Task<Result<Answer<GroupInsightListView>>> ApiClient::list_group_insights() {
+  return call_for<GroupInsightListView>(
+      {.path = fmt::format("/api/mesclun{}/containers", project_path())});
+}
+
+Task<Result<Answer<InstanceInsightListView>>> ApiClient::list_instance_insights(std::string group) {
+  return call_for<InstanceInsightListView>({.path = extra_path(group, "instances")});
+}
+
+Task<Result<Answer<PlacementView>>> ApiClient::get_placement(std::string group) {
+  return call_for<PlacementView>({.path = extra_path(group, "placement")});
+}
+
+Task<Result<Answer<VersionListView>>> ApiClient::list_versions(std::string group) {
+  return call_for<VersionListView>({.path = extra_path(group, "versions")});
+}
+
+Task<Result<Answer<RollbackView>>> ApiClient::roll_back(std::string group,
+                                                        std::optional<int64_t> version) {
+  json::object body;
+  if (version) body["version"] = *version;
+  return call_for<RollbackView>(
+      {.method = "POST", .path = extra_path(group, "rollback"), .body = std::move(body)});
+}
+
+Task<Result<Answer<UpdatePolicyView>>> ApiClient::set_update_policy(std::string group,
+                                                                    json::value at_once) {
+  json::object body;
+  body["at_once"] = std::move(at_once);
+  return call_for<UpdatePolicyView>(
+      {.method = "PATCH", .path = extra_path(group, "update-policy"), .body = std::move(body)});
+}
+
 Task<Result<json::value>> ApiClient::list_happenings(std::string group, std::string kind,
                                                      PageQuery query) {
   ApiCall request{.path = fmt::format("{}?limit={}", extra_path(group, kind), query.limit)};

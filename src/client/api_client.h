@@ -85,6 +85,16 @@ class ApiClient {
   // What instances use now; of all groups if `group` is empty.
   Task<Result<Answer<StatsListView>>> list_stats(std::string group);
 
+  // What the public API does not tell. NotFound from clouds of before.
+  Task<Result<Answer<GroupInsightListView>>> list_group_insights();
+  Task<Result<Answer<InstanceInsightListView>>> list_instance_insights(std::string group);
+  Task<Result<Answer<PlacementView>>> get_placement(std::string group);
+
+  // Versions, the way back, and how fast new ones come.
+  Task<Result<Answer<VersionListView>>> list_versions(std::string group);
+  Task<Result<Answer<RollbackView>>> roll_back(std::string group, std::optional<int64_t> version);
+  Task<Result<Answer<UpdatePolicyView>>> set_update_policy(std::string group, json::value at_once);
+
   // What happened: {"items": […]}, oldest first. `kind` is events or logs.
   Task<Result<json::value>> list_happenings(std::string group, std::string kind, PageQuery query);
 

@@ -142,9 +142,13 @@ TEST(Instances, AreListedAndFoundByABeginning) {
   api.on(path_of("GET", kGroups, "/echo/instances"), {200, instances_body(false)});
   api.on(path_of("POST", kGroups, std::string("/echo/instances/") + kOtherId + "/restart"),
          {202, ""});
+  api.on(path_of("GET", kExtra, "/echo/instances"),
+         {200, R"({"items": [{"instance_id": "i", "machine_id":
+             "aaaa0000-0000-4000-8000-00000000000a", "hostname": "desk", "silent": true}]})"});
   const CommandResult list = run_command(instance_command, {"list", "echo"}, fake_environment(api));
   EXPECT_EQ(list.status, 0) << list.err;
-  EXPECT_HAS(list.out, std::string(kId) + "  aaaa0000-0000-4000-8000-00000000000a  running  yes");
+  EXPECT_HAS(list.out, std::string(kId) +
+                           "  desk (silent)  aaaa0000-0000-4000-8000-00000000000a  running  yes");
   const CommandResult restart =
       run_command(instance_command, {"restart", "echo", "3F2B"}, fake_environment(api));
   EXPECT_EQ(restart.status, 0) << restart.err;

@@ -13,6 +13,8 @@ constexpr const char* kExamples = R"(Examples:
   mesclun group get echo -o json | mesclun group create -f - --name echo-2
   mesclun group update echo --set container.image=ghcr.io/me/echo:2
   mesclun group update echo --set container.environment_variables.DEBUG=null
+  mesclun group history echo                      its versions
+  mesclun group rollback echo                     back to the one before
   mesclun group get echo -o json | jq .current_state
 
 A file is the API's own JSON, or YAML of the same shape:
@@ -43,6 +45,7 @@ struct Options {
   bool at_once = false;
   bool clear = false;
   std::string machine;
+  std::optional<int64_t> version;
   WaitOptions wait;
   Verb verb;
 };
@@ -83,8 +86,27 @@ void add_update(CommandLine& line, Options& o) {
               "One member, dots between the names, \\. for a dot in a name; repeatable")
       .value_name("PATH=VALUE")
       .one_value_each();
+  verb.option("--at-once", o.update.at_once,
+              "How many instances go over to a new version at once, from now on; 100% starts all "
+              "anew together, default is what the cloud does")
+      .value_name("NUMBER, SHARE% or default");
   add_wait_flags(verb, o.update.wait, "the change is applied everywhere");
   verb.when_named([&o] { o.verb = [&o](Session& s) { return update_group(s, o.update); }; });
+}
+
+void add_versions(CommandLine& line, Options& o) {
+  CommandLine& history =
+      line.verb("history", "The versions of a group: since when, and what they changed");
+  add_name(history, o.name);
+  history.when_named([&o] { o.verb = [&o](Session& s) { return group_history(s, o.name); }; });
+  CommandLine& rollback = line.verb("rollback", "Bring a former version back, as a new version");
+  add_name(rollback, o.name);
+  add_number(rollback, "--to", o.version, 1, INT32_MAX, "Which; else the one before")
+      .value_name("VERSION");
+  add_wait_flags(rollback, o.wait, "it is applied everywhere");
+  rollback.when_named([&o] {
+    o.verb = [&o](Session& s) { return roll_back_group(s, o.name, o.version, o.wait); };
+  });
 }
 
 void add_scale_and_restart(CommandLine& line, Options& o) {
@@ -136,6 +158,7 @@ int group_command(int argc, char** argv, const Console& console, const Environme
   add_create(line, options);
   add_list_and_get(line, options);
   add_update(line, options);
+  add_versions(line, options);
   add_scale_and_restart(line, options);
   add_exclusions(line, options);
   add_action(line, options, "start", GroupAction::Start, "Start a stopped group",

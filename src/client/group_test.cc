@@ -28,6 +28,22 @@ TEST(GroupCreate, SendsTheFileWaitsUntilEveryReplicaIsReadyAndShowsTheAddress) {
   EXPECT_EQ(create.key, "user-key-0123456789");
 }
 
+TEST(HopeWatch, GivesUpOnlyWhenTheCloudKeepsSayingNo) {
+  const TimePoint start{1h};
+  const PlacementView no{.waiting = 1, .may_change = false, .reason = "no node is in jp"};
+  const PlacementView busy{.waiting = 1, .may_change = true, .reason = "busy"};
+  const PlacementView placed{.waiting = 0, .may_change = false, .reason = ""};
+  HopeWatch watch;
+  EXPECT_FALSE(watch.gives_up(&no, start));
+  EXPECT_FALSE(watch.gives_up(&busy, start + 1s)) << "a node came";
+  EXPECT_FALSE(watch.gives_up(&no, start + 2s));
+  EXPECT_FALSE(watch.gives_up(&no, start + 1s + kHopelessSettle));
+  EXPECT_FALSE(watch.gives_up(nullptr, start + 2s + kHopelessSettle)) << "nobody told";
+  EXPECT_FALSE(watch.gives_up(&placed, start + 3s + kHopelessSettle));
+  EXPECT_FALSE(watch.gives_up(&no, start + 20s));
+  EXPECT_TRUE(watch.gives_up(&no, start + 20s + kHopelessSettle));
+}
+
 TEST(GroupCreate, EachDocumentIsAGroup) {
   FakeApi api;
   api.on(path_of("POST", kGroups), {201, group_body("a", "pending", 0)});

@@ -69,7 +69,25 @@ std::string path_address(const GroupView& group, const Context& context) {
                      dns.substr(0, dns.size() - kZone.size()));
 }
 
-void print_group(Session& session, const json::value& document, const GroupView& group) {
+// By name; nobody's, where the cloud does not tell.
+Task<std::map<std::string, GroupInsightView>> group_insights(Session& session) {
+  std::map<std::string, GroupInsightView> out;
+  const Result<Answer<GroupInsightListView>> list = co_await session.api.list_group_insights();
+  if (!list) co_return out;
+  for (const GroupInsightView& insight : list->value.items) out[insight.name] = insight;
+  co_return out;
+}
+
+std::string ready_text(const GroupView& group, const GroupInsightView* insight) {
+  return insight == nullptr ? "" : fmt::format("{}/{}", insight->ready, group.replicas);
+}
+
+std::string restarts_text(const GroupInsightView* insight) {
+  return insight == nullptr ? "" : std::to_string(insight->restarts);
+}
+
+void print_group(Session& session, const json::value& document, const GroupView& group,
+                 const GroupInsightView* insight = nullptr) {
   if (session.json()) return session.print(document);
   const WallTime now = session.clock.wall_now();
   std::string address = group_address(group, session.context);
@@ -79,6 +97,8 @@ void print_group(Session& session, const json::value& document, const GroupView&
       {"PROJECT", group.organization_name + "/" + group.project_name},
       {"STATUS", status_text(group)},
       {"REPLICAS", counts_text(group)},
+      {"READY", ready_text(group, insight)},
+      {"RESTARTS", restarts_text(insight)},
       {"ADDRESS", address},
       {"BY PATH", path_address(group, session.context)},
       {"IMAGE", group.container.image},
@@ -260,12 +280,17 @@ Task<Result<>> list_groups(Session& session) {
     co_return Result<>();
   }
   const WallTime now = session.clock.wall_now();
-  Table table({"NAME", "STATUS", "RUNNING", "VERSION", "AGE", "IMAGE", "ADDRESS"});
+  const auto insights = co_await group_insights(session);
+  Table table(
+      {"NAME", "STATUS", "RUNNING", "READY", "RESTARTS", "VERSION", "AGE", "IMAGE", "ADDRESS"});
   for (const GroupView& group : groups.value.items) {
+    const auto found = insights.find(group.name);
+    const GroupInsightView* insight = found == insights.end() ? nullptr : &found->second;
     table.add({group.name, group.current_state.status + (group.pending_change ? "*" : ""),
                fmt::format("{}/{}", group.current_state.instance_status_counts.running_count,
                            group.replicas),
-               std::to_string(group.version), age(group.create_time, now), group.container.image,
+               ready_text(group, insight), restarts_text(insight), std::to_string(group.version),
+               age(group.create_time, now), group.container.image,
                group_address(group, session.context)});
   }
   session.console.print(table.render());
@@ -275,7 +300,14 @@ Task<Result<>> list_groups(Session& session) {
 Task<Result<>> get_group(Session& session, std::string name) {
   const Result<Answer<GroupView>> group = co_await session.api.get_group(name);
   if (!group) co_return co_await suggest_groups(session, group.error(), name);
-  print_group(session, group->document, group->value);
+  if (session.json()) {
+    session.print(group->document);
+    co_return Result<>();
+  }
+  const auto insights = co_await group_insights(session);
+  const auto found = insights.find(group->value.name);
+  print_group(session, group->document, group->value,
+              found == insights.end() ? nullptr : &found->second);
   co_return Result<>();
 }
 
@@ -295,6 +327,20 @@ Result<json::value> build_patch(const json::value& from_file, const GroupUpdateO
 }
 
 Task<Result<>> update_group(Session& session, GroupUpdateOptions options) {
+  if (!options.at_once.empty()) {
+    json::value at_once =
+        options.at_once == "default" ? json::value() : json::value(options.at_once);
+    const auto policy = co_await session.api.set_update_policy(options.name, std::move(at_once));
+    if (!policy) co_return co_await suggest_groups(session, policy.error(), options.name);
+    const UpdatePolicyView& view = policy->value;
+    const bool nothing_else = options.file.empty() && options.sets.empty() && !options.replicas;
+    if (nothing_else && session.json()) session.print(policy->document);
+    if (!session.json()) {
+      session.console.note(fmt::format("{}: {} of its instances at once go over to a new version",
+                                       options.name, view.at_once.value_or(view.default_at_once)));
+    }
+    if (nothing_else) co_return Result<>();
+  }
   Document document{.name = "the change"};
   if (!options.file.empty()) {
     CO_TRY(document, read_document(options.file, session.console.in));
@@ -310,6 +356,32 @@ Task<Result<>> update_group(Session& session, GroupUpdateOptions options) {
     co_return co_await suggest_groups(session, std::move(error), options.name);
   }
   co_return co_await wait_and_print(session, *std::move(group), options.wait);
+}
+
+Task<Result<>> group_history(Session& session, std::string name) {
+  const Result<Answer<VersionListView>> list = co_await session.api.list_versions(name);
+  if (!list) co_return co_await suggest_groups(session, list.error(), name);
+  if (session.json()) {
+    session.print(list->document);
+    co_return Result<>();
+  }
+  Table table({"VERSION", "SINCE", "CHANGED"});
+  for (const VersionView& version : list->value.items) {
+    table.add({fmt::format("{}{}", version.version, version.current ? "*" : ""),
+               short_time(version.begin_time.value_or("")), version.changes.value_or("")});
+  }
+  session.console.print(table.render());
+  co_return Result<>();
+}
+
+Task<Result<>> roll_back_group(Session& session, std::string name, std::optional<int64_t> version,
+                               WaitOptions wait) {
+  const Result<Answer<RollbackView>> done = co_await session.api.roll_back(name, version);
+  if (!done) co_return co_await suggest_groups(session, done.error(), name);
+  session.console.note(fmt::format("{}: version {}, as version {} was", name, done->value.version,
+                                   done->value.as_version));
+  CO_TRY(Answer<GroupView> group, co_await session.api.get_group(name));
+  co_return co_await wait_and_print(session, std::move(group), wait);
 }
 
 Task<Result<>> act_on_group(Session& session, std::string name, GroupAction action,

@@ -21,6 +21,7 @@ struct GroupUpdateOptions {
   std::string file;               // empty: none
   std::vector<std::string> sets;  // PATH=VALUE
   std::optional<int64_t> replicas;
+  std::string at_once;  // instances that go over at once; "default": the cloud's; empty: no change
   WaitOptions wait;
 };
 
@@ -37,6 +38,11 @@ Task<Result<>> act_on_group(Session& session, std::string name, GroupAction acti
 // Restarts the running instances one after the other, each once the group serves again; or all at
 // once.
 Task<Result<>> restart_group(Session& session, std::string name, bool at_once, Duration timeout);
+
+// The versions that it had, and back to one of them, by default the one before.
+Task<Result<>> group_history(Session& session, std::string name);
+Task<Result<>> roll_back_group(Session& session, std::string name, std::optional<int64_t> version,
+                               WaitOptions wait);
 
 // Nodes that the group is kept away from; with `clear` they are not any more, `machine` alone or all.
 Task<Result<>> group_exclusions(Session& session, std::string name, bool clear,

@@ -52,12 +52,13 @@ Task<std::string> newest_event(Session& session, std::string name) {
 struct Look {
   json::value document;
   GroupProgress progress;
+  std::optional<PlacementView> placement;  // of what waits for a node
 };
 
 Task<Result<Look>> look(Session& session, std::string name, GroupGoal goal) {
   Result<Answer<GroupView>> group = co_await session.api.get_group(name);
   if (!group && group.code() == ErrorCode::NotFound && goal == GroupGoal::Gone) {
-    co_return Look{nullptr, {State::Reached, "deleted"}};
+    co_return Look{nullptr, {State::Reached, "deleted"}, std::nullopt};
   }
   if (!group) co_return group.error();
   std::vector<InstanceView> instances;
@@ -67,6 +68,12 @@ Task<Result<Look>> look(Session& session, std::string name, GroupGoal goal) {
     instances = std::move(list.value.instances);
   }
   Look result;
+  const int64_t waiting = group->value.current_state.instance_status_counts.allocating_count;
+  if (goal == GroupGoal::Serving && waiting > 0) {
+    // Clouds of before do not tell.
+    const auto placement = co_await session.api.get_placement(name);
+    if (placement) result.placement = placement->value;
+  }
   result.progress = judge_group(group->value, instances, goal);
   result.document = std::move(group->document);
   co_return result;
@@ -78,6 +85,16 @@ Error failed(const std::string& name, const std::string& text) {
                       text, name, name)};
 }
 
+Error hopeless(const std::string& name, const PlacementView& placement) {
+  return {ErrorCode::FailedPrecondition,
+          fmt::format("group '{}' has {} without a node, and waiting changes nothing: {}\nSee the "
+                      "machines: mesclun node list; change the group: mesclun group update {}",
+                      name,
+                      placement.waiting == 1 ? "one replica"
+                                             : fmt::format("{} replicas", placement.waiting),
+                      placement.reason, name)};
+}
+
 Error too_late(const std::string& name, const std::string& text, Duration limit) {
   return Error::deadline(fmt::format(
       "group '{}' is not there after {} ({}); it goes on without this command.\nSee what happens: "
@@ -86,6 +103,16 @@ Error too_late(const std::string& name, const std::string& text, Duration limit)
 }
 
 }  // namespace
+
+bool HopeWatch::gives_up(const PlacementView* placement, TimePoint now) {
+  const bool is_hopeless = placement != nullptr && placement->waiting > 0 && !placement->may_change;
+  if (!is_hopeless) {
+    hopeless_since_.reset();
+    return false;
+  }
+  if (!hopeless_since_) hopeless_since_ = now;
+  return now - *hopeless_since_ >= kHopelessSettle;
+}
 
 GroupProgress judge_group(const GroupView& group, const std::vector<InstanceView>& instances,
                           GroupGoal goal) {
@@ -135,6 +162,7 @@ Task<Result<json::value>> wait_for_group(Session& session, std::string name, Gro
   Progress progress(session.console);
   Duration pause = kFirstPause;
   std::string last = "no answer yet";
+  HopeWatch hope;
   std::string told;  // where there is no terminal: each change is a line
   while (true) {
     Result<Look> seen = co_await look(session, name, goal);
@@ -143,6 +171,8 @@ Task<Result<json::value>> wait_for_group(Session& session, std::string name, Gro
     if (seen) {
       last = seen->progress.text;
       if (seen->progress.state == State::Failed) co_return failed(name, last);
+      const PlacementView* placement = seen->placement ? &*seen->placement : nullptr;
+      if (hope.gives_up(placement, session.clock.now())) co_return hopeless(name, *placement);
       if (seen->progress.state == State::Reached) {
         progress.done(fmt::format("{}: {} (after {} s)", name, last, waited));
         co_return std::move(seen->document);

@@ -22,12 +22,25 @@ struct GroupProgress {
 GroupProgress judge_group(const GroupView& group, const std::vector<InstanceView>& instances,
                           GroupGoal goal);
 
+// Whether waiting for a place has become pointless: the cloud said for kHopelessSettle, from look to
+// look, that no node may take what waits. A plain state machine; times are steady.
+inline constexpr Duration kHopelessSettle = 5s;
+class HopeWatch {
+ public:
+  // `placement`: null where nobody told, or nothing waits. True: give up.
+  bool gives_up(const PlacementView* placement, TimePoint now);
+
+ private:
+  std::optional<TimePoint> hopeless_since_;
+};
+
 // What `--wait` should wait for after a create or an update.
 GroupGoal goal_after_change(const GroupView& group);
 
 // Looks until the goal is reached and returns the group as it is then (null after Gone). Looks
 // again after 250 ms, more slowly over time, up to every 2 s; a cloud that is away for a while is
-// waited for. FailedPrecondition when the group failed, DeadlineExceeded after `limit`; both say
+// waited for. FailedPrecondition when the group failed, or can be placed nowhere unless somebody
+// changes something; DeadlineExceeded after `limit`; both say
 // where to look next.
 Task<Result<json::value>> wait_for_group(Session& session, std::string name, GroupGoal goal,
                                          Duration limit);

@@ -84,11 +84,19 @@ Task<Result<>> list_instances(Session& session, std::string group) {
     co_return Result<>();
   }
   const WallTime now = session.clock.wall_now();
-  Table table({"INSTANCE", "MACHINE", "STATE", "READY", "VERSION", "COST", "SINCE"});
+  std::map<std::string, InstanceInsightView> insights;
+  if (const auto told = co_await session.api.list_instance_insights(group)) {
+    for (const InstanceInsightView& insight : told->value.items) {
+      insights[insight.machine_id] = insight;
+    }
+  }
+  Table table({"INSTANCE", "HOST", "MACHINE", "STATE", "READY", "VERSION", "COST", "SINCE"});
   for (const InstanceView& instance : list->value.instances) {
     const bool placed = instance.machine_id != kNilUuid;
-    table.add({instance.id, placed ? instance.machine_id : "-", state_text(instance),
-               yes_no(instance.ready), std::to_string(instance.version),
+    const InstanceInsightView& insight = insights[instance.machine_id];
+    const std::string host = insight.hostname + (insight.silent ? " (silent)" : "");
+    table.add({instance.id, placed ? host : "-", placed ? instance.machine_id : "-",
+               state_text(instance), yes_no(instance.ready), std::to_string(instance.version),
                std::to_string(instance.deletion_cost.value_or(0)), age(instance.update_time, now)});
   }
   session.console.print(table.render());

@@ -147,6 +147,64 @@ struct StatsListView {
 };
 BOOST_DESCRIBE_STRUCT(StatsListView, (), (items))
 
+struct GroupInsightView {
+  std::string name;
+  int64_t ready = 0;
+  int64_t restarts = 0;
+};
+BOOST_DESCRIBE_STRUCT(GroupInsightView, (), (name, ready, restarts))
+
+struct GroupInsightListView {
+  std::vector<GroupInsightView> items;
+};
+BOOST_DESCRIBE_STRUCT(GroupInsightListView, (), (items))
+
+struct InstanceInsightView {
+  std::string instance_id;
+  std::string machine_id;
+  std::string hostname;
+  bool silent = false;  // its machine does not speak
+};
+BOOST_DESCRIBE_STRUCT(InstanceInsightView, (), (instance_id, machine_id, hostname, silent))
+
+struct InstanceInsightListView {
+  std::vector<InstanceInsightView> items;
+};
+BOOST_DESCRIBE_STRUCT(InstanceInsightListView, (), (items))
+
+// Whether replicas that wait for a node may get one by themselves.
+struct PlacementView {
+  int64_t waiting = 0;
+  bool may_change = true;
+  std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(PlacementView, (), (waiting, may_change, reason))
+
+struct VersionView {
+  int64_t version = 0;
+  bool current = false;
+  std::optional<std::string> begin_time;
+  std::optional<std::string> changes;
+};
+BOOST_DESCRIBE_STRUCT(VersionView, (), (version, current, begin_time, changes))
+
+struct VersionListView {
+  std::vector<VersionView> items;
+};
+BOOST_DESCRIBE_STRUCT(VersionListView, (), (items))
+
+struct RollbackView {
+  int64_t version = 0;
+  int64_t as_version = 0;
+};
+BOOST_DESCRIBE_STRUCT(RollbackView, (), (version, as_version))
+
+struct UpdatePolicyView {
+  std::optional<std::string> at_once;
+  std::string default_at_once;
+};
+BOOST_DESCRIBE_STRUCT(UpdatePolicyView, (), (at_once, default_at_once))
+
 struct LogLineView {
   int64_t sequence = 0;
   std::string time;

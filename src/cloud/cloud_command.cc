@@ -29,6 +29,8 @@ void add_update_settings(CommandLine& line, FleetSettings& fleet) {
   add_setting(line, "--update-patience", fleet.update_patience, 1s,
               Duration(std::chrono::hours(24)),
               "An update without progress for so long is told to its owner");
+  add_setting(line, "--versions-kept", fleet.versions_kept, 0, 100,
+              "How many former versions of each group are kept, to return to");
 }
 
 }  // namespace

@@ -57,6 +57,8 @@ FleetChanges Fleet::take_changes() {
     }
   }
   out.exclusions = std::move(taken.exclusions);
+  out.versions = std::move(taken.versions);
+  out.versions_kept = settings.versions_kept;
   out.events = std::move(taken.events);
   out.desired = std::move(taken.desired);
   out.routes = std::move(taken.routes);

@@ -27,6 +27,7 @@ struct FleetSettings {
   Duration update_settle = 5s;
   // People are told of an update that made no progress for so long.
   Duration update_patience = 10min;
+  int32_t versions_kept = 10;  // former ones of each group, to return to
   // After the deletion of a group its host name answers 410 for so long, and its name stays taken.
   Duration deleted_retention = std::chrono::hours(24);
   std::string zone = "localhost";  // groups are reached at NAME.zone
@@ -49,6 +50,8 @@ struct FleetChanges {
   std::set<std::string> forgotten_nodes;
   std::set<std::string> forgotten_groups;  // with their events and exclusions
   std::vector<Exclusion> exclusions;
+  std::vector<GroupVersion> versions;
+  int32_t versions_kept = 0;
   std::vector<Event> events;
   std::set<std::string> desired;     // nodes whose assignments changed
   std::set<std::string> routes;      // groups whose routes may have changed
@@ -56,7 +59,7 @@ struct FleetChanges {
 
   bool has_rows() const {
     return !groups.empty() || !allocations.empty() || !nodes.empty() || !forgotten_nodes.empty() ||
-           !forgotten_groups.empty() || !exclusions.empty() || !events.empty();
+           !forgotten_groups.empty() || !exclusions.empty() || !versions.empty() || !events.empty();
   }
 };
 

@@ -5,6 +5,7 @@
 #include "cloud/fleet_steps.h"
 #include "cloud/fleet_update.h"
 #include "cloud/fleet_views.h"
+#include "cloud/group_versions.h"
 
 #include <fmt/format.h>
 
@@ -62,8 +63,8 @@ Result<const Group*> live_group(const Fleet& fleet, const std::string& id) {
 // What failed before says nothing about what a person has changed, or wants to be tried again.
 void begin_anew(Fleet& fleet, const Group& group) {
   fleet.exclusions.lift_all(group.id, true);
-  if (group.failures == 0) return;
-  fleet.groups.change(group.id, [](Group& changed) { changed.failures = 0; });
+  if (group.failures == 0 && group.restarts == 0) return;
+  fleet.groups.change(group.id, [](Group& changed) { changed.failures = changed.restarts = 0; });
 }
 
 }  // namespace
@@ -86,7 +87,7 @@ Result<std::string> create_group(Fleet& fleet, const ProjectIdentity& project, a
   made.project_name = project.project_name;
   if (spec.networking) made.dns = new_dns(fleet, spec.name);
   made.spec = std::move(spec);
-  made.create_time = made.update_time = to_unix_nanos(now.wall);
+  made.create_time = made.update_time = made.version_time = to_unix_nanos(now.wall);
   // The process runtime pulls nothing, so the preparation of an image (state pending) takes no
   // time.
   made.status = api::GroupStatus::Stopped;
@@ -143,7 +144,7 @@ Result<> delete_group(Fleet& fleet, const std::string& group_id, Moment now) {
 }
 
 Result<> patch_group(Fleet& fleet, const std::string& group_id, const api::GroupChange& change,
-                     int32_t replicas_quota, Moment now) {
+                     int32_t replicas_quota, Moment now, std::string what) {
   TRY(const Group* group, live_group(fleet, group_id));
   const int32_t old_replicas = group->spec.replicas;
   const int32_t used =
@@ -163,10 +164,20 @@ Result<> patch_group(Fleet& fleet, const std::string& group_id, const api::Group
               "", now);
   }
   if (!change.new_version) return {};
-  fleet.groups.change(group->id, [](Group& changed) { ++changed.version; });
+  if (what.empty()) what = changes_between(former, group->spec);
+  fleet.marks.versions.push_back({.group_id = group->id,
+                                  .version = group->version,
+                                  .begin_time = group->version_time,
+                                  .changes = group->version_changes,
+                                  .spec = former});
+  fleet.groups.change(group->id, [&](Group& changed) {
+    ++changed.version;
+    changed.version_time = to_unix_nanos(now.wall);
+    changed.version_changes = what;
+  });
   begin_anew(fleet, *group);
-  add_event(fleet, *group, fmt::format("Container Group Updated (Version {})", group->version), "",
-            now);
+  add_event(fleet, *group, fmt::format("Container Group Updated (Version {})", group->version),
+            std::move(what), now);
   begin_update(fleet, *group, std::move(former), now);
   return {};
 }

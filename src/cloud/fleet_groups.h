@@ -20,9 +20,9 @@ struct ProjectIdentity {
 // The id of the new group. AlreadyExists, PermissionDenied.
 Result<std::string> create_group(Fleet& fleet, const ProjectIdentity& project, api::GroupSpec spec,
                                  int32_t replicas_quota, Moment now);
-// PermissionDenied.
+// `what` says for people what a new version changes; empty: what differs. PermissionDenied.
 Result<> patch_group(Fleet& fleet, const std::string& group_id, const api::GroupChange& change,
-                     int32_t replicas_quota, Moment now);
+                     int32_t replicas_quota, Moment now, std::string what = "");
 Result<> start_group(Fleet& fleet, const std::string& group_id, Moment now);
 Result<> stop_group(Fleet& fleet, const std::string& group_id, Moment now);
 Result<> delete_group(Fleet& fleet, const std::string& group_id, Moment now);

@@ -175,14 +175,25 @@ void avoid_node(Fleet& fleet, const Allocation& allocation, const link::ReplicaS
   exclude(fleet, allocation, length, true, told.reason, now);
 }
 
+void count_restart(Fleet& fleet, const Allocation& allocation) {
+  fleet.groups.change(allocation.group_id, [](Group& group) { ++group.restarts; });
+}
+
 void take_status(Fleet& fleet, const Allocation& allocation, const link::ReplicaStatus& told,
                  Moment now) {
   if (allocation.done()) return;
   if (told.state == link::RunState::Ended && !stays_done(allocation, told.outcome)) {
-    if (told.outcome == link::RunOutcome::Replace) avoid_node(fleet, allocation, told, now);
+    if (told.outcome == link::RunOutcome::Replace) {
+      if (told.failed) count_restart(fleet, allocation);
+      avoid_node(fleet, allocation, told, now);
+    }
     fleet.allocations.erase(allocation.id);
     return;
   }
+  // Another run that nobody asked for: the one before ended.
+  const bool again = allocation.status.run != 0 && told.run == allocation.status.run &&
+                     told.instance_id != allocation.status.instance_id;
+  if (again) count_restart(fleet, allocation);
   const bool served = allocation.serves();
   const bool another_run =
       told.run != allocation.status.run || told.instance_id != allocation.status.instance_id;

@@ -24,6 +24,16 @@ struct FormerSpec {
 };
 BOOST_DESCRIBE_STRUCT(FormerSpec, (), (version, spec))
 
+// A version that a group had before.
+struct GroupVersion {
+  std::string group_id;
+  int32_t version = 1;
+  int64_t begin_time = 0;
+  std::string changes;  // what it changed, for people
+  api::GroupSpec spec;
+};
+BOOST_DESCRIBE_STRUCT(GroupVersion, (), (group_id, version, begin_time, changes, spec))
+
 // A group on its way to its newest version (fleet_update.h). Times are unix nanoseconds.
 struct GroupUpdate {
   std::vector<FormerSpec> former;  // oldest first
@@ -50,12 +60,15 @@ struct Group {
   api::GroupSpec spec;
   std::string dns;  // empty without networking
   int32_t version = 1;
-  bool started = false;  // instances are wanted
+  int64_t version_time = 0;     // it began
+  std::string version_changes;  // what it changed, for people
+  bool started = false;         // instances are wanted
   api::GroupStatus status = api::GroupStatus::Stopped;
-  std::string description;            // why it is not as wished
-  int32_t failures = 0;               // in a row, since the version began or one ran for long
-  std::string failure;                // the last of them, for people
-  std::optional<GroupUpdate> update;  // nothing: no instance carries an older version
+  std::string description;  // why it is not as wished
+  int32_t failures = 0;     // in a row, since the version began or one ran for long
+  int32_t restarts = 0;     // runs that ended by themselves, since the version began or a start
+  std::string failure;      // the last of them, for people
+  std::optional<GroupUpdate> update;          // nothing: no instance carries an older version
   std::optional<UpdateLimit> update_at_once;  // its own; nothing: the cloud's
   int64_t create_time = 0;
   int64_t update_time = 0;
@@ -66,9 +79,9 @@ struct Group {
 };
 BOOST_DESCRIBE_STRUCT(Group, (),
                       (id, organization_id, organization_name, project_id, project_name, spec, dns,
-                       version, started, status, description, failures, failure, update,
-                       update_at_once, create_time, update_time, start_time, finish_time,
-                       delete_time, gone))
+                       version, version_time, version_changes, started, status, description,
+                       failures, restarts, failure, update, update_at_once, create_time,
+                       update_time, start_time, finish_time, delete_time, gone))
 
 // What of a node an allocation takes or may take.
 struct Share {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cloud/fleet_placement.h"
+#include "cloud/group_versions.h"
 
 namespace mesclun::cloud {
 
@@ -109,6 +110,10 @@ Result<> save_fleet(store::Transaction& tx, const FleetChanges& changes) {
     TRY_DO(tx.execute("DELETE FROM container_group WHERE id = $1", {id}));
     TRY_DO(tx.execute("DELETE FROM event WHERE group_id = $1", {id}));
     TRY_DO(tx.execute("DELETE FROM exclusion WHERE group_id = $1", {id}));
+    TRY_DO(forget_versions(tx, id));
+  }
+  for (const GroupVersion& version : changes.versions) {
+    TRY_DO(save_version(tx, version, changes.versions_kept));
   }
   for (const auto& [id, group] : changes.groups) {
     TRY_DO(
@@ -116,6 +121,8 @@ Result<> save_fleet(store::Transaction& tx, const FleetChanges& changes) {
                    "VALUES ($1, $2, $3, $4) "
                    "ON CONFLICT (id) DO UPDATE SET document = excluded.document",
                    {id, group.project_id, group.spec.name, to_json_text(group)}));
+    // What a deleted group ran, and its secrets, are nobody's any more.
+    if (group.gone) TRY_DO(forget_versions(tx, id));
   }
   for (const auto& [id, allocation] : changes.allocations) {
     TRY_DO(save_allocation(tx, id, allocation));

@@ -1,6 +1,7 @@
 #include "cloud/fleet_update.h"
 
 #include "cloud/fleet_test_kit.h"
+#include "cloud/group_versions.h"
 
 namespace mesclun::cloud {
 namespace {
@@ -16,6 +17,42 @@ TEST(UpdateLimit, IsANumberOrAShareRoundedUp) {
   for (const char* wrong : {"", "0", "0%", "101%", "-1", "2.5", "501", "%", "5 %"}) {
     EXPECT_FALSE(parse_update_limit(wrong)) << wrong;
   }
+}
+
+api::GroupSpec spec_of_text(std::string_view text) {
+  return api::read_group_spec(parse_json(text).value(), api::known_gpu_classes()).value();
+}
+
+TEST(GroupVersions, WhatDiffersIsNamedWithoutItsValues) {
+  const api::GroupSpec old = spec_of_text(R"({"name": "ocr", "replicas": 1, "container": {
+      "image": "i", "command": ["x"], "environment_variables": {"KEY": "secret", "GONE": "1"},
+      "resources": {"cpu": 1, "memory": 1024}}})");
+  api::GroupSpec now = old;
+  EXPECT_EQ(changes_between(old, now), "");
+  now.container.command = {"y"};
+  now.container.environment_variables = {{"KEY", "other"}, {"NEW", "2"}};
+  EXPECT_EQ(changes_between(old, now),
+            "container.command, container.environment_variables.GONE, "
+            "container.environment_variables.KEY, container.environment_variables.NEW");
+  for (int i = 0; i < 100; ++i) {
+    now.container.environment_variables[fmt::format("VARIABLE_{}", i)] = "1";
+  }
+  const std::string cut = changes_between(old, now);
+  EXPECT_LT(cut.size(), 500u);
+  EXPECT_TRUE(cut.ends_with(" more")) << cut;
+}
+
+TEST(GroupVersions, WhatBelongsToNoVersionStaysAsItIs) {
+  const api::GroupSpec former = spec_of_text(R"({"name": "ocr", "replicas": 1, "container": {
+      "image": "old", "resources": {"cpu": 1, "memory": 1024}}})");
+  api::GroupSpec now = former;
+  now.replicas = 7;
+  now.display_name = "other";
+  now.container.image = "new";
+  const api::GroupSpec back = bring_back(former, now);
+  EXPECT_EQ(back.container.image, "old");
+  EXPECT_EQ(back.replicas, 7);
+  EXPECT_EQ(back.display_name, "other");
 }
 
 constexpr std::string_view kProbed = R"({"networking": {"auth": false, "port": 80,

@@ -116,14 +116,16 @@ api::GroupFacts facts_of(const Fleet& fleet, const Group& group) {
   return facts;
 }
 
-api::Instance instance_view(const Allocation& allocation) {
+api::Instance instance_view(const Fleet& fleet, const Allocation& allocation) {
+  const Node* node = fleet.nodes.find(allocation.node_id);
   const link::ReplicaStatus& status = allocation.status;
   api::Instance view{.id = status.instance_id};
   view.machine_id = allocation.placed() ? allocation.node_id : std::string(kNilUuid);
   view.state = allocation.state();
   view.update_time = format_rfc3339(from_unix_nanos(allocation.update_time));
   view.version = status.version != 0 ? status.version : allocation.wish.version;
-  view.ready = allocation.ready() && status.state == link::RunState::Running;
+  view.ready = node != nullptr && node->online() && allocation.ready() &&
+               status.state == link::RunState::Running;
   view.started = status.started;
   if (view.state == api::InstanceState::Downloading) {
     view.pulling_progress = status.pulled_percent.value_or(0);

@@ -20,7 +20,8 @@ std::string waiting_reason(const Fleet& fleet, const Group& group);
 bool is_placed_on(const Fleet& fleet, const std::string& group_id, const std::string& node_id);
 
 api::GroupFacts facts_of(const Fleet& fleet, const Group& group);
-api::Instance instance_view(const Allocation& allocation);
+// Of a node that does not speak nothing is said to be ready.
+api::Instance instance_view(const Fleet& fleet, const Allocation& allocation);
 // What the node is to be told, and the gateways.
 link::Spec spec_of(const Group& group, int32_t version, const api::GroupSpec& spec);
 link::Desired desired_of(const Fleet& fleet, const std::string& node_id, int64_t revision);

@@ -15,8 +15,8 @@ std::optional<link::RunAction> run_action_of(const std::string& action) {
   return std::nullopt;
 }
 
-json::value instance_document(const Allocation& allocation, bool strict_go) {
-  json::value document = write_json(instance_view(allocation));
+json::value instance_document(const Fleet& fleet, const Allocation& allocation, bool strict_go) {
+  json::value document = write_json(instance_view(fleet, allocation));
   if (!strict_go) api::add_older_instance_members(document.get_object());
   return document;
 }
@@ -59,7 +59,7 @@ Answer InstanceEndpoint::list(Place place) {
         TRY(const Group* group, group_named(fleet, place.project.project_id, place.group));
         json::array items;
         for (const Allocation* allocation : instances_of(fleet, group->id)) {
-          items.push_back(instance_document(*allocation, place.strict_go));
+          items.push_back(instance_document(fleet, *allocation, place.strict_go));
         }
         json::object out;
         out["instances"] = std::move(items);
@@ -73,7 +73,7 @@ Answer InstanceEndpoint::get(Place place) {
                                                                    Moment) -> Result<json::value> {
     TRY(const Group* group, group_named(fleet, place.project.project_id, place.group));
     TRY(const Allocation* found, instance_named(fleet, group->id, place.instance));
-    return instance_document(*found, place.strict_go);
+    return instance_document(fleet, *found, place.strict_go);
   }));
   co_return json_answer(200, view);
 }

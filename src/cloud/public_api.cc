@@ -98,6 +98,10 @@ Task<std::optional<HttpResponse>> PublicApi::answer_at_once(HttpRequest& request
   } else if (of_project || (of_group && path.size() == 3 && path[2] == "stats")) {
     answer = co_await stats_.handle(std::move(request), *target.project,
                                     of_project ? std::string() : path[1]);
+  } else if (!path.empty() && InsightEndpoint::serves(path)) {
+    answer = co_await insights_.handle(std::move(request), target);
+  } else if (of_group && path.size() == 3 && UpdateEndpoint::serves(path[2])) {
+    answer = co_await updates_.handle(std::move(request), target);
   } else {
     co_return std::nullopt;
   }

@@ -4,9 +4,11 @@
 #include "cloud/activity_endpoint.h"
 #include "cloud/container_group_endpoint.h"
 #include "cloud/exclusion_endpoint.h"
+#include "cloud/insight_endpoint.h"
 #include "cloud/instance_endpoint.h"
 #include "cloud/organization_endpoint.h"
 #include "cloud/stats_endpoint.h"
+#include "cloud/update_endpoint.h"
 
 namespace mesclun::cloud {
 
@@ -35,6 +37,8 @@ class PublicApi {
         activity_(executor, clock, database, loop, logs),
         exclusions_(loop),
         stats_(clock, loop, usage),
+        updates_(database, loop),
+        insights_(loop),
         settings_(settings),
         requests_(settings.requests_per_minute),
         activity_requests_(settings.activity_requests_per_minute) {}
@@ -63,6 +67,8 @@ class PublicApi {
   ActivityEndpoint activity_;
   ExclusionEndpoint exclusions_;
   StatsEndpoint stats_;
+  UpdateEndpoint updates_;
+  InsightEndpoint insights_;
   const PublicApiSettings settings_;
   // The loop only.
   RateLimiter requests_;

@@ -24,6 +24,10 @@ CREATE TABLE exclusion (group_id TEXT NOT NULL, node_id TEXT NOT NULL, until BIG
                         PRIMARY KEY (group_id, node_id));
 CREATE TABLE event (sequence BIGINT PRIMARY KEY, group_id TEXT NOT NULL, document TEXT NOT NULL);
 CREATE INDEX event_by_group ON event (group_id, sequence)
+)sql"},
+                                       {2, R"sql(
+CREATE TABLE group_version (group_id TEXT NOT NULL, version BIGINT NOT NULL, document TEXT NOT NULL,
+                            PRIMARY KEY (group_id, version))
 )sql"}};
 
 constexpr store::Migration kLogs[] = {{1, R"sql(

@@ -15,7 +15,7 @@ json::value or_null(const std::optional<T>& value) {
 
 json::object stats_of(const Fleet& fleet, const Group& group, const Allocation& allocation,
                       const link::InstanceUsage& usage) {
-  const api::Instance view = instance_view(allocation);
+  const api::Instance view = instance_view(fleet, allocation);
   const Node* node = fleet.nodes.find(allocation.node_id);
   const api::Resources& resources = group.spec.container.resources;
   json::object out;

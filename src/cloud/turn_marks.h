@@ -15,6 +15,7 @@ struct TurnMarks {
   std::set<std::string> allocations;  // likewise
   std::set<std::string> nodes;        // likewise
   std::vector<Exclusion> exclusions;
+  std::vector<GroupVersion> versions;  // those that are former now
   std::vector<Event> events;
   // To be told.
   std::set<std::string> desired;     // nodes whose assignments changed
