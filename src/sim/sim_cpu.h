@@ -20,7 +20,8 @@ class SimCpu final : public Clock {
   void spend(Duration length) { busy_until_ = std::max(busy_until_, real_.now()) + length; }
   // Returns when it has time for something new. Cancelled.
   Task<Result<>> free() {
-    while (real_.now() < busy_until_) CO_TRY_DO(co_await real_.sleep_until(busy_until_));
+    // Timers that are due come first.
+    while (real_.now() < busy_until_) CO_TRY_DO(co_await real_.sleep_until(busy_until_ + 1ns));
     co_return Result<>();
   }
 
