@@ -1,5 +1,7 @@
 #include "cloud/fleet_update.h"
 
+#include <fmt/format.h>
+
 #include "cloud/fleet_test_kit.h"
 #include "cloud/group_versions.h"
 

@@ -1,5 +1,6 @@
 #include "runtime/docker/image_pull.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace mesclun::runtime {
