@@ -8,7 +8,7 @@
 #include "base/test_folder.h"
 #include "base/test_loop.h"
 #include "runtime/docker/docker_driver.h"
-#include "runtime/docker/test_engine.h"
+#include "runtime/docker/engine_test_kit.h"
 #include "runtime/fake_driver.h"
 #include "runtime/process/process_driver.h"
 

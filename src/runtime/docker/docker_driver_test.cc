@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "base/race.h"
-#include "runtime/docker/test_engine.h"
+#include "runtime/docker/engine_test_kit.h"
 
 namespace mesclun::runtime {
 namespace {
