@@ -42,6 +42,7 @@ SETS = [
     ("Makefile", "build demo test bench format lint"),
     ("src/*_bench.cc", "build bench"),
     ("src/*_test.*", "build demo test"),
+    ("src/*_test_kit.h", "build demo test"),
     ("demo/*_test.py", "build demo test"),
     ("tools/*", "build demo test"),
     ("e2e/*", "build demo test"),
