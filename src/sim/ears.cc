@@ -45,6 +45,7 @@ void Ears::heard(size_t index, uint64_t session, const link::Message& message) {
   if (node.session != session) return;
   if (const auto* hello = std::get_if<link::Hello>(&message)) node.machine_id = hello->machine_id;
   if (const auto* report = std::get_if<link::Report>(&message)) {
+    if (!node.reported) events_.tells_again(node.machine_id);
     node.reported = true;
     for (const link::InstanceReport& told : report->instances) {
       if (told.status.outcome == link::RunOutcome::Succeeded) succeeded_.insert(told.allocation_id);

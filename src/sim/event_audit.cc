@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/clock.h"
+
 namespace mesclun::sim {
 
 void EventAudit::told(const std::string& machine_id, const link::InstanceEvent& event, bool taken) {
@@ -12,6 +14,12 @@ void EventAudit::told(const std::string& machine_id, const link::InstanceEvent& 
   } else {
     told_.erase(sequence);
   }
+}
+
+void EventAudit::tells_again(const std::string& machine_id) {
+  const auto known = acknowledged_.find(machine_id);
+  const int64_t kept = known == acknowledged_.end() ? 0 : known->second;
+  told_.erase(told_.upper_bound({machine_id, kept}), told_.upper_bound({machine_id, INT64_MAX}));
 }
 
 void EventAudit::acknowledged(const std::string& machine_id, int64_t sequence) {
@@ -37,8 +45,9 @@ void EventAudit::check(const std::vector<cloud::Event>& stored, const cloud::Fle
     if (known == acknowledged_.end() || known->second < number) continue;
     if (fleet.groups.find(told.group_id) == nullptr) continue;
     if (count.contains(Key{machine_id, told.instance_id, told.name, told.time})) continue;
-    violations.add(fmt::format("event '{}' of instance {} was acknowledged and is not stored",
-                               told.name, told.instance_id));
+    violations.add(fmt::format(
+        "event '{}' of instance {}, told by {} at {}, was acknowledged and is not stored",
+        told.name, told.instance_id, machine_id, format_rfc3339(from_unix_nanos(told.time))));
   }
 }
 

@@ -17,6 +17,9 @@ class EventAudit {
   // A node tells the cloud an event. `taken`: of a group that has a replica there; what is said of
   // others may be refused.
   void told(const std::string& machine_id, const link::InstanceEvent& event, bool taken);
+  // Before the first report of a session, in which a node tells again what was not acknowledged. What
+  // it does not tell again went with the power of its machine.
+  void tells_again(const std::string& machine_id);
   // The cloud told the node that it has everything up to there.
   void acknowledged(const std::string& machine_id, int64_t sequence);
 
