@@ -20,6 +20,8 @@ namespace {
 constexpr Duration kStartLimit = 30s;
 // A pull of which nothing is heard for so long has failed; one that goes on takes as long as it takes.
 constexpr Duration kPullSilenceMax = 5min;
+// For an engine that is away when a container is to go.
+constexpr Duration kDeleteAgain = 2s;
 // After the grace, for the kernel to end everything.
 constexpr Duration kEndLimit = 20s;
 
@@ -345,7 +347,20 @@ Task<Result<>> DockerDriver::remove(std::string instance_id) {
   run->log.stop();
   runs_.remove(*run);
   if (runs_.uses_files(run->record.files)) co_return Result<>();
-  co_return co_await delete_container(run->record.container);
+  // An engine that is away will be back; until then the container holds nothing but its disk.
+  const Result<> gone = co_await delete_container(run->record.container);
+  if (!gone && gone.code() != ErrorCode::Cancelled) {
+    scope_.spawn(delete_later(run->record.container));
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> DockerDriver::delete_later(std::string container) {
+  while (true) {
+    CO_TRY_DO(co_await clock_.sleep_for(kDeleteAgain));
+    const Result<> gone = co_await delete_container(container);
+    if (gone || gone.code() == ErrorCode::Cancelled) co_return gone;
+  }
 }
 
 Task<Result<>> DockerDriver::delete_container(std::string container) {

@@ -68,6 +68,8 @@ class DockerDriver final : public ContainerDriver {
   Task<Result<>> follow_log(RunPtr run, std::optional<int64_t> until);
   Task<Result<>> signal(std::string container, std::string_view name);
   Task<Result<>> delete_container(std::string container);
+  // Again and again, until it is gone; the next driver over the folder goes on with it.
+  Task<Result<>> delete_later(std::string container);
   Result<RunPtr> living(const std::string& instance_id) const;
 
   Clock& clock_;
