@@ -29,12 +29,18 @@ struct RunSpec {
   json::object label;
 };
 
+// What no driver can run. InvalidArgument: the id cannot name files, a variable has no possible name or
+// value, or as check_limits().
+Result<> check_run(const RunSpec& spec);
+
 // What a run may take; changed while it lives.
 struct RunLimits {
   double cpu_cores = 1;
   int64_t memory_bytes = 0;
   bool operator==(const RunLimits&) const = default;
 };
+// InvalidArgument: no machine could keep them.
+Result<> check_limits(const RunLimits& limits);
 
 struct RunExit {
   int32_t code = 0;            // 128 + signal when killed, -1 when it could not be started

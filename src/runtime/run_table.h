@@ -16,9 +16,15 @@ namespace mesclun::runtime {
 // For its owner only; one that exists is fine.
 Result<> make_private_folder(const std::string& path);
 
+template <class Run>
+Task<Result<>> wait_for_exit(std::shared_ptr<Run> run) {
+  while (!run->exit) CO_TRY_DO(co_await run->changed.wait());
+  co_return Result<>();
+}
+
 // Which runs there are, and which files belong to whom. `Run` has `record`, with `instance_id`,
 // `files` (the name of its files) and `folder` (where they are), `folder` (where its own records
-// are), `ready` and `exit`.
+// are), `ready`, `exit`, and `changed`, which wakes when `exit` is there.
 //
 // Runs on:  one loop.
 // Promise:  the folder is this table's alone, across processes. A run in the table holds its name
@@ -49,6 +55,23 @@ class RunTable {
       return Error::not_found(fmt::format("no run {}", instance_id));
     }
     return it->second;
+  }
+  // FailedPrecondition: it has ended.
+  Result<Ptr> find_living(const std::string& instance_id) const {
+    TRY(Ptr run, find(instance_id));
+    if (!run->exit) return run;
+    return Error{ErrorCode::FailedPrecondition, fmt::format("run {} has ended", instance_id)};
+  }
+  // FailedPrecondition: it has not.
+  Result<Ptr> find_ended(const std::string& instance_id) const {
+    TRY(Ptr run, find(instance_id));
+    if (run->exit) return run;
+    return Error{ErrorCode::FailedPrecondition, fmt::format("run {} has not ended", instance_id)};
+  }
+  // AlreadyExists: the name of a new run is taken.
+  Result<> check_free(const std::string& instance_id) const {
+    if (!runs_.contains(instance_id)) return {};
+    return Error{ErrorCode::AlreadyExists, fmt::format("run {} exists", instance_id)};
   }
   // The run whose files one with these `files_of` gets. NotFound: no such run; FailedPrecondition:
   // one that uses the files has not ended.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/docker/answer.h"
 #include "runtime/docker/image_pull.h"
 
 namespace mesclun::runtime {
@@ -16,7 +17,7 @@ constexpr const char* kCapabilities[] = {"CHOWN",   "DAC_OVERRIDE",     "FOWNER"
 
 void append_strings(std::vector<std::string>& out, const json::value& config,
                     std::string_view member) {
-  const json::value* list = config.is_object() ? config.as_object().if_contains(member) : nullptr;
+  const json::value* list = member_of(config, member);
   if (list == nullptr || !list->is_array()) return;
   for (const json::value& item : list->as_array()) {
     if (item.is_string()) out.emplace_back(item.as_string());
@@ -66,7 +67,7 @@ json::object container_config(const RunSpec& spec, const ContainerPlan& plan) {
 
 std::vector<std::string> command_of_image(const json::value& image) {
   std::vector<std::string> out;
-  const json::value* config = image.is_object() ? image.as_object().if_contains("Config") : nullptr;
+  const json::value* config = member_of(image, "Config");
   if (config == nullptr) return out;
   append_strings(out, *config, "Entrypoint");
   append_strings(out, *config, "Cmd");

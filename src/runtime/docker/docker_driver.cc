@@ -4,10 +4,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/race.h"
-#include "http/url.h"
-#include "runtime/docker/image_pull.h"
+#include "runtime/docker/answer.h"
+#include "runtime/docker/images.h"
 #include "runtime/docker/starter_image.h"
 #include "runtime/loopback.h"
 #include "runtime/walls/netns_egress.h"
@@ -18,63 +20,10 @@ namespace {
 
 // For the starter to come and to start the program.
 constexpr Duration kStartLimit = 30s;
-// A pull of which nothing is heard for so long has failed; one that goes on takes as long as it takes.
-constexpr Duration kPullSilenceMax = 5min;
 // For an engine that is away when a container is to go.
 constexpr Duration kDeleteAgain = 2s;
 // After the grace, for the kernel to end everything.
 constexpr Duration kEndLimit = 20s;
-
-Error ended(const DockerRun& run) {
-  return Error{ErrorCode::FailedPrecondition,
-               fmt::format("run {} has ended", run.record.instance_id)};
-}
-
-Result<> check_spec(const RunSpec& spec) {
-  if (!is_safe_name(spec.instance_id)) return Error::invalid("not a usable instance id");
-  if (spec.image.empty()) return Error::invalid("no image");
-  if (!(spec.cpu_cores > 0) || spec.memory_bytes < 0) return Error::invalid("impossible limits");
-  for (const auto& [name, value] : spec.environment) {
-    if (name.empty() || name.find('=') != std::string::npos ||
-        (name + value).find('\0') != std::string::npos) {
-      return Error::invalid(fmt::format("'{:.100}' cannot be an environment variable", name));
-    }
-  }
-  return {};
-}
-
-Task<Result<>> wait_for_exit(std::shared_ptr<DockerRun> run) {
-  while (!run->exit) CO_TRY_DO(co_await run->changed.wait());
-  co_return Result<>();
-}
-
-std::string text_of(const json::value& answer, std::string_view member) {
-  const json::value* value = answer.is_object() ? answer.as_object().if_contains(member) : nullptr;
-  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
-}
-
-int64_t number_of(const json::value& answer, std::string_view member) {
-  const json::value* value = answer.is_object() ? answer.as_object().if_contains(member) : nullptr;
-  return value != nullptr && value->is_int64() ? value->as_int64() : 0;
-}
-
-std::string image_path(std::string_view image) {
-  return "/images/" + percent_encode(full_image_name(image), true) + "/json";
-}
-
-Task<Result<>> pull_from(Engine& engine, Clock& clock, std::string name,
-                         std::function<void(double)> progress) {
-  CO_TRY(const std::unique_ptr<EngineStream> stream,
-         co_await engine.open(
-             {.method = "POST", .target = "/images/create?fromImage=" + percent_encode(name)}));
-  PullReport report;
-  while (true) {
-    CO_TRY(const std::string bytes, co_await within(clock, kPullSilenceMax, stream->read()));
-    if (bytes.empty()) co_return Result<>();
-    CO_TRY_DO(report.feed(bytes));
-    progress(report.percent());
-  }
-}
 
 Task<Result<>> read_to_end(EngineStream& stream) {
   while (true) {
@@ -150,28 +99,20 @@ Task<Result<>> DockerDriver::check() {
 }
 
 Task<Result<bool>> DockerDriver::has_image(std::string image) {
-  const Result<json::value> known = co_await engine_.call({.target = image_path(image)});
+  const Result<json::value> known = co_await inspect_image(engine_, std::move(image));
   if (known) co_return true;
   if (known.code() == ErrorCode::NotFound) co_return false;
   co_return known.error();
 }
 
 Task<Result<>> DockerDriver::pull(std::string image, std::function<void(double)> progress) {
-  const std::string name = full_image_name(image);
-  const Result<> pulled = co_await pull_from(engine_, clock_, name, progress);
-  if (pulled || pulled.code() == ErrorCode::Cancelled) co_return pulled;
-  if (pulled.code() == ErrorCode::DeadlineExceeded) {
-    co_return Error::deadline(fmt::format("cannot pull the image {}: nothing came for {} s", name,
-                                          to_seconds(kPullSilenceMax)));
-  }
-  co_return pull_error(name, pulled.error().message);
+  co_return co_await pull_image(engine_, clock_, std::move(image), std::move(progress));
 }
 
 Task<Result<>> DockerDriver::create(RunSpec spec) {
-  if (runs_.all().contains(spec.instance_id)) {
-    co_return Error{ErrorCode::AlreadyExists, fmt::format("run {} exists", spec.instance_id)};
-  }
-  CO_TRY_DO(check_spec(spec));
+  CO_TRY_DO(runs_.check_free(spec.instance_id));
+  CO_TRY_DO(check_run(spec));
+  if (spec.image.empty()) co_return Error::invalid("no image");
   DockerRecord record{.instance_id = spec.instance_id, .files = spec.instance_id};
   if (!spec.files_of.empty()) {
     CO_TRY(const RunPtr earlier, runs_.take_over(spec.files_of));
@@ -195,10 +136,7 @@ Task<Result<>> DockerDriver::create(RunSpec spec) {
     co_return Result<>();
   }
   runs_.remove(*run);
-  const std::string container = run->record.container;
-  if (!container.empty() && !runs_.uses_files(run->record.files)) {
-    std::ignore = co_await delete_container(container);
-  }
+  if (!run->record.container.empty()) co_await drop_container(run->record);
   co_return made;
 }
 
@@ -212,7 +150,7 @@ Task<Result<>> DockerDriver::make(RunPtr run, RunSpec spec) {
   if (::chmod(door.c_str(), 0755) != 0) co_return system_error("cannot open " + door);
   CO_TRY(run->door, StarterDoor::open(scope_.executor(), door));
 
-  CO_TRY(const json::value image, co_await engine_.call({.target = image_path(spec.image)}));
+  CO_TRY(const json::value image, co_await inspect_image(engine_, spec.image));
   if (run->record.orders.command.empty()) run->record.orders.command = command_of_image(image);
   if (run->record.orders.command.empty()) {
     co_return Error::invalid(
@@ -226,14 +164,11 @@ Task<Result<>> DockerDriver::make(RunPtr run, RunSpec spec) {
   } else {
     const json::object limits =
         container_limits({.cpu_cores = spec.cpu_cores, .memory_bytes = spec.memory_bytes});
-    CO_TRY_DO(co_await engine_.call({.method = "POST",
-                                     .target = "/containers/" + run->record.container + "/update",
-                                     .body = json::serialize(limits)}));
+    CO_TRY_DO(co_await ask_container(engine_, run->record.container, "update", limits));
   }
   // Before it runs: whoever comes after us knows whose it is.
   CO_TRY_DO(write_record(run->folder + "/run.json", run->record));
-  CO_TRY_DO(co_await engine_.call(
-      {.method = "POST", .target = "/containers/" + run->record.container + "/start"}));
+  CO_TRY_DO(co_await ask_container(engine_, run->record.container, "start"));
   co_return co_await connect_container(run, true);
 }
 
@@ -272,7 +207,7 @@ Task<Result<>> DockerDriver::follow_log(RunPtr run, std::optional<int64_t> until
 }
 
 Result<std::optional<Listener>> DockerDriver::metadata_listener(const std::string& instance_id) {
-  TRY(const RunPtr run, living(instance_id));
+  TRY(const RunPtr run, runs_.find_living(instance_id));
   Descriptor copy(::fcntl(run->metadata.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy) return system_error("cannot copy the metadata socket");
   TRY(Listener listener, Listener::adopt(scope_.executor(), copy.release()));
@@ -280,7 +215,7 @@ Result<std::optional<Listener>> DockerDriver::metadata_listener(const std::strin
 }
 
 Task<Result<>> DockerDriver::start(std::string instance_id) {
-  CO_TRY(const RunPtr run, living(instance_id));
+  CO_TRY(const RunPtr run, runs_.find_living(instance_id));
   if (run->record.start_time != 0 || run->starting) {
     co_return Error{ErrorCode::FailedPrecondition, fmt::format("run {} was started", instance_id)};
   }
@@ -300,13 +235,10 @@ Task<Result<>> DockerDriver::start(std::string instance_id) {
 }
 
 Task<Result<>> DockerDriver::set_limits(std::string instance_id, RunLimits limits) {
-  CO_TRY(const RunPtr run, living(instance_id));
-  if (!(limits.cpu_cores > 0) || limits.memory_bytes < 0) {
-    co_return Error::invalid("impossible limits");
-  }
-  CO_TRY_DO(co_await engine_.call({.method = "POST",
-                                   .target = "/containers/" + run->record.container + "/update",
-                                   .body = json::serialize(container_limits(limits))}));
+  CO_TRY(const RunPtr run, runs_.find_living(instance_id));
+  CO_TRY_DO(check_limits(limits));
+  CO_TRY_DO(
+      co_await ask_container(engine_, run->record.container, "update", container_limits(limits)));
   run->record.memory_bytes = limits.memory_bytes;
   co_return Result<>();
 }
@@ -320,62 +252,40 @@ Task<Result<RunExit>> DockerDriver::wait(std::string instance_id) {
 Task<Result<>> DockerDriver::stop(std::string instance_id, Duration grace) {
   CO_TRY(const RunPtr run, runs_.find(instance_id));
   if (run->exit) co_return Result<>();
-  CO_TRY_DO(co_await signal(run->record.container, "SIGTERM"));
+  CO_TRY_DO(co_await signal_container(engine_, run->record.container, "SIGTERM"));
   Result<> done = co_await within(clock_, grace, wait_for_exit(run));
   if (done || done.code() != ErrorCode::DeadlineExceeded) co_return done;
   run->killed = true;
-  CO_TRY_DO(co_await signal(run->record.container, "SIGKILL"));
+  CO_TRY_DO(co_await signal_container(engine_, run->record.container, "SIGKILL"));
   co_return co_await within(clock_, kEndLimit, wait_for_exit(run));
 }
 
-// To one that has just ended: that is no error.
-Task<Result<>> DockerDriver::signal(std::string container, std::string_view name) {
-  const Result<json::value> sent = co_await engine_.call(
-      {.method = "POST", .target = fmt::format("/containers/{}/kill?signal={}", container, name)});
-  const bool gone =
-      !sent && (sent.code() == ErrorCode::AlreadyExists || sent.code() == ErrorCode::NotFound);
-  if (sent || gone) co_return Result<>();
-  co_return sent.error();
-}
-
 Task<Result<>> DockerDriver::remove(std::string instance_id) {
-  CO_TRY(const RunPtr run, runs_.find(instance_id));
-  if (!run->exit) {
-    co_return Error{ErrorCode::FailedPrecondition,
-                    fmt::format("run {} has not ended", instance_id)};
-  }
+  CO_TRY(const RunPtr run, runs_.find_ended(instance_id));
   run->log.stop();
   runs_.remove(*run);
-  if (runs_.uses_files(run->record.files)) co_return Result<>();
-  // An engine that is away will be back; until then the container holds nothing but its disk.
-  const Result<> gone = co_await delete_container(run->record.container);
-  if (!gone && gone.code() != ErrorCode::Cancelled) {
-    scope_.spawn(delete_later(run->record.container));
-  }
+  co_await drop_container(run->record);
   co_return Result<>();
+}
+
+Task<void> DockerDriver::drop_container(DockerRecord record) {
+  if (runs_.uses_files(record.files)) co_return;
+  // An engine that is away will be back; until then the container holds nothing but its disk.
+  const Result<> gone = co_await delete_container(engine_, record.container);
+  if (!gone && gone.code() != ErrorCode::Cancelled) scope_.spawn(delete_later(record.container));
 }
 
 Task<Result<>> DockerDriver::delete_later(std::string container) {
   while (true) {
     CO_TRY_DO(co_await clock_.sleep_for(kDeleteAgain));
-    const Result<> gone = co_await delete_container(container);
+    const Result<> gone = co_await delete_container(engine_, container);
     if (gone || gone.code() == ErrorCode::Cancelled) co_return gone;
   }
 }
 
-Task<Result<>> DockerDriver::delete_container(std::string container) {
-  const Result<json::value> gone = co_await engine_.call(
-      {.method = "DELETE", .target = "/containers/" + container + "?force=true&v=true"});
-  // 409: it is being removed.
-  if (gone || gone.code() == ErrorCode::NotFound || gone.code() == ErrorCode::AlreadyExists) {
-    co_return Result<>();
-  }
-  co_return gone.error();
-}
-
 Task<Result<ConnPtr>> DockerDriver::connect(std::string instance_id, uint16_t port, bool ipv6_first,
                                             Duration limit) {
-  CO_TRY(const RunPtr run, living(instance_id));
+  CO_TRY(const RunPtr run, runs_.find_living(instance_id));
   co_return co_await connect_loopback(
       [run](int family, Duration) -> Task<Result<Descriptor>> {
         co_return take_socket(*run, family);
@@ -385,7 +295,7 @@ Task<Result<ConnPtr>> DockerDriver::connect(std::string instance_id, uint16_t po
 
 Task<Result<int32_t>> DockerDriver::exec(std::string instance_id, std::vector<std::string> command,
                                          Duration limit) {
-  CO_TRY(const RunPtr run, living(instance_id));
+  CO_TRY(const RunPtr run, runs_.find_living(instance_id));
   if (command.empty()) co_return Error::invalid("no command");
   if (run->record.start_time == 0) {
     co_return Error{ErrorCode::FailedPrecondition,
@@ -399,9 +309,7 @@ Task<Result<int32_t>> DockerDriver::exec(std::string instance_id, std::vector<st
   what["Cmd"] = json::array(command.begin(), command.end());
   what["Env"] = std::move(environment);
   CO_TRY(const json::value made,
-         co_await engine_.call({.method = "POST",
-                                .target = "/containers/" + run->record.container + "/exec",
-                                .body = json::serialize(what)}));
+         co_await ask_container(engine_, run->record.container, "exec", what));
   const std::string path = "/exec/" + text_of(made, "Id");
   const TimePoint end = clock_.now() + limit;
   CO_TRY(const std::unique_ptr<EngineStream> output,
@@ -421,12 +329,6 @@ Task<Result<std::vector<LogChunk>>> DockerDriver::read_log(std::string instance_
                                                            size_t lines_max) {
   CO_TRY(const RunPtr run, runs_.find(instance_id));
   co_return co_await run->log.read(lines_max, run->exit.has_value(), clock_);
-}
-
-Result<DockerDriver::RunPtr> DockerDriver::living(const std::string& instance_id) const {
-  TRY(RunPtr run, runs_.find(instance_id));
-  if (run->exit) return ended(*run);
-  return run;
 }
 
 Task<Result<>> DockerDriver::adopt_all() {
@@ -480,17 +382,13 @@ std::optional<int64_t> DockerDriver::begin_of_next(const DockerRun& run) const {
 
 // Containers that we made for runs that we do not know.
 Task<Result<>> DockerDriver::remove_strangers() {
-  const json::object filters{
-      {"label", json::array{fmt::format("{}={}", kFolderLabel, settings_.data_folder)}}};
-  CO_TRY(const json::value listed,
-         co_await engine_.call({.target = "/containers/json?all=1&filters=" +
-                                          percent_encode(json::serialize(filters))}));
-  if (!listed.is_array()) co_return Result<>();
-  for (const json::value& item : listed.as_array()) {
-    const std::string id = text_of(item, "Id");
-    bool known = false;
-    for (const auto& [name, run] : runs_.all()) known |= run->record.container == id;
-    if (!known) CO_TRY_DO(co_await delete_container(id));
+  CO_TRY(
+      const std::vector<std::string> made,
+      co_await list_containers(engine_, fmt::format("{}={}", kFolderLabel, settings_.data_folder)));
+  for (const std::string& id : made) {
+    const auto is_of = [&id](const auto& entry) { return entry.second->record.container == id; };
+    if (std::ranges::any_of(runs_.all(), is_of)) continue;
+    CO_TRY_DO(co_await delete_container(engine_, id));
   }
   co_return Result<>();
 }

@@ -66,11 +66,10 @@ class DockerDriver final : public ContainerDriver {
   Task<Result<>> connect_container(RunPtr run, bool fresh);
   // Holds the run, which may be forgotten meanwhile.
   Task<Result<>> follow_log(RunPtr run, std::optional<int64_t> until);
-  Task<Result<>> signal(std::string container, std::string_view name);
-  Task<Result<>> delete_container(std::string container);
+  // Unless another run goes on in it.
+  Task<void> drop_container(DockerRecord record);
   // Again and again, until it is gone; the next driver over the folder goes on with it.
   Task<Result<>> delete_later(std::string container);
-  Result<RunPtr> living(const std::string& instance_id) const;
 
   Clock& clock_;
   const DockerDriverSettings settings_;

@@ -13,15 +13,6 @@ constexpr Duration kRetry = 500ms;
 constexpr size_t kSocketsAtOnce = 8;
 constexpr int64_t kMiB = 1024 * 1024;
 
-int64_t number(const json::object& of, std::string_view member) {
-  const json::value* value = of.if_contains(member);
-  return value != nullptr && value->is_int64() ? value->as_int64() : 0;
-}
-bool flag(const json::object& of, std::string_view member) {
-  const json::value* value = of.if_contains(member);
-  return value != nullptr && value->is_bool() && value->as_bool();
-}
-
 void keep_exit(DockerRun& run, RunExit exit) {
   if (const Result<> kept = write_record(run.folder + "/exit.json", exit); !kept) {
     log_warning("driver", "cannot keep how a run ended",
@@ -37,25 +28,6 @@ void keep_exit(DockerRun& run, RunExit exit) {
 }
 
 }  // namespace
-
-Task<Result<ContainerState>> inspect_container(Engine& engine, std::string container) {
-  CO_TRY(const json::value answer,
-         co_await engine.call({.target = "/containers/" + container + "/json"}));
-  const json::value* state = answer.is_object() ? answer.as_object().if_contains("State") : nullptr;
-  if (state == nullptr || !state->is_object())
-    co_return Error::internal("a container without state");
-  const json::object& told = state->as_object();
-  ContainerState out{.running = flag(told, "Running"),
-                     .process = static_cast<pid_t>(number(told, "Pid")),
-                     .exit_code = static_cast<int32_t>(number(told, "ExitCode")),
-                     .out_of_memory = flag(told, "OOMKilled")};
-  const json::value* finished = told.if_contains("FinishedAt");
-  if (finished != nullptr && finished->is_string()) {
-    const Result<WallTime> time = parse_rfc3339(std::string_view(finished->as_string()));
-    if (time) out.finish_time = to_unix_nanos(*time);
-  }
-  co_return out;
-}
 
 RunExit exit_of(const DockerRun& run, const ContainerState& state) {
   if (!run.trouble.empty()) {

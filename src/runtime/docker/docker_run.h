@@ -8,6 +8,7 @@
 #pragma once
 
 #include "runtime/docker/container_network.h"
+#include "runtime/docker/containers.h"
 #include "runtime/docker/docker_log.h"
 #include "runtime/docker/starter_door.h"
 #include "runtime/process/run_files.h"
@@ -54,17 +55,6 @@ struct DockerRun {
   std::optional<RunExit> exit;
   bool ready = false;  // create() is through
 };
-
-// What the engine says of a container.
-struct ContainerState {
-  bool running = false;
-  pid_t process = 0;  // while it runs
-  int32_t exit_code = 0;
-  bool out_of_memory = false;
-  int64_t finish_time = 0;  // unix ns
-};
-// NotFound: there is none.
-Task<Result<ContainerState>> inspect_container(Engine& engine, std::string container);
 
 // Until the container has ended, also over restarts of the engine. Sets `exit`.
 Task<Result<>> watch_container(std::shared_ptr<DockerRun> run, Engine& engine, Clock& clock);

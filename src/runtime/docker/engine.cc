@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/docker/answer.h"
+
 namespace mesclun::runtime {
 
 namespace {
@@ -37,11 +39,9 @@ ErrorCode code_of(int status) {
 
 // {"message": "..."}
 Error refusal(int status, std::string_view body) {
-  std::string text(body.substr(0, 1000));
-  if (const Result<json::value> parsed = parse_json(body); parsed && parsed->is_object()) {
-    const json::value* message = parsed->as_object().if_contains("message");
-    if (message != nullptr && message->is_string()) text = message->as_string();
-  }
+  std::string text;
+  if (const Result<json::value> parsed = parse_json(body)) text = text_of(*parsed, "message");
+  if (text.empty()) text = body.substr(0, 1000);
   return {code_of(status), text.empty() ? fmt::format("the engine answered {}", status) : text};
 }
 

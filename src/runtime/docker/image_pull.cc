@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "runtime/docker/answer.h"
+
 namespace mesclun::runtime {
 
 namespace {
@@ -11,14 +13,8 @@ namespace {
 constexpr size_t kLineBytesMax = 64 * 1024;
 constexpr size_t kLayersMax = 256;
 
-std::string text_of(const json::object& line, std::string_view member) {
-  const json::value* value = line.if_contains(member);
-  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
-}
-
-int64_t number_of(const json::object& line, std::string_view member) {
-  const json::value* value = line.if_contains(member);
-  return value != nullptr && value->is_int64() ? std::max<int64_t>(value->as_int64(), 0) : 0;
+int64_t size_of(const json::value& detail, std::string_view member) {
+  return std::max<int64_t>(number_of(detail, member), 0);
 }
 
 bool says_any(std::string_view words, std::initializer_list<std::string_view> phrases) {
@@ -48,19 +44,19 @@ Result<> PullReport::feed(std::string_view bytes) {
 
 Result<> PullReport::take_line(std::string_view line) {
   const Result<json::value> parsed = parse_json(line);
-  if (!parsed || !parsed->is_object()) return {};
-  const json::object& told = parsed->as_object();
+  if (!parsed) return {};
+  const json::value& told = *parsed;
   if (const std::string trouble = text_of(told, "error"); !trouble.empty()) {
     return Error::unavailable(trouble);
   }
   const std::string id = text_of(told, "id");
-  const json::value* detail = told.if_contains("progressDetail");
+  const json::value* detail = member_of(told, "progressDetail");
   if (id.empty() || (layers_.size() >= kLayersMax && !layers_.contains(id))) return {};
   Layer& layer = layers_[id];
   const std::string status = text_of(told, "status");
-  if (status == "Downloading" && detail != nullptr && detail->is_object()) {
-    layer.size = number_of(detail->as_object(), "total");
-    layer.done = std::min(number_of(detail->as_object(), "current"), layer.size);
+  if (status == "Downloading" && detail != nullptr) {
+    layer.size = size_of(*detail, "total");
+    layer.done = std::min(size_of(*detail, "current"), layer.size);
   } else if (status == "Download complete" || status == "Pull complete") {
     layer.done = layer.size;
   }

@@ -18,16 +18,6 @@ constexpr Duration kAskLimit = 10s;
 // After the grace, for the kernel to end everything.
 constexpr Duration kEndLimit = 10s;
 
-Error ended(const Run& run) {
-  return Error{ErrorCode::FailedPrecondition,
-               fmt::format("run {} has ended", run.record.instance_id)};
-}
-
-Task<Result<>> wait_for_exit(std::shared_ptr<Run> run) {
-  while (!run->exit) CO_TRY_DO(co_await run->changed.wait());
-  co_return Result<>();
-}
-
 }  // namespace
 
 ProcessDriver::ProcessDriver(asio::any_io_executor executor, Clock& clock,
@@ -81,8 +71,11 @@ Task<Result<>> ProcessDriver::create(RunSpec spec) {
 }
 
 Result<std::optional<Listener>> ProcessDriver::metadata_listener(const std::string& instance_id) {
-  TRY(const RunPtr run, runs_.find(instance_id));
-  if (run->exit || !run->metadata) return ended(*run);
+  TRY(const RunPtr run, runs_.find_living(instance_id));
+  // Its shim did not hand it over: it is about to end.
+  if (!run->metadata) {
+    return Error{ErrorCode::FailedPrecondition, fmt::format("run {} has ended", instance_id)};
+  }
   Descriptor copy(::fcntl(run->metadata.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy) return system_error("cannot copy the metadata socket");
   TRY(Listener listener, Listener::adopt(scope_.executor(), copy.release()));
@@ -90,8 +83,7 @@ Result<std::optional<Listener>> ProcessDriver::metadata_listener(const std::stri
 }
 
 Task<Result<>> ProcessDriver::start(std::string instance_id) {
-  CO_TRY(const RunPtr run, runs_.find(instance_id));
-  if (run->exit) co_return ended(*run);
+  CO_TRY(const RunPtr run, runs_.find_living(instance_id));
   ShimRequest request{.verb = ShimVerb::Start};
   CO_TRY(const ShimAnswer answer,
          co_await ask_shim(run->folder, std::move(request), clock_, kAskLimit));
@@ -100,11 +92,8 @@ Task<Result<>> ProcessDriver::start(std::string instance_id) {
 }
 
 Task<Result<>> ProcessDriver::set_limits(std::string instance_id, RunLimits limits) {
-  CO_TRY(const RunPtr run, runs_.find(instance_id));
-  if (run->exit) co_return ended(*run);
-  if (!(limits.cpu_cores > 0) || limits.memory_bytes < 0) {
-    co_return Error::invalid("impossible limits");
-  }
+  CO_TRY(const RunPtr run, runs_.find_living(instance_id));
+  CO_TRY_DO(check_limits(limits));
   co_return walls_.cgroups.change(
       instance_id, {.cpu_cores = limits.cpu_cores, .memory_bytes = limits.memory_bytes});
 }
@@ -133,19 +122,14 @@ Task<Result<>> ProcessDriver::stop(std::string instance_id, Duration grace) {
 }
 
 Task<Result<>> ProcessDriver::remove(std::string instance_id) {
-  CO_TRY(const RunPtr run, runs_.find(instance_id));
-  if (!run->exit) {
-    co_return Error{ErrorCode::FailedPrecondition,
-                    fmt::format("run {} has not ended", instance_id)};
-  }
+  CO_TRY(const RunPtr run, runs_.find_ended(instance_id));
   runs_.remove(*run);
   co_return Result<>();
 }
 
 Task<Result<ConnPtr>> ProcessDriver::connect(std::string instance_id, uint16_t port,
                                              bool ipv6_first, Duration limit) {
-  CO_TRY(const RunPtr run, runs_.find(instance_id));
-  if (run->exit) co_return ended(*run);
+  CO_TRY(const RunPtr run, runs_.find_living(instance_id));
   co_return co_await connect_loopback(
       [this, run](int family, Duration left) { return take_socket(run, family, clock_, left); },
       port, ipv6_first, clock_, limit);
@@ -153,8 +137,7 @@ Task<Result<ConnPtr>> ProcessDriver::connect(std::string instance_id, uint16_t p
 
 Task<Result<int32_t>> ProcessDriver::exec(std::string instance_id, std::vector<std::string> command,
                                           Duration limit) {
-  CO_TRY(const RunPtr run, runs_.find(instance_id));
-  if (run->exit) co_return ended(*run);
+  CO_TRY(const RunPtr run, runs_.find_living(instance_id));
   if (command.empty()) co_return Error::invalid("no command");
   ShimRequest request{
       .verb = ShimVerb::Exec, .command = std::move(command), .limit_ms = to_millis(limit)};

@@ -10,21 +10,9 @@ namespace mesclun::runtime {
 
 namespace {
 
-Result<> check(const RunSpec& spec) {
-  if (!is_safe_name(spec.instance_id)) return Error::invalid("not a usable instance id");
-  if (spec.command.empty() || spec.command[0].empty()) return Error::invalid("no command");
-  if (!(spec.cpu_cores > 0) || spec.memory_bytes < 0) return Error::invalid("impossible limits");
-  for (const auto& [name, value] : spec.environment) {
-    if (name.empty() || name.find('=') != std::string::npos ||
-        (name + value).find('\0') != std::string::npos) {
-      return Error::invalid(fmt::format("'{:.100}' cannot be an environment variable", name));
-    }
-  }
-  return {};
-}
-
 Result<RunRecord> make_record(const RunParts& parts, const RunSpec& spec) {
-  TRY_DO(check(spec));
+  TRY_DO(check_run(spec));
+  if (spec.command.empty() || spec.command[0].empty()) return Error::invalid("no command");
   RunRecord record{.instance_id = spec.instance_id,
                    .image = spec.image,
                    .command = spec.command,
@@ -106,9 +94,7 @@ Task<Result<>> start_shim(RunParts parts, RunPtr run) {
 }  // namespace
 
 Task<Result<>> launch_run(RunParts parts, RunSpec spec) {
-  if (parts.runs.all().contains(spec.instance_id)) {
-    co_return Error{ErrorCode::AlreadyExists, fmt::format("run {} exists", spec.instance_id)};
-  }
+  CO_TRY_DO(parts.runs.check_free(spec.instance_id));
   CO_TRY(RunRecord record, make_record(parts, spec));
   const std::string folder = parts.runs.files().run(spec.instance_id);
   const auto run = std::make_shared<Run>(parts.scope.executor(), std::move(record), folder);

@@ -1,0 +1,49 @@
+#include "runtime/docker/images.h"
+
+#include <fmt/format.h>
+
+#include "base/race.h"
+#include "http/url.h"
+#include "runtime/docker/image_pull.h"
+
+namespace mesclun::runtime {
+
+namespace {
+
+// A pull of which nothing is heard for so long has failed; one that goes on takes as long as it takes.
+constexpr Duration kPullSilenceMax = 5min;
+
+Task<Result<>> pull_from(Engine& engine, Clock& clock, std::string name,
+                         std::function<void(double)> progress) {
+  CO_TRY(const std::unique_ptr<EngineStream> stream,
+         co_await engine.open(
+             {.method = "POST", .target = "/images/create?fromImage=" + percent_encode(name)}));
+  PullReport report;
+  while (true) {
+    CO_TRY(const std::string bytes, co_await within(clock, kPullSilenceMax, stream->read()));
+    if (bytes.empty()) co_return Result<>();
+    CO_TRY_DO(report.feed(bytes));
+    progress(report.percent());
+  }
+}
+
+}  // namespace
+
+Task<Result<json::value>> inspect_image(Engine& engine, std::string image) {
+  co_return co_await engine.call(
+      {.target = "/images/" + percent_encode(full_image_name(image), true) + "/json"});
+}
+
+Task<Result<>> pull_image(Engine& engine, Clock& clock, std::string image,
+                          std::function<void(double)> progress) {
+  const std::string name = full_image_name(image);
+  const Result<> pulled = co_await pull_from(engine, clock, name, std::move(progress));
+  if (pulled || pulled.code() == ErrorCode::Cancelled) co_return pulled;
+  if (pulled.code() == ErrorCode::DeadlineExceeded) {
+    co_return Error::deadline(fmt::format("cannot pull the image {}: nothing came for {} s", name,
+                                          to_seconds(kPullSilenceMax)));
+  }
+  co_return pull_error(name, pulled.error().message);
+}
+
+}  // namespace mesclun::runtime
