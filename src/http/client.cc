@@ -5,7 +5,6 @@
 #include "base/race.h"
 #include "base/service.h"
 #include "http/forward.h"
-#include "http/reader.h"
 
 namespace mesclun {
 
@@ -30,7 +29,7 @@ Task<Result<>> read_reply(HttpReader& reader, size_t body_bytes_max, HttpReply& 
   co_return co_await reader.read_whole_body(reply.body, body_bytes_max);
 }
 
-std::string head_of(const HttpCall& call, const std::string& host) {
+std::string head_of(const HttpCall& call, std::string_view host) {
   RequestHead head;
   head.method = call.method;
   head.target = call.target;
@@ -84,14 +83,20 @@ Task<Result<HttpReply>> http_call(Conn& conn, HttpCall call, std::string host,
   co_return reply;
 }
 
-Task<Result<int>> http_status_of(Conn& conn, HttpCall call, std::string host) {
+Task<Result<>> http_begin(Conn& conn, const HttpCall& call, std::string_view host,
+                          HttpReader& answer) {
   const std::string head = head_of(call, host);
   const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(call.body)};
   CO_TRY_DO(co_await conn.write(buffers));
+  CO_TRY(const bool whole, co_await answer.read_final_head());
+  if (!whole) co_return Error::unavailable("the server closed the connection");
+  co_return Result<>();
+}
+
+Task<Result<int>> http_status_of(Conn& conn, HttpCall call, std::string host) {
   ConnInput input(conn);
   HttpReader reader = HttpReader::response(input, kHeadBytesMax, call.method == "HEAD");
-  CO_TRY(const bool whole, co_await reader.read_final_head());
-  if (!whole) co_return Error::unavailable("the server closed the connection");
+  CO_TRY_DO(co_await http_begin(conn, call, host, reader));
   co_return reader.response_head().status;
 }
 

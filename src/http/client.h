@@ -4,6 +4,7 @@
 #include "base/socket_conn.h"
 #include "http/message.h"
 #include "http/pool.h"
+#include "http/reader.h"
 
 namespace mesclun {
 
@@ -24,6 +25,11 @@ struct HttpReply {
 // the call is sent. `keep_alive` says whether the connection can carry another.
 Task<Result<HttpReply>> http_call(Conn& conn, HttpCall call, std::string host,
                                   size_t body_bytes_max, bool& keep_alive);
+
+// Sends a call and waits for the head of its answer, which `answer` has then; its body is left to the
+// caller.
+Task<Result<>> http_begin(Conn& conn, const HttpCall& call, std::string_view host,
+                          HttpReader& answer);
 
 // The status of the answer to a call, of which nothing more is read: the connection is of no further
 // use.

@@ -61,19 +61,7 @@ EngineStream::EngineStream(ConnPtr conn)
       reader_(HttpReader::response(input_, kHeadBytesMax, false)) {}
 
 Task<Result<>> EngineStream::begin(const EngineCall& call) {
-  HttpCall http = to_http(call);
-  RequestHead head;
-  head.method = http.method;
-  head.target = http.target;
-  head.headers = http.headers;
-  head.headers.add("Host", kHost);
-  head.headers.add("Content-Length", std::to_string(http.body.size()));
-  std::string text;
-  write_head(head, text);
-  text += http.body;
-  CO_TRY_DO(co_await conn_->write(text));
-  CO_TRY(const bool whole, co_await reader_.read_final_head());
-  if (!whole) co_return Error::unavailable("the engine closed the connection");
+  CO_TRY_DO(co_await http_begin(*conn_, to_http(call), kHost, reader_));
   const int status = reader_.response_head().status;
   if (status < 400) co_return Result<>();
   std::string body;

@@ -4,7 +4,6 @@
 
 #include "base/json.h"
 #include "http/client.h"
-#include "http/reader.h"
 
 namespace mesclun::runtime {
 
