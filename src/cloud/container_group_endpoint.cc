@@ -179,8 +179,7 @@ Answer ContainerGroupEndpoint::patch(HttpRequest request, ProjectIdentity projec
   CO_TRY(const json::value body, read_document(request));
   const int32_t quota = quota_of(project);
   FleetLoop::Command command = [=, this](Fleet& fleet, Moment now) -> Result<> {
-    TRY(const Group* group, group_named(fleet, project.project_id, name));
-    if (group->delete_time != 0) return no_such_group(name);
+    TRY(const Group* group, live_group_named(fleet, project.project_id, name));
     TRY(const api::GroupChange change, api::patch_group_spec(group->spec, body, rules()));
     TRY_DO(check_supported(change.spec));
     TRY_DO(check_weight(change.spec));

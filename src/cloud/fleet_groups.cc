@@ -28,7 +28,7 @@ Error name_conflict(const Fleet& fleet, const Group& holder) {
   if (holder.delete_time == 0) {
     text += "exists in this project";
   } else {
-    const int64_t free_at = holder.delete_time + fleet.settings.deleted_retention.count();
+    const int64_t free_at = retention_end(fleet, holder.delete_time);
     text += fmt::format("was deleted in this project; its name can be used again from {} on",
                         format_rfc3339(from_unix_nanos(free_at)));
   }

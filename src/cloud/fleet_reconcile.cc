@@ -143,11 +143,6 @@ void update_status(Fleet& fleet, const Group& group, Moment now) {
   fleet.groups.change(group.id, [&](Group& changed) { follow(tally, changed, now); });
 }
 
-// When a group that was deleted at that time is forgotten. Unix nanoseconds.
-int64_t retention_end(const Fleet& fleet, int64_t delete_time) {
-  return delete_time + fleet.settings.deleted_retention.count();
-}
-
 void forget_deleted(Fleet& fleet, Moment now) {
   const int64_t until = to_unix_nanos(now.wall) - fleet.settings.deleted_retention.count();
   for (const std::string& id : fleet.groups.tombstones_until(until, kForgottenOfTurnMax)) {

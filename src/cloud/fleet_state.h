@@ -2,8 +2,6 @@
 // document beside the columns that are searched.
 #pragma once
 
-#include <tuple>
-
 #include "api/container_group.h"
 #include "api/instance.h"
 #include "cloud/update_limit.h"
@@ -34,21 +32,23 @@ struct GroupVersion {
 };
 BOOST_DESCRIBE_STRUCT(GroupVersion, (), (group_id, version, begin_time, changes, spec))
 
-// A group on its way to its newest version (fleet_update.h). Times are unix nanoseconds.
-struct GroupUpdate {
-  std::vector<FormerSpec> former;  // oldest first
-  int32_t served = 0;              // the most instances that served with the new version so far
-  int64_t progress_time = 0;       // it began, or one more served
-  int32_t failures = 0;            // of the group, as they were then
-  int64_t look_time = 0;  // looked at again then, whatever happens; 0: when something happens
-  std::string held;       // why it does not go on, once people were told; empty: it does
-  // Of what changes while it goes on.
-  bool is_as(const GroupUpdate& other) const {
-    return std::tie(served, progress_time, failures, look_time, held) ==
-           std::tie(other.served, other.progress_time, other.failures, other.look_time, other.held);
-  }
+// How far an update is. Times are unix nanoseconds.
+struct UpdateProgress {
+  int32_t served = 0;         // the most instances that served with the new version so far
+  int64_t progress_time = 0;  // it began, or one more served
+  int32_t failures = 0;       // of the group, as they were then
+  int64_t look_time = 0;      // looked at again then, whatever happens; 0: when something happens
+  std::string held;           // why it does not go on, once people were told; empty: it does
+  bool operator==(const UpdateProgress&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(GroupUpdate, (), (former, served, progress_time, failures, look_time, held))
+BOOST_DESCRIBE_STRUCT(UpdateProgress, (), (served, progress_time, failures, look_time, held))
+
+// A group on its way to its newest version (fleet_update.h).
+struct GroupUpdate {
+  std::vector<FormerSpec> former;  // oldest first; may be large
+  UpdateProgress progress;
+};
+BOOST_DESCRIBE_STRUCT(GroupUpdate, (), (former, progress))
 
 // A container group. Times are unix nanoseconds, 0 for never.
 struct Group {

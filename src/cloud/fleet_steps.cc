@@ -36,6 +36,10 @@ void forget_lost(Fleet& fleet, const std::string& slot) {
   }
 }
 
+int64_t retention_end(const Fleet& fleet, int64_t delete_time) {
+  return delete_time + fleet.settings.deleted_retention.count();
+}
+
 void exclude(Fleet& fleet, const Allocation& allocation, Duration length, bool by_failure,
              std::string reason, Moment now) {
   fleet.exclusions.add({.group_id = allocation.group_id,

@@ -109,7 +109,7 @@ std::string what_is_missing(const Allocation& allocation) {
 // Why the update does not go on; empty: nothing speaks against it.
 std::string obstacle(const Fleet& fleet, const Group& group, const Standing& standing,
                      int64_t wall) {
-  const GroupUpdate& update = *group.update;
+  const UpdateProgress& update = group.update->progress;
   if (standing.under_way.empty()) return "";
   if (group.failures > update.failures) return group.failure;
   if (wall - update.progress_time < fleet.settings.update_patience.count()) return "";
@@ -131,7 +131,7 @@ void tell(Fleet& fleet, const Group& group, std::string_view what, const std::st
 // What of it changed since the last look.
 void note_progress(Fleet& fleet, const Group& group, const Standing& standing, Moment now) {
   const int64_t wall = to_unix_nanos(now.wall);
-  GroupUpdate update = *group.update;
+  UpdateProgress update = group.update->progress;
   // With nothing under way there is nothing to be waited for.
   if (standing.served > update.served || standing.under_way.empty()) {
     update.served = std::max(update.served, standing.served);
@@ -150,8 +150,9 @@ void note_progress(Fleet& fleet, const Group& group, const Standing& standing, M
   if (standing.settles_at != 0 && (patience_ends == 0 || standing.settles_at < patience_ends)) {
     update.look_time = standing.settles_at;
   }
-  if (update.is_as(*group.update)) return;
-  fleet.groups.change(group.id, [&](Group& changed) { changed.update = std::move(update); });
+  if (update == group.update->progress) return;
+  fleet.groups.change(group.id,
+                      [&](Group& changed) { changed.update->progress = std::move(update); });
 }
 
 }  // namespace
@@ -180,9 +181,9 @@ void begin_update(Fleet& fleet, const Group& group, api::GroupSpec former, Momen
         changed.update ? std::move(changed.update->former) : std::vector<FormerSpec>();
     kept.push_back({.version = group.version - 1, .spec = std::move(former)});
     if (kept.size() > kFormerMax) kept.erase(kept.begin());
-    changed.update = GroupUpdate{.former = std::move(kept)};
-    changed.update->progress_time = to_unix_nanos(now.wall);
-    changed.update->failures = changed.failures;
+    changed.update = GroupUpdate{
+        .former = std::move(kept),
+        .progress = {.progress_time = to_unix_nanos(now.wall), .failures = changed.failures}};
   });
   const UpdateLimit everything{.amount = 100, .percent = true};
   const bool at_once = group.update_at_once.value_or(fleet.settings.update_at_once) == everything;
@@ -253,9 +254,9 @@ std::string update_text(const Fleet& fleet, const Group& group) {
   }
   std::string text = fmt::format("Version {} serves on {} of {} instances.", group.version, serve,
                                  group.spec.replicas);
-  if (!group.update->held.empty()) {
+  if (!group.update->progress.held.empty()) {
     text += fmt::format(" It does not go on until that works or another version comes: {}.",
-                        group.update->held);
+                        group.update->progress.held);
   }
   return text;
 }

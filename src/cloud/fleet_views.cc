@@ -48,6 +48,13 @@ Result<const Group*> group_named(const Fleet& fleet, const std::string& project_
   return found;
 }
 
+Result<const Group*> live_group_named(const Fleet& fleet, const std::string& project_id,
+                                      const std::string& name) {
+  TRY(const Group* group, group_named(fleet, project_id, name));
+  if (group->delete_time != 0) return no_such_group(name);
+  return group;
+}
+
 Result<const Allocation*> instance_named(const Fleet& fleet, const std::string& group_id,
                                          const std::string& instance) {
   const std::string wanted = lower_case(instance);

@@ -10,6 +10,9 @@ Error no_such_node(std::string_view id);
 // Also one that is being deleted. NotFound.
 Result<const Group*> group_named(const Fleet& fleet, const std::string& project_id,
                                  const std::string& name);
+// NotFound for one that is being deleted, too.
+Result<const Group*> live_group_named(const Fleet& fleet, const std::string& project_id,
+                                      const std::string& name);
 // `instance` is an instance id or a machine id, of either case. NotFound.
 Result<const Allocation*> instance_named(const Fleet& fleet, const std::string& group_id,
                                          const std::string& instance);

@@ -67,7 +67,7 @@ class GroupTable {
   static int32_t replicas_counted(const Group& group);
   void index(const Group& group);
   static int64_t look_time(const Group& group) {
-    return group.update ? group.update->look_time : 0;
+    return group.update ? group.update->progress.look_time : 0;
   }
   void reindex(const Group& group, bool was_live, int32_t replicas_before, int64_t look_before);
   void mark(const Group& group);

@@ -49,13 +49,6 @@ Result<const GroupVersion*> choose(const std::vector<GroupVersion>& former, cons
                                       wanted.value_or(0), group.spec.name, fmt::join(kept, ", ")));
 }
 
-Result<const Group*> live_group(const Fleet& fleet, const std::string& project_id,
-                                const std::string& name) {
-  TRY(const Group* group, group_named(fleet, project_id, name));
-  if (group->delete_time != 0) return no_such_group(name);
-  return group;
-}
-
 json::object policy_json(const Fleet& fleet, const Group& group) {
   json::object out;
   out["at_once"] = group.update_at_once ? json::value(group.update_at_once->text()) : nullptr;
@@ -86,7 +79,7 @@ Answer UpdateEndpoint::handle(HttpRequest request, ApiTarget target) {
 
 Task<Result<UpdateEndpoint::Known>> UpdateEndpoint::find(std::string project_id, std::string name) {
   CO_TRY(Group group, co_await loop_.ask<Group>([=](const Fleet& fleet, Moment) -> Result<Group> {
-    TRY(const Group* found, live_group(fleet, project_id, name));
+    TRY(const Group* found, live_group_named(fleet, project_id, name));
     return *found;
   }));
   auto loaded = std::make_shared<std::vector<GroupVersion>>();
@@ -121,7 +114,7 @@ Answer UpdateEndpoint::roll_back(HttpRequest request, std::string project_id, st
   const GroupVersion former = *chosen;
   const int32_t seen = known.group.version;
   FleetLoop::Command command = [=](Fleet& fleet, Moment now) -> Result<> {
-    TRY(const Group* group, live_group(fleet, project_id, name));
+    TRY(const Group* group, live_group_named(fleet, project_id, name));
     if (group->version != seen) {
       return Error{ErrorCode::FailedPrecondition,
                    fmt::format("'{}' got version {} meanwhile; look again", name, group->version)};
@@ -143,7 +136,7 @@ Answer UpdateEndpoint::roll_back(HttpRequest request, std::string project_id, st
 Answer UpdateEndpoint::policy(std::string project_id, std::string name) {
   CO_TRY(json::object out,
          co_await loop_.ask<json::object>([=](const Fleet& fleet, Moment) -> Result<json::object> {
-           TRY(const Group* group, live_group(fleet, project_id, name));
+           TRY(const Group* group, live_group_named(fleet, project_id, name));
            return policy_json(fleet, *group);
          }));
   co_return json_answer(200, std::move(out));
@@ -158,7 +151,7 @@ Answer UpdateEndpoint::set_policy(HttpRequest request, std::string project_id, s
     at_once = *read;
   }
   FleetLoop::Command command = [=](Fleet& fleet, Moment) -> Result<> {
-    TRY(const Group* group, live_group(fleet, project_id, name));
+    TRY(const Group* group, live_group_named(fleet, project_id, name));
     fleet.groups.change(group->id, [&](Group& changed) { changed.update_at_once = at_once; });
     return {};
   };
