@@ -23,11 +23,6 @@ constexpr Duration kStartMax = 75min;
 // Ready within 21 s, looked at every 60 s.
 constexpr Duration kProbedMax = 3min;
 
-std::string allocation_of(const runtime::RunSpec& spec) {
-  const json::value* id = spec.label.if_contains("allocation_id");
-  return id != nullptr && id->is_string() ? std::string(id->get_string()) : "";
-}
-
 }  // namespace
 
 void Checkers::check_fleet(const cloud::Fleet& fleet) {

@@ -10,9 +10,7 @@ namespace {
 
 // The run carries the group's newest version, so its probes too: others are told by another run.
 bool is_newest(const runtime::RunSpec& run, const cloud::Group& group, const cloud::Fleet& fleet) {
-  const json::value* id = run.label.if_contains("allocation_id");
-  if (id == nullptr || !id->is_string()) return false;
-  const cloud::Allocation* allocation = fleet.allocations.find(std::string(id->get_string()));
+  const cloud::Allocation* allocation = fleet.allocations.find(allocation_of(run));
   return allocation != nullptr && allocation->status.instance_id == run.instance_id &&
          allocation->status.version == group.version;
 }

@@ -1,30 +1,15 @@
 // A gateway hears of routes as the cloud has them, and its table goes with its process.
 #include "sim/sim_gateway.h"
 
-#include <gtest/gtest.h>
-
-#include "base/test_loop.h"
-#include "cloud/fleet_groups.h"
-#include "cloud/schema.h"
+#include "sim/cloud_test_kit.h"
 #include "sim/route_checker.h"
-#include "sim/sim_cloud.h"
 
 namespace mesclun::sim {
 namespace {
 
-class SimGatewayTest : public testing::Test {
+class SimGatewayTest : public CloudTest {
  protected:
-  SimGatewayTest() {
-    settings.gateways.gateway_token = "token";
-    cloud = std::make_unique<SimCloud>(SimCloud::Parts{.executor = loop.executor(),
-                                                       .clock = loop.clock,
-                                                       .random = random,
-                                                       .network = network,
-                                                       .database = *database,
-                                                       .log_database = *logs,
-                                                       .settings = settings});
-    loop.run(cloud->start());
-  }
+  SimGatewayTest() : CloudTest(1) {}
   ~SimGatewayTest() override { loop.run(end()); }
 
   Task<Result<>> end() {
@@ -37,29 +22,12 @@ class SimGatewayTest : public testing::Test {
     co_return Result<>();
   }
   void create(const std::string& name) {
-    cloud::FleetLoop::Command command = [name](cloud::Fleet& fleet, cloud::Moment now) -> Result<> {
-      const json::value document = json::parse(R"({"name": ")" + name + R"(", "replicas": 1,
-          "restart_policy": "always", "autostart_policy": true,
-          "container": {"image": "app", "resources": {"cpu": 1, "memory": 1024}},
-          "networking": {"auth": false, "port": 80, "protocol": "http"}})");
-      TRY(api::GroupSpec spec, api::read_group_spec(document, api::known_gpu_classes()));
-      TRY_DO(cloud::create_group(fleet, {"o", "o", "p", "p"}, std::move(spec), 10, now));
-      return {};
-    };
-    loop.run(cloud->submit(std::move(command)));
+    CloudTest::create(name, 1,
+                      R"({"networking": {"auth": false, "port": 80, "protocol": "http"}})");
   }
   std::vector<std::string> wrong() { return wrong_routes(gateway, cloud->running()->fleet()); }
 
-  VirtualLoop loop;
-  SeededRandom random{1};
-  const Faults faults = Faults::none();
-  std::unique_ptr<store::Database> database =
-      store::open_sqlite({}, cloud::cloud_migrations()).value();
-  std::unique_ptr<store::Database> logs = store::open_sqlite({}, cloud::log_migrations()).value();
-  Network network{loop.executor(), loop.clock, random, faults, 1};
-  cloud::CloudSettings settings;
-  std::unique_ptr<SimCloud> cloud;
-  SimGateway gateway{0, loop.executor(), loop.clock, random, network, "token"};
+  SimGateway gateway{0, loop.executor(), loop.clock, random, network, kToken};
 };
 
 TEST_F(SimGatewayTest, HasTheRoutesOfTheCloud) {

@@ -26,6 +26,11 @@ runtime::FakeRun random_run(const runtime::RunSpec& spec, const StartTimes& time
 
 }  // namespace
 
+std::string allocation_of(const runtime::RunSpec& run) {
+  const json::value* id = run.label.if_contains("allocation_id");
+  return id != nullptr && id->is_string() ? std::string(id->get_string()) : "";
+}
+
 link::NodeFacts random_facts(Random& random, size_t index) {
   constexpr std::string_view kCountries[] = {"us", "us", "us", "de", "fr", "gb", "ca", "jp", "br"};
   constexpr int32_t kCores[] = {4, 6, 8, 8, 12, 16};

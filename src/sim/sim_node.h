@@ -61,6 +61,9 @@ class SimNode {
   TimePoint changed_at_{};
 };
 
+// Of which allocation this is a run; empty: the agent did not say.
+std::string allocation_of(const runtime::RunSpec& run);
+
 // Facts of a plausible fleet: consumer machines of several sizes in several countries.
 link::NodeFacts random_facts(Random& random, size_t index);
 

@@ -1,10 +1,5 @@
 // The cloud stands still, and healthy nodes are not lost.
-#include <gtest/gtest.h>
-
-#include "base/test_loop.h"
-#include "cloud/fleet_groups.h"
-#include "cloud/schema.h"
-#include "sim/sim_cloud.h"
+#include "sim/cloud_test_kit.h"
 #include "sim/sim_node.h"
 
 namespace mesclun::sim {
@@ -12,25 +7,16 @@ namespace {
 
 constexpr size_t kNodes = 3;
 
-class StalledCloud : public testing::Test {
+class StalledCloud : public CloudTest {
  protected:
-  StalledCloud() {
-    settings.nodes.join_token = "token";
-    cloud = std::make_unique<SimCloud>(SimCloud::Parts{.executor = loop.executor(),
-                                                       .clock = loop.clock,
-                                                       .random = random,
-                                                       .network = network,
-                                                       .database = *database,
-                                                       .log_database = *logs,
-                                                       .settings = settings});
-    loop.run(cloud->start());
+  StalledCloud() : CloudTest(kNodes) {
     const StartTimes soon{.median_seconds = 1, .max_seconds = 2};
     for (size_t i = 0; i < kNodes; ++i) {
       nodes.push_back(std::make_unique<SimNode>(i, loop.executor(), loop.clock, random, network,
-                                                random_facts(random, i), "token", soon));
+                                                random_facts(random, i), kToken, soon));
       loop.run(nodes.back()->boot());
     }
-    loop.run(cloud->submit(create_a_group()));
+    create("group", kNodes, R"({"container": {"command": ["work"]}})");
     loop.clock.run_for(60s);
   }
   ~StalledCloud() override { loop.run(end()); }
@@ -42,17 +28,6 @@ class StalledCloud : public testing::Test {
     }
     co_await cloud->stop();
     co_return Result<>();
-  }
-  static cloud::FleetLoop::Command create_a_group() {
-    return [](cloud::Fleet& fleet, cloud::Moment now) -> Result<> {
-      const json::value document = json::parse(R"({"name": "group", "replicas": 3,
-          "restart_policy": "always", "autostart_policy": true,
-          "container": {"image": "app", "command": ["work"],
-                        "resources": {"cpu": 1, "memory": 1024}}})");
-      TRY(api::GroupSpec spec, api::read_group_spec(document, api::known_gpu_classes()));
-      TRY_DO(cloud::create_group(fleet, {"o", "o", "p", "p"}, std::move(spec), 10, now));
-      return {};
-    };
   }
   uint64_t starts() const {
     uint64_t all = 0;
@@ -67,15 +42,6 @@ class StalledCloud : public testing::Test {
     return all;
   }
 
-  VirtualLoop loop;
-  SeededRandom random{1};
-  const Faults faults = Faults::none();
-  std::unique_ptr<store::Database> database =
-      store::open_sqlite({}, cloud::cloud_migrations()).value();
-  std::unique_ptr<store::Database> logs = store::open_sqlite({}, cloud::log_migrations()).value();
-  Network network{loop.executor(), loop.clock, random, faults, kNodes};
-  cloud::CloudSettings settings;
-  std::unique_ptr<SimCloud> cloud;
   std::vector<std::unique_ptr<SimNode>> nodes;
 };
 
