@@ -4,12 +4,8 @@
 namespace mesclun::gateway {
 namespace {
 
-struct World : TestWorld {
-  explicit World(GatewaySettings settings) : TestWorld(std::move(settings)) {
-    add_node("m1");
-    set_routes({make_route(1)});
-    set_app("i1", echo_app(clock));
-  }
+struct World : EchoWorld {
+  explicit World(GatewaySettings settings) : EchoWorld(make_route(1), std::move(settings)) {}
 };
 
 Task<Result<>> health_of(TestWorld& world) {

@@ -6,12 +6,8 @@ namespace {
 
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: g.example\r\n\r\n";
 
-struct World : TestWorld {
-  explicit World(GatewaySettings settings = {}) : TestWorld(std::move(settings)) {
-    add_node("m1");
-    set_routes({make_route(1)});
-    set_app("i1", echo_app(clock));
-  }
+struct World : EchoWorld {
+  explicit World(GatewaySettings settings = {}) : EchoWorld(make_route(1), std::move(settings)) {}
   // Both tasks of a client that is not resting.
   size_t tasks() { return gateway.proxy().scope().running(); }
   size_t resting() { return gateway.proxy().resting(); }

@@ -6,16 +6,7 @@
 namespace mesclun::gateway {
 namespace {
 
-struct World : TestWorld {
-  explicit World(link::Route route = make_route(1), GatewaySettings settings = {})
-      : TestWorld(std::move(settings)) {
-    for (size_t i = 1; i <= route.instances.size(); ++i) {
-      add_node(fmt::format("m{}", i));
-      set_app(fmt::format("i{}", i), echo_app(clock));
-    }
-    set_routes({std::move(route)});
-  }
-};
+using World = EchoWorld;
 
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: g.example\r\n\r\n";
 

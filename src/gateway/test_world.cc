@@ -103,6 +103,14 @@ Task<Result<>> answer_raw(ConnPtr conn, std::string answer, bool then_reset, Clo
 
 }  // namespace
 
+EchoWorld::EchoWorld(link::Route route, GatewaySettings settings) : TestWorld(std::move(settings)) {
+  for (size_t i = 1; i <= route.instances.size(); ++i) {
+    add_node(fmt::format("m{}", i));
+    set_app(fmt::format("i{}", i), echo_app(clock));
+  }
+  set_routes({std::move(route)});
+}
+
 App http_app(Clock& clock, std::function<Task<HttpResponse>(HttpRequest)> handler) {
   return [&clock, handler = std::move(handler)](ConnPtr conn) {
     HttpLimits limits;

@@ -59,6 +59,11 @@ class TestWorld {
 // A route with ready instances "i1" on "m1", "i2" on "m2", ... of "g.example".
 link::Route make_route(int instances);
 
+// Every instance of the route is on a node of its own, and answers with what it was asked.
+struct EchoWorld : TestWorld {
+  explicit EchoWorld(link::Route route = make_route(1), GatewaySettings settings = {});
+};
+
 // Answers every request in good order with `handler`.
 App http_app(Clock& clock, std::function<Task<HttpResponse>(HttpRequest)> handler);
 // Answers with the method, target, headers and body that arrived.

@@ -9,14 +9,8 @@
 namespace mesclun::gateway {
 namespace {
 
-struct World : TestWorld {
-  World() {
-    for (const char* n : {"1", "2"}) {
-      add_node(std::string("m") + n);
-      set_app(std::string("i") + n, echo_app(clock));
-    }
-    set_routes({make_route(2)});
-  }
+struct World : EchoWorld {
+  World() : EchoWorld(make_route(2)) {}
 };
 
 Task<Result<>> after_break(TestWorld& world) {
