@@ -408,15 +408,26 @@ Task<Result<ConnPtr>> connect_address(asio::ip::tcp::endpoint address) {
   co_return co_await connect_socket(std::move(socket), address, address.address().to_string());
 }
 
-Task<Result<ConnPtr>> dial_any(Endpoint endpoint, Clock& clock) {
+Error forbidden(const Endpoint& endpoint) {
+  return {ErrorCode::PermissionDenied,
+          fmt::format("{} is not reachable for everybody, and is not called from here",
+                      endpoint.to_string())};
+}
+
+Task<Result<ConnPtr>> dial_any(Endpoint endpoint, Clock& clock, AddressRule rule) {
   const auto executor = co_await asio::this_coro::executor;
   if (endpoint.is_unix) {
+    if (rule != nullptr) co_return forbidden(endpoint);
     StreamSocket socket(executor);
     const UnixPath path(endpoint.host);
     CO_TRY(const auto address, path.address());
     co_return co_await connect_socket(std::move(socket), address, "unix");
   }
-  CO_TRY(const std::vector<asio::ip::tcp::endpoint> found, co_await resolve(endpoint));
+  CO_TRY(std::vector<asio::ip::tcp::endpoint> found, co_await resolve(endpoint));
+  if (rule != nullptr) {
+    std::erase_if(found, [rule](const auto& address) { return !rule(address.address()); });
+    if (found.empty()) co_return forbidden(endpoint);
+  }
   Result<ConnPtr> conn = found.size() == 1
                              ? co_await connect_address(found.front())
                              : co_await connect_first(clock, interleaved(found), connect_address);
@@ -491,9 +502,9 @@ Result<ConnPtr> adopt_descriptor(const asio::any_io_executor& executor, int desc
   return make_socket_conn(std::move(socket), address_text(storage));
 }
 
-Task<Result<ConnPtr>> dial(Endpoint endpoint, Clock& clock, Duration limit) {
+Task<Result<ConnPtr>> dial(Endpoint endpoint, Clock& clock, Duration limit, AddressRule rule) {
   const std::string name = endpoint.to_string();
-  Result<ConnPtr> conn = co_await within(clock, limit, dial_any(std::move(endpoint), clock));
+  Result<ConnPtr> conn = co_await within(clock, limit, dial_any(std::move(endpoint), clock, rule));
   if (!conn && conn.code() == ErrorCode::DeadlineExceeded) {
     co_return Error::deadline(
         fmt::format("no answer from {} within {} ms", name, to_millis(limit)));

@@ -27,10 +27,14 @@ ConnPtr make_socket_conn(StreamSocket socket, std::string peer);
 // Takes over a connected descriptor; it is closed on error.
 Result<ConnPtr> adopt_descriptor(const asio::any_io_executor& executor, int descriptor);
 
+// Which addresses may be connected to; null: all.
+using AddressRule = bool (*)(const asio::ip::address&);
+
 // Connects; tries every address of the name within the one limit, the next one beside those before
 // when they do not answer at once (RFC 8305). "localhost" is both loopbacks. Unavailable: refused or
-// unreachable.
-Task<Result<ConnPtr>> dial(Endpoint endpoint, Clock& clock, Duration limit);
+// unreachable. PermissionDenied: `rule` allows none of its addresses; it allows no socket file.
+Task<Result<ConnPtr>> dial(Endpoint endpoint, Clock& clock, Duration limit,
+                           AddressRule rule = nullptr);
 // Connects a socket made by the caller, for example in another network namespace; closed on error.
 Task<Result<ConnPtr>> connect_descriptor(int descriptor, asio::ip::address address, uint16_t port,
                                          Clock& clock, Duration limit);

@@ -63,9 +63,9 @@ Result<HttpUrl> parse_http_url(std::string_view text, UrlScheme scheme) {
   return url;
 }
 
-Task<Result<ConnPtr>> open_http(HttpUrl url, Clock& clock, Duration limit) {
+Task<Result<ConnPtr>> open_http(HttpUrl url, Clock& clock, Duration limit, AddressRule rule) {
   const TimePoint end = clock.now() + limit;
-  CO_TRY(ConnPtr conn, co_await dial(url.endpoint, clock, limit));
+  CO_TRY(ConnPtr conn, co_await dial(url.endpoint, clock, limit, rule));
   conn->set_deadline(end);
   if (!url.tls) co_return conn;
   Result<ConnPtr> tls =

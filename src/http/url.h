@@ -26,8 +26,9 @@ enum class UrlScheme { Required, HttpIfMissing };
 Result<HttpUrl> parse_http_url(std::string_view text, UrlScheme scheme = UrlScheme::Required);
 
 // Connects, with TLS for https, all within `limit`. Straight to the host: no proxy of the
-// environment is ever used.
-Task<Result<ConnPtr>> open_http(HttpUrl url, Clock& clock, Duration limit);
+// environment is ever used. `rule` as in dial(): is_public_address for what a tenant named.
+Task<Result<ConnPtr>> open_http(HttpUrl url, Clock& clock, Duration limit,
+                                AddressRule rule = nullptr);
 
 // Takes scheme and host off an absolute target, "http://host/path", and returns the host; nothing
 // for any other target.
