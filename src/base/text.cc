@@ -1,7 +1,6 @@
 #include "base/text.h"
 
 #include <algorithm>
-#include <vector>
 
 namespace mesclun {
 
@@ -39,6 +38,17 @@ std::string_view trim_blanks(std::string_view text) {
 
 std::string_view trim_line(std::string_view text) {
   return trim(text, " \t\r");
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const size_t end = text.find(separator);
+    if (end != 0) parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return parts;
 }
 
 CodePoint first_code_point(std::string_view text) {

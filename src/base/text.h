@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mesclun {
 
@@ -14,6 +15,8 @@ bool iequals(std::string_view a, std::string_view b);
 std::string_view trim_blanks(std::string_view text);
 // The same for one of the lines of a text: also without the carriage return of "\r\n".
 std::string_view trim_line(std::string_view text);
+// The pieces between separators that are not empty; views into `text`.
+std::vector<std::string_view> split(std::string_view text, char separator);
 
 // The character at the start of `text`, which is not empty. No bytes: it is not UTF-8 there (cut
 // off, an overlong form, a surrogate, beyond U+10FFFF).

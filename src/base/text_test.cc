@@ -14,6 +14,11 @@ TEST(Text, TrimsBlanksAndLineEnds) {
   EXPECT_EQ(trim_line("\r"), "");
 }
 
+TEST(Split, LeavesOutWhatIsEmpty) {
+  EXPECT_EQ(split(",a,,b c,", ','), (std::vector<std::string_view>{"a", "b c"}));
+  EXPECT_TRUE(split("", ',').empty());
+}
+
 TEST(Text, ReadsCharactersOfEveryLength) {
   const auto same = [](CodePoint point, char32_t value, size_t bytes) {
     return point.value == value && point.bytes == bytes;

@@ -39,6 +39,8 @@ class DriverKind {
   virtual Task<Result<ContainerDriver*>> open() = 0;
   virtual Task<void> close() = 0;
   virtual RunSpec spec(const Application& application) = 0;
+  // For one that does not measure but is told.
+  virtual void set_usage(const std::string& instance_id) { std::ignore = instance_id; }
   // Why it cannot be tried on this machine.
   virtual std::optional<std::string> missing() { return std::nullopt; }
   // Commands for exec: one that exits with 0, one that goes on for long.
@@ -82,6 +84,9 @@ class FakeKind final : public DriverKind {
     if (application.ignores_term) run.stop_time = 1h;
     if (application.missing) run.start_failure = "no such program";
     return spec;
+  }
+  void set_usage(const std::string& instance_id) override {
+    driver_.set_usage({.instance_id = instance_id, .cpu_time = 1s, .memory_bytes = 1});
   }
 
  private:
@@ -436,6 +441,22 @@ CONTRACT(LimitsOfALivingRunCanBeChanged) {
   CO_TRY_DO(co_await driver.set_limits(id, more));
   CO_TRY_DO(co_await driver.stop(id, 0s));
   EXPECT_EQ((co_await driver.set_limits(id, more)).code(), ErrorCode::FailedPrecondition);
+  co_return Result<>();
+}
+
+CONTRACT(UsageIsOfLiveRunsOnly) {
+  CO_TRY(const std::string created, co_await t.create(driver, {}));
+  CO_TRY_DO(co_await t.run_to_end(driver, {.exit = 0}));
+  CO_TRY(const std::string lives, co_await t.start(driver, {}));
+  t.kind->set_usage(lives);
+  CO_TRY(const std::vector<RunUsage> all, co_await driver.usage());
+  EXPECT_EQ(all.size(), 1u);
+  EXPECT_EQ(all.at(0).instance_id, lives);
+  EXPECT_GE(all.at(0).cpu_time.value_or(-1s), 0s);
+  EXPECT_GT(all.at(0).memory_bytes.value_or(0), 0);
+  CO_TRY_DO(co_await driver.stop(lives, 0s));
+  CO_TRY(const std::vector<RunUsage> none, co_await driver.usage());
+  EXPECT_THAT(none, IsEmpty());
   co_return Result<>();
 }
 

@@ -46,6 +46,7 @@ class DockerDriver final : public ContainerDriver {
                                 Duration limit) override;
   Task<Result<int32_t>> exec(std::string instance_id, std::vector<std::string> command,
                              Duration limit) override;
+  Task<Result<std::vector<RunUsage>>> usage() override;
   Task<Result<std::vector<LogChunk>>> read_log(std::string instance_id, size_t lines_max) override;
 
  private:

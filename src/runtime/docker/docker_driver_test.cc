@@ -117,6 +117,30 @@ TEST_F(DockerTest, ARunThatTakesTooMuchMemoryIsToldApart) {
   });
 }
 
+TEST_F(DockerTest, UsageIsToldOfWhatRuns) {
+  run([this](DockerDriver& driver) -> Task<Result<>> {
+    std::vector<std::string> lines;
+    CO_TRY_DO(co_await run_to_end(driver, spec("true"), lines));
+    const RunSpec busy = spec("x=$(head -c 20000000 /dev/zero | tr '\\0' x); while :; do :; done");
+    CO_TRY_DO(co_await driver.create(busy));
+    CO_TRY_DO(co_await driver.start(busy.instance_id));
+    RunUsage used;
+    const TimePoint end = loop_.clock.now() + kSoon;
+    while (loop_.clock.now() < end &&
+           (used.cpu_time.value_or(0s) < 100ms || used.memory_bytes.value_or(0) < 20'000'000)) {
+      CO_TRY_DO(co_await loop_.clock.sleep_for(20ms));
+      CO_TRY(const std::vector<RunUsage> all, co_await driver.usage());
+      EXPECT_EQ(all.size(), 1u) << "what has ended uses nothing";
+      if (all.size() == 1) used = all[0];
+    }
+    EXPECT_EQ(used.instance_id, busy.instance_id);
+    EXPECT_GE(used.cpu_time.value_or(0s), 100ms);
+    EXPECT_GE(used.memory_bytes.value_or(0), 20'000'000);
+    EXPECT_LT(used.memory_bytes.value_or(0), 64 * kMiB) << "of nothing else";
+    co_return Result<>();
+  });
+}
+
 TEST_F(DockerTest, NothingMoreCanBeAskedForOnceTheProgramRuns) {
   run([this](DockerDriver& driver) -> Task<Result<>> {
     std::vector<std::string> lines;

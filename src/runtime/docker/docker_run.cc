@@ -21,6 +21,7 @@ void keep_exit(DockerRun& run, RunExit exit) {
   run.door.reset();
   run.metadata.reset();
   run.network = {};
+  run.process = 0;
   run.sockets_v4.clear();
   run.sockets_v6.clear();
   run.exit = std::move(exit);

@@ -12,6 +12,7 @@
 #include "runtime/docker/docker_log.h"
 #include "runtime/docker/starter_door.h"
 #include "runtime/process/run_files.h"
+#include "runtime/walls/cgroup_usage.h"
 
 namespace mesclun::runtime {
 
@@ -46,6 +47,8 @@ struct DockerRun {
   Notify changed;  // when `exit` is there, and when `starting` ends
   std::optional<StarterDoor> door;
   ContainerNetwork network;
+  pid_t process = 0;                   // its first, while it lives
+  CgroupCounters counters;             // likewise
   Descriptor metadata;                 // listens for the metadata service
   std::vector<Descriptor> sockets_v4;  // in stock, of its network
   std::vector<Descriptor> sockets_v6;

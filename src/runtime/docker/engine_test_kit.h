@@ -101,7 +101,8 @@ class TestEngine {
     const std::string packed = folder_.path("image.tar");
     std::string script =
         fmt::format("mkdir -p {0}/bin {0}/tmp && cp /bin/busybox {0}/bin/ && ", root);
-    for (const char* name : {"sh", "sleep", "true", "test", "touch", "cat", "wget", "id", "nc"}) {
+    for (const char* name :
+         {"sh", "sleep", "true", "test", "touch", "cat", "wget", "id", "nc", "head", "tr", "dd"}) {
       script += fmt::format("ln -sf busybox {}/bin/{} && ", root, name);
     }
     script += fmt::format("tar -C {} -cf {} .", root, packed);

@@ -8,6 +8,7 @@
 #include "runtime/loopback.h"
 #include "runtime/process/run_adoption.h"
 #include "runtime/process/run_launch.h"
+#include "runtime/run_usage.h"
 
 namespace mesclun::runtime {
 
@@ -150,22 +151,12 @@ Task<Result<int32_t>> ProcessDriver::exec(std::string instance_id, std::vector<s
   co_return answer.reply.exit_code;
 }
 
-// By control groups where they count, else by one look at all processes.
 Task<Result<std::vector<RunUsage>>> ProcessDriver::usage() {
   std::vector<RunUsage> out;
-  std::optional<std::vector<ProcessStat>> processes;
+  UsageReader reader;
   for (const auto& [id, run] : runs_.all()) {
     if (run->exit || run->start_time == 0) continue;
-    const CgroupUsage counted = walls_.cgroups.usage(id);
-    RunUsage& usage = out.emplace_back();
-    usage.instance_id = id;
-    usage.cpu_time = counted.cpu_time;
-    usage.memory_bytes = counted.memory_bytes;
-    if (usage.cpu_time && usage.memory_bytes) continue;
-    if (!processes) processes = all_processes();
-    const TreeUsage tree = usage_below(run->shim.shim.pid, *processes);
-    if (!usage.cpu_time) usage.cpu_time = tree.cpu_time;
-    if (!usage.memory_bytes) usage.memory_bytes = tree.memory_bytes;
+    out.push_back(reader.read(id, walls_.cgroups.usage(id), run->shim.shim.pid));
   }
   co_return out;
 }

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "base/text.h"
 
 namespace mesclun::runtime {
 
@@ -18,17 +19,6 @@ namespace {
 constexpr int64_t kPeriodMicroseconds = 100'000;
 // The kernel refuses less.
 constexpr int64_t kQuotaMicrosecondsMin = 1'000;
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  while (!text.empty()) {
-    const size_t end = text.find(separator);
-    if (end != 0) parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) break;
-    text.remove_prefix(end + 1);
-  }
-  return parts;
-}
 
 bool has_word(std::string_view text, char separator, std::string_view word) {
   const std::vector<std::string_view> words = split(text, separator);
@@ -66,20 +56,6 @@ std::vector<pid_t> processes_of(const std::string& cgroup) {
     if (pid > 0) pids.push_back(pid);
   }
   return pids;
-}
-
-// On the line that begins with `label`.
-std::optional<int64_t> read_number(const std::string& file, std::string_view label) {
-  const Result<std::string> text = read_file(file);
-  if (!text) return std::nullopt;
-  for (std::string_view line : split(*text, '\n')) {
-    if (!line.starts_with(label)) continue;
-    line.remove_prefix(label.size());
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
-    return error == std::errc() ? std::optional(value) : std::nullopt;
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -177,24 +153,10 @@ Result<> Cgroups::change(const std::string& name, CgroupLimits limits) const {
 }
 
 CgroupUsage Cgroups::usage(const std::string& name) const {
-  CgroupUsage out;
-  if (limits_cpu()) {
-    const std::string path = fmt::format("{}/mesclun/{}", mounts_.cpu, name);
-    // Version 1 may count in a hierarchy of its own, where we have no group.
-    const auto nanos = read_number(path + "/cpuacct.usage", "");
-    const auto micros = read_number(path + "/cpu.stat", "usage_usec ");
-    if (nanos) out.cpu_time = std::chrono::nanoseconds(*nanos);
-    if (micros && mounts_.cpu_v2) out.cpu_time = std::chrono::microseconds(*micros);
-  }
-  if (limits_memory()) {
-    const std::string path = fmt::format("{}/mesclun/{}", mounts_.memory, name);
-    const bool v2 = mounts_.memory_v2;
-    const auto all = read_number(path + (v2 ? "/memory.current" : "/memory.usage_in_bytes"), "");
-    const auto files =
-        read_number(path + "/memory.stat", v2 ? "inactive_file " : "total_inactive_file ");
-    if (all) out.memory_bytes = std::max<int64_t>(0, *all - files.value_or(0));
-  }
-  return out;
+  CgroupCounters counters{.cpu_v2 = mounts_.cpu_v2, .memory_v2 = mounts_.memory_v2};
+  if (limits_cpu()) counters.cpu = fmt::format("{}/mesclun/{}", mounts_.cpu, name);
+  if (limits_memory()) counters.memory = fmt::format("{}/mesclun/{}", mounts_.memory, name);
+  return read_usage(counters);
 }
 
 std::vector<std::string> Cgroups::paths_of(const std::string& name) const {

@@ -4,13 +4,12 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/clock.h"
 #include "base/result.h"
+#include "runtime/walls/cgroup_usage.h"
 
 namespace mesclun::runtime {
 
@@ -30,12 +29,6 @@ CgroupMounts find_cgroup_mounts(
 struct CgroupLimits {
   double cpu_cores = 1;
   int64_t memory_bytes = 0;  // 0: none
-};
-
-// As far as the groups count it.
-struct CgroupUsage {
-  std::optional<Duration> cpu_time;
-  std::optional<int64_t> memory_bytes;  // without the files that the kernel would drop first
 };
 
 // Makes groups. Blocks on the kernel only.
