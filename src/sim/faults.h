@@ -19,8 +19,10 @@ struct Faults {
   double store_slow_chance = 0.01;             // of a commit: 0.2 to 5 s
   double cloud_restarts_per_hour = 0.5;
   double cloud_stalls_per_hour = 0.5;  // of 1 to 30 s
+  // Of sessions: they go as bytes, cut anywhere, and not as whole messages, which are cheaper.
+  double byte_stream_share = 0.1;
 
-  static Faults none() { return {0, 0, 0, 0, 0, 0, 0, 0}; }
+  static Faults none() { return {0, 0, 0, 0, 0, 0, 0, 0, 0}; }
 };
 
 // How long a container takes to start, mostly its image's way to the node: the published 50, 80 and

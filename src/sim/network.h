@@ -41,6 +41,7 @@ class Network {
 
  private:
   std::optional<Duration> fate(size_t peer);
+  std::pair<link::SessionPtr, link::SessionPtr> connect(size_t peer);
 
   asio::any_io_executor executor_;
   Clock& clock_;

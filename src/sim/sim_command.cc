@@ -92,6 +92,9 @@ void add_options(CommandLine& line, Options& o) {
               "Chance of a message to break its session");
   add_setting(line, "--delay-spikes", settings.faults.delay_spike_chance, 0.0, 1.0,
               "Chance of a message to be 0.2 to 3.2 s late");
+  add_setting(
+      line, "--byte-streams", settings.faults.byte_stream_share, 0.0, 1.0,
+      "Share of the sessions that go as streams of bytes, cut anywhere, and not as messages");
   add_setting(line, "--store-failures", settings.faults.store_failure_chance, 0.0, 1.0,
               "Chance of a commit to fail");
   add_setting(line, "--store-slow", settings.faults.store_slow_chance, 0.0, 1.0,
