@@ -72,6 +72,8 @@ void carry(Fleet& fleet, const Group& group, const Allocation& allocation, bool 
 struct Step {
   bool moves = false;
   bool restarts = false;
+  // It waits for a node, which is sought by the needs of the newest version.
+  bool sought_otherwise = false;
   std::optional<Refit> refit;
 };
 
@@ -80,7 +82,12 @@ Step step_of(const Fleet& fleet, const Group& group, const Allocation& allocatio
   api::GroupChange change{.spec = {}, .restart = true, .placement_changed = true};
   if (carried != nullptr) change = api::change_of(*carried, group.spec);
   Step step{.restarts = change.restart};
-  if (!change.placement_changed || !allocation.placed()) return step;
+  if (!allocation.placed()) {
+    step.sought_otherwise =
+        carried == nullptr || request_of(group.id, *carried) != request_of(group);
+    return step;
+  }
+  if (!change.placement_changed) return step;
   step.refit = refit_of(fleet, allocation, group);
   step.moves = !step.refit;
   if (step.refit && step.refit->restarts) step.restarts = true;
@@ -191,7 +198,7 @@ void begin_update(Fleet& fleet, const Group& group, api::GroupSpec former, Momen
     if (!is_old(id)) continue;
     const Allocation& allocation = fleet.allocations.at(id);
     const Step step = step_of(fleet, group, allocation);
-    if (!step.moves && !step.restarts) {
+    if (step.sought_otherwise || (!step.moves && !step.restarts)) {
       take(fleet, group, allocation, step, now);
     } else if (at_once && allocation.leaving()) {
       release(fleet, id, now);  // its successor carries the new version
