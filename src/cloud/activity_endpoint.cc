@@ -59,6 +59,7 @@ Answer ActivityEndpoint::handle(HttpRequest request, ApiTarget target) {
   if (request.head.method != "GET") co_return method_not_allowed("GET");
   const std::string project_id = target.project->project_id;
   const std::string name = path[1];
+  LogOwner owner{target.organization_id, target.project->project_name, name};
   CO_TRY(const std::string id,
          co_await loop_.ask<std::string>(
              [project_id, name](const Fleet& fleet, Moment) -> Result<std::string> {
@@ -66,7 +67,7 @@ Answer ActivityEndpoint::handle(HttpRequest request, ApiTarget target) {
                return group->id;
              }));
   if (path[2] == "events") co_return co_await events(std::move(request), id);
-  if (path[2] == "logs") co_return co_await logs(std::move(request), id);
+  if (path[2] == "logs") co_return co_await logs(std::move(request), id, std::move(owner));
   co_return no_such_path();
 }
 
@@ -97,13 +98,21 @@ Answer ActivityEndpoint::events(HttpRequest request, std::string group_id) {
   }
 }
 
-Answer ActivityEndpoint::logs(HttpRequest request, std::string group_id) {
+Answer ActivityEndpoint::logs(HttpRequest request, std::string group_id, LogOwner owner) {
   CO_TRY(const Page page, read_page(request));
-  CO_TRY(const auto rows, co_await logs_.read(group_id, request.query("instance_id").value_or(""),
-                                              page.after, page.limit, page.wait));
+  LogLines lines{.group_id = std::move(group_id),
+                 .instance_id = request.query("instance_id").value_or(""),
+                 .after = page.after,
+                 .limit = page.limit,
+                 .owner = std::move(owner)};
+  if (const auto query = request.query("query")) {
+    CO_TRY(lines.query, LogQuery::parse(*query));
+  }
+  CO_TRY(const LogLinesPage found, co_await logs_.read(std::move(lines), page.wait));
   json::array items;
-  for (const LogRow& row : rows) items.push_back(line_json(row));
+  for (const LogRow& row : found.rows) items.push_back(line_json(row));
   json::object out;
+  if (found.looked_to) out["looked_to"] = *found.looked_to;
   out["items"] = std::move(items);
   co_return json_answer(200, std::move(out));
 }

@@ -18,14 +18,15 @@ class ActivityEndpoint {
       : clock_(clock), database_(database), loop_(loop), logs_(logs), events_added_(executor) {}
 
   // `target.rest` is containers/NAME/events or .../logs. With `wait` an answer is held back until
-  // there is something to say.
+  // there is something to say. Of logs `query` leaves the lines that match, and `looked_to` is the
+  // `after` to go on with: lines that do not match have sequences too.
   Answer handle(HttpRequest request, ApiTarget target);
   // New events of these groups are stored.
   void events_added(const std::set<std::string>& group_ids);
 
  private:
   Answer events(HttpRequest request, std::string group_id);
-  Answer logs(HttpRequest request, std::string group_id);
+  Answer logs(HttpRequest request, std::string group_id, LogOwner owner);
 
   // Constant after construction.
   Clock& clock_;

@@ -30,6 +30,7 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
       fleet_(settings.fleet, random),
       fleet_loop_(executor, clock, database, fleet_, *this),
       logs_(executor, clock, log_database, settings.logs),
+      event_log_(executor, clock, fleet_, database, logs_),
       tokens_(clock, random, database, settings.token_issuer),
       node_hub_(executor, clock, settings.nodes, fleet_, fleet_loop_, gpu_classes_, tokens_, logs_,
                 usage_),
@@ -54,6 +55,11 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
           executor, clock, "nodes", settings.http,
           [this](HttpRequest request) { return handle_node(std::move(request)); }, refuse),
       loops_(executor, "cloud") {
+  LogTable::Listener listener;
+  listener.acknowledge = [this](const std::string& machine_id, int64_t sequence) {
+    node_hub_.acknowledge_logs(machine_id, sequence);
+  };
+  logs_.listen(std::move(listener));
   accounts_.on_key_change([this](const std::string& key) { route_hub_.publish_key(key); });
 }
 
@@ -63,9 +69,11 @@ Task<Result<>> Cloud::start() {
   CO_TRY_DO(co_await tokens_.load());
   CO_TRY_DO(co_await fleet_loop_.load());
   CO_TRY_DO(co_await route_hub_.load());
+  CO_TRY_DO(co_await logs_.load());
   loops_.spawn(fleet_loop_.run());
   loops_.spawn(fleet_loop_.listen());
   loops_.spawn(logs_.run());
+  loops_.spawn(event_log_.run());
   loops_.spawn(tokens_.run());
   co_return Result<>();
 }
@@ -137,6 +145,7 @@ void Cloud::publish(const std::set<std::string>& hosts) {
 }
 void Cloud::events_added(const std::set<std::string>& group_ids) {
   public_api_.events_added(group_ids);
+  event_log_.events_added();
 }
 
 }  // namespace mesclun::cloud

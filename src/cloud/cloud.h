@@ -1,6 +1,7 @@
 // The control plane: every part of it, wired on one loop.
 #pragma once
 
+#include "cloud/event_log.h"
 #include "cloud/gpu_class_endpoint.h"
 #include "cloud/node_hub.h"
 #include "cloud/operator_api.h"
@@ -68,6 +69,7 @@ class Cloud : private FleetListener {
   Fleet fleet_;
   FleetLoop fleet_loop_;
   LogTable logs_;
+  EventLog event_log_;
   UsageTable usage_;
   WorkloadTokens tokens_;
   NodeHub node_hub_;

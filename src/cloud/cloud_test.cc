@@ -1,5 +1,7 @@
 #include "cloud/cloud.h"
 
+#include <fmt/format.h>
+
 #include "base/crypto.h"
 #include "base/test_loop.h"
 #include "cloud/schema.h"
@@ -220,6 +222,62 @@ TEST_F(CloudTest, CallsThatWaitForActivityAreBoundedByKey) {
   EXPECT_EQ(call_at("GET", path).status, 200);
   loop_.clock.run_for(30s);
   EXPECT_EQ(followers.running(), 0u);
+}
+
+TEST_F(CloudTest, SystemEventsAreFoundInTheLogOnce) {
+  ASSERT_EQ(call("POST", "acme/projects/web/containers", std::string(kCreate)).status, 201);
+  ASSERT_EQ(call("POST", "acme/projects/web/containers/ocr/start").status, 202);
+  loop_.clock.run_for(1s);
+  const auto ask = [&](std::string_view more, std::string_view query) {
+    const std::string now = format_rfc3339(loop_.clock.wall_now());
+    const std::string ago = format_rfc3339(loop_.clock.wall_now() - 1h);
+    return call("POST", "acme/log-entries",
+                fmt::format(R"({{"start_time":"{}","end_time":"{}","query":"{}"{}}})", ago, now,
+                            query, more));
+  };
+  const HttpResponse found = ask("", "resource.type=deployment_controller");
+  ASSERT_EQ(found.status, 200) << found.body;
+  const json::object page = read(found);
+  EXPECT_EQ(page.at("organization_name"), "acme");
+  ASSERT_EQ(page.at("items").as_array().size(), 1u) << found.body;
+  const json::object entry = page.at("items").as_array()[0].as_object();
+  EXPECT_EQ(entry.at("text_log"), "Container Group Started");
+  EXPECT_EQ(entry.at("resource").at("labels"),
+            (json::object{{"project_name", "web"}, {"container_group_name", "ocr"}}));
+  EXPECT_EQ(page.at("page_min_time"), entry.at("time"));
+  EXPECT_EQ(read(ask(R"(,"sort_order":"asc","page_size":1)", "")).at("items").as_array().size(),
+            1u);
+  EXPECT_EQ(read(ask("", "log contains nothing")).at("items").as_array().size(), 0u);
+  EXPECT_EQ(ask(R"(,"page_size":101)", "").status, 400);
+  EXPECT_EQ(ask(R"(,"page_size":0)", "").status, 400);
+  EXPECT_EQ(ask(R"(,"sort_order":"up")", "").status, 400);
+  const HttpResponse wrong = ask("", "severity >");
+  EXPECT_EQ(wrong.status, 400);
+  EXPECT_EQ(read(wrong).at("detail"),
+            "/query: query, character 11: expected a value, the query ends");
+  EXPECT_EQ(call("GET", "acme/log-entries").status, 405);
+  EXPECT_EQ(call("POST", "other/log-entries", "{}").status, 403);
+}
+
+TEST_F(CloudTest, ALogQueryHasATimeThatIsKept) {
+  const auto ask = [&](Duration from, Duration to) {
+    const auto at = [&](Duration when) { return format_rfc3339(loop_.clock.wall_now() + when); };
+    return call(
+               "POST", "acme/log-entries",
+               fmt::format(R"({{"start_time":"{}","end_time":"{}","query":""}})", at(from), at(to)))
+        .status;
+  };
+  constexpr auto kDay = std::chrono::hours(24);
+  EXPECT_EQ(ask(-1h, 0h), 200);
+  EXPECT_EQ(ask(-90 * kDay, 0h), 200);
+  EXPECT_EQ(ask(-91 * kDay, 0h), 400);
+  EXPECT_EQ(ask(-1h, 1h), 400) << "the future";
+  EXPECT_EQ(ask(-1h, -1h), 400);
+  EXPECT_EQ(ask(-1h, -2h), 400);
+  EXPECT_EQ(
+      call("POST", "acme/log-entries", R"({"start_time":"x","end_time":"y","query":""})").status,
+      400);
+  EXPECT_EQ(call("POST", "acme/log-entries", "{}").status, 400);
 }
 
 TEST_F(CloudTest, AFailedCommitIsUnavailableAndLeavesNothing) {

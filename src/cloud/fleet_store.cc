@@ -164,6 +164,13 @@ Result<std::vector<Event>> load_events(store::Transaction& tx, const std::string
   return newest;
 }
 
+Result<std::vector<Event>> load_all_events(store::Transaction& tx, int64_t after, int64_t limit) {
+  return load_documents<Event>(tx,
+                               "SELECT document FROM event WHERE sequence > $1 ORDER BY sequence "
+                               "LIMIT $2",
+                               {after, limit});
+}
+
 Result<> prune(store::Transaction& tx, int64_t events_kept, int64_t now_unix_ns) {
   TRY_DO(tx.execute(
       "DELETE FROM event WHERE sequence <= (SELECT COALESCE(MAX(sequence), 0) FROM event) - $1",

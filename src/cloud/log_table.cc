@@ -3,104 +3,99 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/text.h"
 
 namespace mesclun::cloud {
 
 namespace {
 
-constexpr size_t kTextBytesMax = 10'000;  // api.md §11.1
-constexpr size_t kOrganizationPart = 4;   // one may use 1/4 of what waits
-// Of one commit, so that reads and lines do not wait long behind it; later ones go on.
-constexpr int64_t kPrunedAtOnceMax = 20'000;
+// What an honest agent sends of a line. An entry shows less of a text, but a JSON line must be whole.
+constexpr size_t kLineBytesMax = 16 * 1024;
+constexpr size_t kOrganizationPart = 4;  // one may use 1/4 of what waits
 constexpr Duration kLookForAged = 1min;
+constexpr int64_t kLookedAtOnce = 500;  // by a query, in one turn of the reader
 
-Result<> insert(store::Transaction& tx, const std::string& machine_id,
-                const std::string& organization_id, const link::LogBatch& batch, int64_t now) {
-  for (const link::LogLine& line : batch.lines) {
-    TRY_DO(tx.execute(
-        "INSERT INTO log_line (group_id, instance_id, machine_id, version, time, receive_time, "
-        "stream, text, organization_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        {batch.group_id, batch.instance_id, machine_id, int64_t{batch.version}, line.time, now,
-         line.stream, line.text, organization_id}));
-  }
-  TRY_DO(
-      tx.execute("INSERT INTO log_size (organization_id, lines) VALUES ($1, $2) ON CONFLICT "
-                 "(organization_id) DO UPDATE SET lines = lines + excluded.lines",
-                 {organization_id, std::ssize(batch.lines)}));
-  return {};
-}
-
-Result<> remove_oldest(store::Transaction& tx, const std::string& organization_id, int64_t lines) {
-  TRY(const int64_t removed,
-      tx.execute("DELETE FROM log_line WHERE sequence IN (SELECT sequence FROM log_line WHERE "
-                 "organization_id = $1 ORDER BY sequence LIMIT $2)",
-                 {organization_id, std::min(lines, kPrunedAtOnceMax)}));
-  TRY_DO(tx.execute("UPDATE log_size SET lines = lines - $2 WHERE organization_id = $1",
-                    {organization_id, removed}));
-  return {};
-}
-
-Result<> remove_beyond(store::Transaction& tx, const std::string& organization_id,
-                       int64_t lines_max) {
-  TRY(const auto rows,
-      tx.query("SELECT lines FROM log_size WHERE organization_id = $1", {organization_id}));
-  if (rows.empty() || rows[0].integer(0) <= lines_max) return {};
-  return remove_oldest(tx, organization_id, rows[0].integer(0) - lines_max);
-}
-
-Result<> remove_from_largest(store::Transaction& tx, int64_t lines_max) {
-  TRY(const auto total, tx.query("SELECT COALESCE(SUM(lines), 0) FROM log_size"));
-  if (total[0].integer(0) <= lines_max) return {};
-  TRY(const auto largest,
-      tx.query("SELECT organization_id FROM log_size ORDER BY lines DESC LIMIT 1"));
-  return remove_oldest(tx, largest[0].text(0), total[0].integer(0) - lines_max);
-}
-
-// Sequences grow with the time of receipt.
-Result<> remove_aged(store::Transaction& tx, int64_t oldest) {
-  TRY(const auto organizations, tx.query("SELECT organization_id FROM log_size"));
-  for (const store::Row& row : organizations) {
-    const std::string id = row.text(0);
-    TRY(const auto first,
-        tx.query("SELECT receive_time FROM log_line WHERE organization_id = $1 ORDER BY sequence "
-                 "LIMIT 1",
-                 {id}));
-    if (first.empty() || first[0].integer(0) >= oldest) continue;
-    TRY(const int64_t removed,
-        tx.execute("DELETE FROM log_line WHERE sequence IN (SELECT sequence FROM log_line WHERE "
-                   "organization_id = $1 ORDER BY sequence LIMIT $2) AND receive_time < $3",
-                   {id, kPrunedAtOnceMax, oldest}));
-    TRY_DO(tx.execute("UPDATE log_size SET lines = lines - $2 WHERE organization_id = $1",
-                      {id, removed}));
-  }
-  return {};
+LogEntry entry_of(const LogRow& row, const LogOwner& owner) {
+  LogEntry entry{.time = row.time,
+                 .receive_time = row.receive_time,
+                 .resource_type = "container",
+                 .labels = {{"project_name", owner.project_name},
+                            {"container_group_name", owner.group_name},
+                            {"container_group_version", std::to_string(row.version)},
+                            {"instance_id", row.instance_id},
+                            {"machine_id", row.machine_id}}};
+  set_log(entry, row.text);
+  return entry;
 }
 
 }  // namespace
 
-void LogTable::append(const std::string& machine_id, const std::string& organization_id,
-                      link::LogBatch batch) {
+Task<Result<>> LogTable::load() {
+  auto loaded = std::make_shared<std::map<std::string, int64_t>>();
+  store::Body body = [loaded](store::Transaction& tx) -> Result<> {
+    TRY(*loaded, load_log_sequences(tx));
+    return {};
+  };
+  CO_TRY_DO(co_await database_.read(std::move(body)));
+  for (const auto& [machine_id, sequence] : *loaded) sequences_[machine_id] = {sequence, sequence};
+  co_return Result<>();
+}
+
+int64_t LogTable::stored(const std::string& machine_id) const {
+  const auto found = sequences_.find(machine_id);
+  return found == sequences_.end() ? 0 : found->second.stored;
+}
+
+bool LogTable::is_new(const std::string& machine_id, const link::LogBatch& batch) {
+  if (batch.sequence == 0) return true;
+  const Sequences& known = sequences_[machine_id];
+  if (batch.sequence <= known.stored && listener_.acknowledge) {
+    listener_.acknowledge(machine_id, known.stored);
+  }
+  // One that follows what found no room waits with it.
+  return batch.sequence > known.accepted && batch.after <= known.accepted;
+}
+
+void LogTable::accepted(const std::string& machine_id, const link::LogBatch& batch) {
+  if (batch.sequence > 0) sequences_[machine_id].accepted = batch.sequence;
+}
+
+void LogTable::append(const std::string& machine_id, LogOwner owner, link::LogBatch batch) {
+  if (!is_new(machine_id, batch)) return;
   drop(batch.dropped);
-  if (batch.lines.empty()) return;
+  if (batch.lines.empty() && batch.sequence == 0) return;
   Load more{.lines = batch.lines.size()};
   for (link::LogLine& line : batch.lines) {
-    if (line.text.size() > kTextBytesMax) line.text.resize(kTextBytesMax);
+    if (line.text.size() > kLineBytesMax) line.text = valid_utf8(line.text, kLineBytesMax);
     more.bytes += line.text.size();
   }
-  Load& own = load_of_[organization_id];
+  Load& own = load_of_[owner.organization_id];
   const auto fits = [&](const Load& load, size_t part) {
     return load.lines + more.lines <= settings_.waiting_lines_max / part &&
            load.bytes + more.bytes <= settings_.waiting_bytes_max / part;
   };
-  if (!fits(waiting_load_, 1) || !fits(own, kOrganizationPart)) {
-    drop(std::ssize(batch.lines));
-    return;
+  // One that fits no empty queue would come again for ever.
+  const bool never = !fits({}, kOrganizationPart);
+  if (never || !fits(waiting_load_, 1) || !fits(own, kOrganizationPart)) {
+    if (batch.sequence == 0 || never) drop(std::ssize(batch.lines));
+    if (batch.sequence == 0 || !never) return;
+    batch.lines.clear();
+    more = {};
   }
   for (Load* load : {&waiting_load_, &own}) {
     load->lines += more.lines;
     load->bytes += more.bytes;
   }
-  waiting_.push_back({machine_id, organization_id, std::move(batch)});
+  accepted(machine_id, batch);
+  waiting_.push_back({machine_id, std::move(owner), std::move(batch)});
+  arrived_.notify_all();
+}
+
+void LogTable::discard(const std::string& machine_id, link::LogBatch batch) {
+  if (batch.sequence == 0 || !is_new(machine_id, batch)) return;
+  batch.lines.clear();
+  accepted(machine_id, batch);
+  waiting_.push_back({machine_id, {}, std::move(batch)});
   arrived_.notify_all();
 }
 
@@ -108,13 +103,10 @@ Task<Result<>> LogTable::run() {
   while (true) {
     while (waiting_.empty()) CO_TRY_DO(co_await arrived_.wait());
     const auto batches = std::make_shared<const Batches>(std::exchange(waiting_, {}));
-    const auto lines = static_cast<int64_t>(std::exchange(waiting_load_, {}).lines);
+    waiting_load_ = {};
     load_of_.clear();
     const Result<> written = co_await write(batches);
-    if (!written) drop(lines);
-    std::set<std::string> groups;
-    for (const Batch& batch : *batches) groups.insert(batch.lines.group_id);
-    for (const std::string& id : groups) followers_.tell(id);
+    settle(*batches, written.has_value());
     if (dropped_ > 0) {
       log_warning(
           "logs", "lines of containers were lost",
@@ -125,64 +117,115 @@ Task<Result<>> LogTable::run() {
   }
 }
 
+void LogTable::settle(const Batches& batches, bool written) {
+  std::set<std::string> groups;
+  std::set<std::string> machines;
+  for (const OwnedLines& lines : batches) {
+    if (!lines.batch.lines.empty()) groups.insert(lines.batch.group_id);
+    if (lines.batch.sequence == 0) {
+      if (!written) drop(std::ssize(lines.batch.lines));
+      continue;
+    }
+    machines.insert(lines.machine_id);
+    Sequences& known = sequences_[lines.machine_id];
+    // What was not stored comes again, with all that followed it.
+    if (written) known.stored = std::max(known.stored, lines.batch.sequence);
+    if (!written) known.accepted = known.stored;
+  }
+  if (!written) return;
+  for (const std::string& id : machines) {
+    if (listener_.acknowledge) listener_.acknowledge(id, sequences_[id].stored);
+  }
+  for (const std::string& id : groups) followers_.tell(id);
+  if (listener_.written && !groups.empty()) listener_.written(batches);
+}
+
 Task<Result<>> LogTable::write(std::shared_ptr<const Batches> batches) {
   const bool look_for_aged = clock_.now() >= aged_ + kLookForAged;
   if (look_for_aged) aged_ = clock_.now();
   const int64_t now = to_unix_nanos(clock_.wall_now());
-  const LogTableSettings settings = settings_;
+  const LogSizes sizes{.lines_max = settings_.lines_max,
+                       .organization_lines_max = settings_.organization_lines_max,
+                       .retention = settings_.retention.count()};
   store::Body body = [=](store::Transaction& tx) -> Result<> {
     std::set<std::string> organizations;
-    for (const Batch& batch : *batches) {
-      TRY_DO(insert(tx, batch.machine_id, batch.organization_id, batch.lines, now));
-      organizations.insert(batch.organization_id);
+    for (const OwnedLines& lines : *batches) {
+      TRY_DO(insert_lines(tx, lines, now, sizes.retention));
+      if (!lines.batch.lines.empty()) organizations.insert(lines.owner.organization_id);
     }
-    for (const std::string& id : organizations) {
-      TRY_DO(remove_beyond(tx, id, settings.organization_lines_max));
-    }
-    TRY_DO(remove_from_largest(tx, settings.lines_max));
-    if (look_for_aged) TRY_DO(remove_aged(tx, now - settings.retention.count()));
+    for (const std::string& id : organizations) TRY_DO(remove_beyond(tx, id, sizes));
+    TRY_DO(remove_from_largest(tx, sizes));
+    if (look_for_aged) TRY_DO(remove_aged(tx, now, sizes));
     return {};
   };
   co_return co_await database_.write(std::move(body));
 }
 
 // Each form has an index whose order is the answer's.
-Task<Result<std::vector<LogRow>>> LogTable::read_once(std::string group_id, std::string instance_id,
-                                                      std::optional<int64_t> after, int64_t limit) {
+Task<Result<LogTable::Slice>> LogTable::read_once(std::shared_ptr<const LogLines> lines,
+                                                  std::optional<int64_t> before) {
   ++reads_;
-  auto rows = std::make_shared<std::vector<LogRow>>();
-  store::Body body = [=](store::Transaction& tx) -> Result<> {
+  auto slice = std::make_shared<Slice>();
+  store::Body body = [lines, before, slice](store::Transaction& tx) -> Result<> {
+    const int64_t limit = lines->query ? kLookedAtOnce : lines->limit;
     std::string sql =
         "SELECT sequence, time, receive_time, stream, text, instance_id, machine_id, version FROM "
-        "log_line WHERE group_id = $1 AND sequence > $2";
-    std::vector<store::Value> values{group_id, after.value_or(0), limit};
-    if (!instance_id.empty()) {
-      sql += " AND instance_id = $4";
-      values.emplace_back(instance_id);
+        "log_line WHERE group_id = $1 AND sequence > $2 AND sequence < $3 AND "
+        "resource_type = 'container'";
+    std::vector<store::Value> values{lines->group_id, lines->after.value_or(0),
+                                     before.value_or(INT64_MAX), limit};
+    if (!lines->instance_id.empty()) {
+      sql += " AND instance_id = $5";
+      values.emplace_back(lines->instance_id);
     }
-    sql += after ? " ORDER BY sequence ASC LIMIT $3" : " ORDER BY sequence DESC LIMIT $3";
+    sql += lines->after ? " ORDER BY sequence ASC LIMIT $4" : " ORDER BY sequence DESC LIMIT $4";
     TRY(const auto found, tx.query(sql, std::move(values)));
+    slice->full = std::ssize(found) == limit;
     for (const store::Row& row : found) {
-      rows->push_back({row.integer(0), row.integer(1), row.integer(2), row.text(3), row.text(4),
-                       row.text(5), row.text(6), static_cast<int32_t>(row.integer(7))});
+      LogRow line{
+          row.integer(0), row.integer(1), row.integer(2), row.text(3),
+          row.text(4),    row.text(5),    row.text(6),    static_cast<int32_t>(row.integer(7))};
+      slice->first = std::min(slice->first.value_or(line.sequence), line.sequence);
+      slice->last = std::max(slice->last.value_or(line.sequence), line.sequence);
+      if (!lines->query || lines->query->matches(entry_of(line, lines->owner))) {
+        slice->rows.push_back(std::move(line));
+      }
     }
-    if (!after) std::ranges::reverse(*rows);
     return {};
   };
   CO_TRY_DO(co_await database_.read(std::move(body)));
-  co_return std::move(*rows);
+  co_return std::move(*slice);
 }
 
-Task<Result<std::vector<LogRow>>> LogTable::read(std::string group_id, std::string instance_id,
-                                                 std::optional<int64_t> after, int64_t limit,
-                                                 Duration wait) {
+Task<Result<LogLinesPage>> LogTable::read(LogLines lines, Duration wait) {
   const TimePoint end = clock_.now() + wait;
-  const auto follower = followers_.follow(group_id);
+  const TimePoint look_end = clock_.now() + kLookMax;
+  const auto follower = followers_.follow(lines.group_id);
+  const auto limit = static_cast<size_t>(lines.limit);
+  bool forwards = lines.after.has_value();
+  std::optional<int64_t> before;
+  LogLinesPage page{.looked_to = lines.after};
   while (true) {
-    CO_TRY(auto rows, co_await read_once(group_id, instance_id, after, limit));
-    if (!rows.empty() || clock_.now() >= end) co_return rows;
+    CO_TRY(Slice slice, co_await read_once(std::make_shared<const LogLines>(lines), before));
+    for (LogRow& row : slice.rows) {
+      if (page.rows.size() < limit) page.rows.push_back(std::move(row));
+    }
+    if (slice.last && (forwards || !page.looked_to)) page.looked_to = slice.last;
+    if (forwards && slice.last) lines.after = slice.last;
+    if (!forwards && slice.first) before = slice.first;
+    const bool enough = page.rows.size() >= limit || clock_.now() >= look_end;
+    if (slice.full && lines.query && !enough) continue;
+    if (!page.rows.empty() || slice.full || clock_.now() >= end) break;
     CO_TRY_DO(co_await follower->wait_until(clock_, end));
+    // What came is newer than what was looked at.
+    if (page.looked_to) lines.after = page.looked_to;
+    forwards = lines.after.has_value();
+    before.reset();
   }
+  // A page that had no room for all that matched goes on behind its last.
+  if (forwards && page.rows.size() >= limit) page.looked_to = page.rows.back().sequence;
+  if (!forwards) std::ranges::reverse(page.rows);
+  co_return page;
 }
 
 }  // namespace mesclun::cloud

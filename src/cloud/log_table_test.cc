@@ -23,6 +23,7 @@ class LogTableTest : public testing::Test {
     scope_.spawn(table_->run());
     return *table_;
   }
+  static LogOwner owner(const std::string& organization) { return {organization, "shop", "web"}; }
   static link::LogBatch batch(std::string group, int lines, std::string instance = "i",
                               size_t bytes = 10) {
     link::LogBatch out{.group_id = std::move(group), .instance_id = std::move(instance)};
@@ -30,7 +31,7 @@ class LogTableTest : public testing::Test {
     return out;
   }
   void say(const std::string& organization, const std::string& group, int lines) {
-    table_->append("m", organization, batch(group, lines));
+    table_->append("m", owner(organization), batch(group, lines));
     loop_.clock.run_for(100ms);
   }
   std::vector<LogRow> read(const std::string& group, std::string instance = "",
@@ -41,14 +42,18 @@ class LogTableTest : public testing::Test {
   }
   Task<Result<>> keep(std::string group, std::string instance, std::optional<int64_t> after,
                       int64_t limit, std::vector<LogRow>& rows) {
-    CO_TRY(rows, co_await table_->read(group, std::move(instance), after, limit, Duration{}));
+    LogLines lines{
+        .group_id = group, .instance_id = std::move(instance), .after = after, .limit = limit};
+    CO_TRY(LogLinesPage page, co_await table_->read(std::move(lines), Duration{}));
+    rows = std::move(page.rows);
     co_return Result<>();
   }
   Task<Result<>> follow(std::string group, size_t& answers) {
     int64_t after = 0;
     while (true) {
-      CO_TRY(const auto rows, co_await table_->read(group, "", after, 1000, 30s));
-      if (!rows.empty()) after = rows.back().sequence, ++answers;
+      LogLines lines{.group_id = group, .after = after, .limit = 1000};
+      CO_TRY(const LogLinesPage page, co_await table_->read(std::move(lines), 30s));
+      if (!page.rows.empty()) after = page.rows.back().sequence, ++answers;
     }
   }
 
@@ -60,9 +65,9 @@ class LogTableTest : public testing::Test {
 
 TEST_F(LogTableTest, PagesGoForwardsFromASequenceAndBackwardsFromTheEnd) {
   open();
-  table_->append("m", "o", batch("a", 5, "one"));
-  table_->append("m", "o", batch("a", 5, "two"));
-  table_->append("m", "o", batch("b", 5));
+  table_->append("m", owner("o"), batch("a", 5, "one"));
+  table_->append("m", owner("o"), batch("a", 5, "two"));
+  table_->append("m", owner("o"), batch("b", 5));
   loop_.clock.run_for(1s);
   EXPECT_EQ(read("a").size(), 10u);
   const auto newest = read("a", "", {}, 3);
@@ -135,14 +140,109 @@ TEST_F(LogTableTest, BeyondAllTheLargestGivesWay) {
 
 TEST_F(LogTableTest, OneOrganizationCannotFillTheQueueOfAll) {
   open({.waiting_lines_max = 100, .waiting_bytes_max = 4'000});
-  for (int i = 0; i < 10; ++i) table_->append("m", "loud", batch("l", 10));
-  table_->append("m", "heavy", batch("h", 1, "i", 2'000));
-  table_->append("m", "small", batch("s", 5));
+  for (int i = 0; i < 10; ++i) table_->append("m", owner("loud"), batch("l", 10));
+  table_->append("m", owner("heavy"), batch("h", 1, "i", 2'000));
+  table_->append("m", owner("small"), batch("s", 5));
   loop_.clock.run_for(1s);
   EXPECT_EQ(read("l").size(), 20u);
   EXPECT_THAT(read("h"), IsEmpty());
   EXPECT_EQ(read("s").size(), 5u);
   EXPECT_EQ(table_->lost(), 81);
+}
+
+// What a node says again after a broken session, or because the queue was full, is stored once.
+TEST_F(LogTableTest, ABatchIsStoredOnceHoweverOftenItComes) {
+  LogTable& table = open({.waiting_lines_max = 100});
+  std::vector<int64_t> told;
+  LogTable::Listener listener;
+  listener.acknowledge = [&](const std::string&, int64_t sequence) { told.push_back(sequence); };
+  table.listen(std::move(listener));
+  const auto say = [&](int64_t sequence, int64_t after, int lines) {
+    link::LogBatch out = batch("a", lines);
+    out.sequence = sequence;
+    out.after = after;
+    table.append("m", owner("o"), std::move(out));
+  };
+  say(5, 0, 20);
+  say(5, 0, 20);
+  say(6, 5, 20);  // finds no room
+  say(7, 6, 1);   // so this one is not taken either
+  loop_.clock.run_for(1s);
+  EXPECT_EQ(read("a").size(), 20u);
+  EXPECT_THAT(told, ElementsAre(5));
+  say(6, 5, 20);
+  say(7, 6, 1);
+  loop_.clock.run_for(1s);
+  EXPECT_EQ(read("a").size(), 41u);
+  say(7, 5, 1);
+  EXPECT_THAT(told, ElementsAre(5, 7, 7)) << "an acknowledgement that was lost is said again";
+  say(8, 7, 30);  // never fits: the quarter of 100
+  loop_.clock.run_for(1s);
+  EXPECT_EQ(read("a").size(), 41u);
+  EXPECT_EQ(table.stored("m"), 8);
+  EXPECT_EQ(table.lost(), 30);
+  table.discard("m", {.group_id = "b", .sequence = 9, .after = 8});
+  loop_.clock.run_for(1s);
+  EXPECT_EQ(table.stored("m"), 9);
+  // Another process over the same database knows it.
+  LogTable again(loop_.executor(), loop_.clock, *database_, {});
+  loop_.run(again.load());
+  EXPECT_EQ(again.stored("m"), 9);
+}
+
+TEST_F(LogTableTest, NoTwoEntriesOfAnOrganizationHaveTheSameTime) {
+  open();
+  for (int i = 0; i < 20; ++i)
+    table_->append("m", owner("o"), batch(fmt::format("g{}", i % 3), 50));
+  loop_.clock.run_for(1s);
+  store::Body body = [](store::Transaction& tx) -> Result<> {
+    TRY(const auto rows,
+        tx.query("SELECT COUNT(*), COUNT(DISTINCT time), MAX(time % 100) FROM log_line"));
+    EXPECT_EQ(rows[0].integer(0), 1000);
+    EXPECT_EQ(rows[0].integer(1), 1000);
+    EXPECT_EQ(rows[0].integer(2), 0);
+    return {};
+  };
+  loop_.run(database_->read(std::move(body)));
+}
+
+TEST(LogStore, ATimeThatCannotBeFoundBecomesThatOfReceipt) {
+  EXPECT_EQ(entry_time(1'234'567, 2'000'000, 1'000'000), 1'234'500);
+  EXPECT_EQ(entry_time(3'000'000, 2'000'099, 1'000'000), 2'000'000) << "of the future";
+  EXPECT_EQ(entry_time(999'999, 2'000'000, 1'000'000), 2'000'000) << "beyond the retention";
+}
+
+TEST_F(LogTableTest, AQueryLeavesTheLinesThatMatchAndSaysHowFarItLooked) {
+  open();
+  link::LogBatch lines{.group_id = "a", .instance_id = "i"};
+  for (int i = 0; i < 2'000; ++i) {
+    lines.lines.push_back({i, "stdout", fmt::format("{} {}", i, i % 100 == 0 ? "rare" : "common")});
+  }
+  table_->append("m", owner("o"), std::move(lines));
+  loop_.clock.run_for(1s);
+  const auto ask = [&](std::optional<int64_t> after, int64_t limit, std::string_view query) {
+    LogLinesPage page;
+    const auto body = [&]() -> Task<Result<>> {
+      LogLines asked{.group_id = "a", .after = after, .limit = limit};
+      CO_TRY(asked.query, LogQuery::parse(query));
+      CO_TRY(page, co_await table_->read(std::move(asked), Duration{}));
+      co_return Result<>();
+    };
+    loop_.run(body());
+    return page;
+  };
+  const LogLinesPage newest = ask({}, 3, "text_log endswith rare");
+  ASSERT_EQ(newest.rows.size(), 3u);
+  EXPECT_EQ(newest.rows[0].text, "1700 rare");
+  EXPECT_EQ(newest.rows[2].text, "1900 rare");
+  EXPECT_EQ(newest.looked_to, 2'000) << "to follow from there";
+  const LogLinesPage first = ask(0, 5, "text_log endswith rare");
+  ASSERT_EQ(first.rows.size(), 5u);
+  EXPECT_EQ(first.looked_to, first.rows.back().sequence);
+  const LogLinesPage rest = ask(first.looked_to, 100, "text_log endswith rare");
+  EXPECT_EQ(rest.rows.size(), 15u);
+  EXPECT_EQ(rest.looked_to, 2'000);
+  EXPECT_THAT(ask({}, 3, "log contains nowhere").rows, IsEmpty());
 }
 
 TEST_F(LogTableTest, LinesAgeOut) {

@@ -163,7 +163,8 @@ link::Welcome NodeHub::make_welcome(const Live& live) const {
   return {.heartbeat_ms = static_cast<int32_t>(to_millis(settings_.heartbeat)),
           .gateways = gateways_,
           .tunnel_ticket = link::make_tunnel_ticket(settings_.tunnel_secret, live.node.id, expires),
-          .acknowledged = live.acknowledged};
+          .acknowledged = live.acknowledged,
+          .logs_acknowledged = logs_.stored(live.node.id)};
 }
 
 Task<Result<>> NodeHub::listen(Live& live) {
@@ -212,7 +213,10 @@ Task<Result<>> NodeHub::handle(Live& live, link::Message message) {
   } else if (auto* logs = std::get_if<link::LogBatch>(&message)) {
     const Group* group = fleet_.groups.find(logs->group_id);
     if (group != nullptr && may_speak_of(fleet_, live.node.id, logs->group_id)) {
-      logs_.append(live.node.id, group->organization_id, std::move(*logs));
+      LogOwner owner{group->organization_id, group->project_name, group->spec.name};
+      logs_.append(live.node.id, std::move(owner), std::move(*logs));
+    } else {
+      logs_.discard(live.node.id, std::move(*logs));
     }
   } else if (auto* usage = std::get_if<link::Usage>(&message)) {
     CO_TRY(const auto whole, live.usage.take(std::move(*usage)));
@@ -324,6 +328,14 @@ void NodeHub::acknowledge(const std::string& node_id, int64_t session, int64_t s
   if (sequence == 0 || found == live_.end() || found->second->node.number != session) return;
   found->second->acknowledged = std::max(found->second->acknowledged, sequence);
   const link::Message message = link::Acknowledge{.sequence = sequence};
+  std::ignore = found->second->session.send(message);
+}
+
+// To whatever session the node has now: sequences are the node's, not a session's.
+void NodeHub::acknowledge_logs(const std::string& node_id, int64_t sequence) {
+  const auto found = live_.find(node_id);
+  if (found == live_.end()) return;
+  const link::Message message = link::LogAcknowledge{.sequence = sequence};
   std::ignore = found->second->session.send(message);
 }
 

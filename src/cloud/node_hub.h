@@ -46,6 +46,7 @@ class NodeHub {
 
   void send_desired(const std::string& node_id, int64_t session, const link::Desired& desired);
   void acknowledge(const std::string& node_id, int64_t session, int64_t sequence);
+  void acknowledge_logs(const std::string& node_id, int64_t sequence);
   size_t sessions() const { return scope_.running(); }
 
  private:

@@ -76,6 +76,9 @@ Task<HttpResponse> PublicApi::handle_public(HttpRequest request, std::string res
 }
 
 Answer PublicApi::route(HttpRequest request, ApiTarget target) {
+  if (!target.project && target.rest.size() == 1 && target.rest[0] == "log-entries") {
+    co_return co_await log_entries_.handle(std::move(request), std::move(target));
+  }
   if (!target.project) {
     co_return co_await organizations_.handle(std::move(request), std::move(target));
   }

@@ -6,6 +6,7 @@
 #include "cloud/exclusion_endpoint.h"
 #include "cloud/insight_endpoint.h"
 #include "cloud/instance_endpoint.h"
+#include "cloud/log_entry_endpoint.h"
 #include "cloud/organization_endpoint.h"
 #include "cloud/stats_endpoint.h"
 #include "cloud/update_endpoint.h"
@@ -15,6 +16,7 @@ namespace mesclun::cloud {
 struct PublicApiSettings {
   int32_t requests_per_minute = 240;  // of one key (api.md §1)
   SpecLimits specs;
+  LogSearchSettings log_search;
   // Of one key, for each kind of activity: logs, events.
   int32_t activity_requests_per_minute = 600;
   size_t activity_waiting_max = 64;  // calls of one key that are held back at once
@@ -39,6 +41,7 @@ class PublicApi {
         stats_(clock, loop, usage),
         updates_(database, loop),
         insights_(loop),
+        log_entries_(clock, accounts, logs, settings.log_search),
         settings_(settings),
         requests_(settings.requests_per_minute),
         activity_requests_(settings.activity_requests_per_minute) {}
@@ -69,6 +72,7 @@ class PublicApi {
   StatsEndpoint stats_;
   UpdateEndpoint updates_;
   InsightEndpoint insights_;
+  LogEntryEndpoint log_entries_;
   const PublicApiSettings settings_;
   // The loop only.
   RateLimiter requests_;

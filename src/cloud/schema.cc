@@ -42,6 +42,22 @@ CREATE INDEX log_line_by_instance ON log_line (group_id, instance_id, sequence);
 CREATE INDEX log_line_by_organization ON log_line (organization_id, sequence);
 CREATE TABLE log_size (organization_id TEXT PRIMARY KEY, lines BIGINT NOT NULL);
 INSERT INTO log_size (organization_id, lines) SELECT '', COUNT(*) FROM log_line
+)sql"},
+                                      // Times become unique in each organization: of each line the
+                                      // latest time up to it, moved on by its number.
+                                      {3, R"sql(
+ALTER TABLE log_line ADD COLUMN resource_type TEXT NOT NULL DEFAULT 'container';
+UPDATE log_line SET time = spread.time FROM (
+  SELECT sequence, number * 100 + MAX(time / 100 * 100 - number * 100)
+                   OVER (PARTITION BY organization_id ORDER BY number) AS time
+  FROM (SELECT sequence, organization_id, time,
+               ROW_NUMBER() OVER (PARTITION BY organization_id ORDER BY time, sequence) AS number
+        FROM log_line) AS numbered) AS spread
+WHERE spread.sequence = log_line.sequence;
+CREATE UNIQUE INDEX log_line_by_time ON log_line (organization_id, time);
+CREATE TABLE log_group (group_id TEXT PRIMARY KEY, project_name TEXT NOT NULL, group_name TEXT NOT NULL);
+CREATE TABLE log_node (machine_id TEXT PRIMARY KEY, sequence BIGINT NOT NULL, time BIGINT NOT NULL);
+CREATE TABLE log_event (id INTEGER PRIMARY KEY, sequence BIGINT NOT NULL)
 )sql"}};
 
 }  // namespace

@@ -15,9 +15,8 @@
 // those that it said it knows, and those that it was sent, as far as the newest Desired names them.
 //
 // A newer one replaces an older one, and each side begins every session by saying all of it: so no
-// message must arrive for the two to agree in the end. Only events and log lines are streams.
-// Events carry a sequence; the agent keeps them until they are acknowledged and says them again.
-// Log lines are best effort.
+// message must arrive for the two to agree in the end. Only events and log lines are streams: they
+// carry a sequence each; the agent keeps them until they are acknowledged and says them again.
 #pragma once
 
 #include <variant>
@@ -83,8 +82,11 @@ struct Welcome {
   std::vector<std::string> gateways;  // endpoints where tunnels are dialled
   std::string tunnel_ticket;          // shown to them; renewed by later Welcomes
   int64_t acknowledged = 0;           // the highest event sequence that is durable
+  // The highest sequence of a LogBatch that is stored; nothing: a cloud that acknowledges none.
+  std::optional<int64_t> logs_acknowledged;
 };
-BOOST_DESCRIBE_STRUCT(Welcome, (), (heartbeat_ms, gateways, tunnel_ticket, acknowledged))
+BOOST_DESCRIBE_STRUCT(Welcome, (),
+                      (heartbeat_ms, gateways, tunnel_ticket, acknowledged, logs_acknowledged))
 
 struct Goodbye {
   std::string code;  // an ErrorCode's name
@@ -271,16 +273,30 @@ struct LogLine {
 };
 BOOST_DESCRIBE_STRUCT(LogLine, (), (time, stream, text))
 
-// Agent to cloud. Best effort: what is lost with a broken session is counted in `dropped` of the
-// next.
+// Agent to cloud, in order; said again, from the first that was not acknowledged, in a new session or
+// when no acknowledgement comes.
 struct LogBatch {
   std::string group_id;
   std::string instance_id;
   int32_t version = 1;
-  int64_t dropped = 0;
+  int64_t dropped = 0;  // an older agent's: lines that it lost
   std::vector<LogLine> lines;
+  int64_t sequence = 0;  // of this node, from 1, kept over restarts of the agent; 0: best effort
+  // The node has no batches between this sequence and its own. A cloud that did not take all up to
+  // here (its queue was full) waits until they are said again.
+  int64_t after = 0;
 };
-BOOST_DESCRIBE_STRUCT(LogBatch, (), (group_id, instance_id, version, dropped, lines))
+BOOST_DESCRIBE_STRUCT(LogBatch, (),
+                      (group_id, instance_id, version, dropped, lines, sequence, after))
+constexpr bool json_has_default(const LogBatch*, std::string_view member) {
+  return member == "sequence" || member == "after";
+}
+
+// Cloud to agent: lines of all batches up to this sequence are stored, or nobody's any more.
+struct LogAcknowledge {
+  int64_t sequence = 0;
+};
+BOOST_DESCRIBE_STRUCT(LogAcknowledge, (), (sequence))
 
 // What an instance used of late, as far as who says it can know: a node cpu and memory, a gateway
 // requests.
@@ -385,9 +401,9 @@ constexpr bool json_has_default(const ReplicaWish*, std::string_view member) {
   return member == "gpu";
 }
 
-using Message =
-    std::variant<Hello, Welcome, Goodbye, KnownSpecs, Spec, Desired, Report, Acknowledge, Heartbeat,
-                 LogBatch, TokenRequest, TokenReply, GatewayHello, RouteUpdate, Usage>;
+using Message = std::variant<Hello, Welcome, Goodbye, KnownSpecs, Spec, Desired, Report,
+                             Acknowledge, Heartbeat, LogBatch, TokenRequest, TokenReply,
+                             GatewayHello, RouteUpdate, Usage, LogAcknowledge>;
 
 // As in the `type` member.
 std::string_view message_name(const Message& message);
