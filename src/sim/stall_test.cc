@@ -1,4 +1,7 @@
 // The cloud stands still, and healthy nodes are not lost.
+#include <fmt/format.h>
+
+#include "api/event_names.h"
 #include "sim/cloud_test_kit.h"
 #include "sim/sim_node.h"
 
@@ -29,6 +32,10 @@ class StalledCloud : public CloudTest {
     co_await cloud->stop();
     co_return Result<>();
   }
+  Task<Result<>> power_off_first() {
+    co_await nodes.front()->power_off();
+    co_return Result<>();
+  }
   uint64_t starts() const {
     uint64_t all = 0;
     for (const auto& node : nodes) all += node->driver().starts();
@@ -40,6 +47,19 @@ class StalledCloud : public CloudTest {
       all += allocation.serves() ? 1 : 0;
     }
     return all;
+  }
+
+  // Instances that were called lost, also where that was taken back: no other node was there.
+  size_t losses() {
+    size_t count = 0;
+    store::Body body = [&count](store::Transaction& tx) -> Result<> {
+      TRY(const auto rows, tx.query("SELECT sequence FROM event WHERE document LIKE $1",
+                                    {fmt::format("%{}%", api::event::kNodeOffline)}));
+      count = rows.size();
+      return {};
+    };
+    loop.run(database->read(std::move(body)));
+    return count;
   }
 
   std::vector<std::unique_ptr<SimNode>> nodes;
@@ -54,7 +74,15 @@ TEST_F(StalledCloud, LosesNoHealthyNode) {
     loop.clock.run_for(length + 61'300ms);
     EXPECT_EQ(serving(), kNodes) << to_seconds(length);
     EXPECT_EQ(starts(), kNodes) << to_seconds(length);
+    EXPECT_EQ(losses(), 0u) << to_seconds(length);
   }
+}
+
+// That losses() sees one.
+TEST_F(StalledCloud, ANodeWithoutPowerIsLost) {
+  loop.run(power_off_first());
+  loop.clock.run_for(60s);
+  EXPECT_EQ(losses(), 1u);
 }
 
 TEST_F(StalledCloud, AnswersNobodyMeanwhile) {
