@@ -10,122 +10,14 @@
 namespace mesclun::agent {
 namespace {
 
-using api::ProbeKind;
-
-api::Probe make_probe(int32_t delay, int32_t period, int32_t timeout, int32_t success,
-                      int32_t failure) {
-  api::Probe probe{.initial_delay_seconds = delay,
-                   .period_seconds = period,
-                   .timeout_seconds = timeout,
-                   .success_threshold = success,
-                   .failure_threshold = failure};
+api::Probe make_probe() {
+  api::Probe probe{.initial_delay_seconds = 0,
+                   .period_seconds = 1,
+                   .timeout_seconds = 1,
+                   .success_threshold = 1,
+                   .failure_threshold = 1};
   probe.exec = api::ProbeExec{{"check"}};
   return probe;
-}
-
-const TimePoint kStart{1h};
-
-TEST(ProbeState, CountsOnlyConsecutiveResults) {
-  ProbeState state(make_probe(0, 1, 1, 2, 3));
-  using enum ProbeState::Value;
-  EXPECT_EQ(state.record(true, kStart, kStart), Unknown);
-  EXPECT_EQ(state.record(false, kStart, kStart), Unknown);
-  EXPECT_EQ(state.record(true, kStart, kStart), Unknown);
-  EXPECT_EQ(state.record(true, kStart, kStart), Success);
-  EXPECT_EQ(state.record(false, kStart, kStart), Success);
-  EXPECT_EQ(state.record(false, kStart, kStart), Success);
-  EXPECT_EQ(state.record(false, kStart, kStart), Failure);
-  EXPECT_EQ(state.record(true, kStart, kStart), Failure);
-  EXPECT_EQ(state.record(true, kStart, kStart), Success);
-}
-
-TEST(ProbeState, IsDueAfterTheDelayAndThenEveryPeriod) {
-  ProbeState state(make_probe(7, 10, 30, 1, 1));
-  state.begin(kStart);
-  EXPECT_EQ(state.due(), kStart + 7s);
-  state.record(true, kStart + 7s, kStart + 8s);
-  EXPECT_EQ(state.due(), kStart + 17s);
-  // One that took longer than the period is followed at once.
-  state.record(true, kStart + 17s, kStart + 40s);
-  EXPECT_EQ(state.due(), kStart + 40s);
-}
-
-api::GroupSpec spec_with(bool startup, bool liveness, bool readiness) {
-  api::GroupSpec spec;
-  if (startup) spec.startup_probe = make_probe(3, 1, 1, 2, 2);
-  if (liveness) spec.liveness_probe = make_probe(5, 1, 1, 1, 2);
-  if (readiness) spec.readiness_probe = make_probe(0, 1, 1, 1, 1);
-  return spec;
-}
-
-TEST(RunHealth, WithoutProbesItIsStartedAndReadyAtOnce) {
-  RunHealth health(spec_with(false, false, false));
-  EXPECT_FALSE(health.ready());
-  health.begin(kStart);
-  EXPECT_TRUE(health.started());
-  EXPECT_TRUE(health.ready());
-}
-
-TEST(RunHealth, ReadyEqualsStartedWithoutReadinessProbe) {
-  RunHealth health(spec_with(true, false, false));
-  health.begin(kStart);
-  EXPECT_FALSE(health.started());
-  EXPECT_FALSE(health.ready());
-  health.record(ProbeKind::Startup, true, kStart, kStart);
-  const auto change = health.record(ProbeKind::Startup, true, kStart, kStart);
-  EXPECT_TRUE(change.startup_passed);
-  EXPECT_TRUE(health.started());
-  EXPECT_TRUE(health.ready());
-}
-
-TEST(RunHealth, OtherProbesCountTheirDelayFromStartupSuccess) {
-  RunHealth health(spec_with(true, true, true));
-  health.begin(kStart);
-  EXPECT_EQ(health.find(ProbeKind::Startup)->due(), kStart + 3s);
-  health.record(ProbeKind::Startup, true, kStart + 3s, kStart + 3s);
-  health.record(ProbeKind::Startup, true, kStart + 4s, kStart + 4s);
-  EXPECT_EQ(health.find(ProbeKind::Liveness)->due(), kStart + 9s);
-  EXPECT_EQ(health.find(ProbeKind::Readiness)->due(), kStart + 4s);
-  EXPECT_FALSE(health.ready());
-}
-
-TEST(RunHealth, ReadinessMayFlapAndOnlyLivenessAndStartupFail) {
-  RunHealth health(spec_with(false, true, true));
-  health.begin(kStart);
-  EXPECT_TRUE(health.record(ProbeKind::Readiness, true, kStart, kStart).became_ready);
-  const auto lost = health.record(ProbeKind::Readiness, false, kStart, kStart);
-  EXPECT_TRUE(lost.became_unready);
-  EXPECT_FALSE(lost.failed);
-  EXPECT_TRUE(health.record(ProbeKind::Readiness, true, kStart, kStart).became_ready);
-  EXPECT_FALSE(health.record(ProbeKind::Liveness, false, kStart, kStart).failed);
-  EXPECT_TRUE(health.record(ProbeKind::Liveness, false, kStart, kStart).failed);
-}
-
-TEST(RunHealth, AReadinessThatNeverWasIsToldOnce) {
-  RunHealth health(spec_with(false, false, true));
-  health.begin(kStart);
-  const auto fail = [&](TimePoint at) {
-    return health.record(ProbeKind::Readiness, false, at, at);
-  };
-  EXPECT_FALSE(fail(kStart).was_never_ready) << "it may still come";
-  const TimePoint later = kStart + kNeverReadyAfter;
-  const auto told = fail(later);
-  EXPECT_TRUE(told.was_never_ready);
-  EXPECT_FALSE(told.became_unready);
-  EXPECT_FALSE(fail(later + 1s).was_never_ready);
-  EXPECT_TRUE(health.record(ProbeKind::Readiness, true, later, later).became_ready);
-  EXPECT_FALSE(fail(later + 20s).was_never_ready);
-}
-
-TEST(RunHealth, AnAdoptedRunKeepsWhatWasSeen) {
-  RunHealth health(spec_with(true, true, true));
-  health.resume(true, true, kStart);
-  EXPECT_TRUE(health.started());
-  EXPECT_TRUE(health.ready());
-  EXPECT_EQ(health.find(ProbeKind::Readiness)->due(), kStart);
-  RunHealth early(spec_with(true, true, true));
-  early.resume(false, false, kStart);
-  EXPECT_FALSE(early.started());
 }
 
 class ProbeRunner : public testing::Test {
@@ -169,7 +61,8 @@ class ProbeRunner : public testing::Test {
   void TearDown() override { loop.run(close()); }
 
   static api::Probe http_probe() {
-    api::Probe probe = make_probe(0, 1, 2, 1, 1);
+    api::Probe probe = make_probe();
+    probe.timeout_seconds = 2;
     probe.exec.reset();
     probe.http = api::ProbeHttp{.path = "/health", .port = 8000, .headers = {{"X-Key", "k"}}};
     return probe;
@@ -333,7 +226,7 @@ TEST_F(ProbeRunner, GrpcPassesWhileTheServiceIsServing) {
 
 TEST_F(ProbeRunner, TcpPassesWhenItConnects) {
   loop.run(begin({}));
-  api::Probe probe = make_probe(0, 1, 1, 1, 1);
+  api::Probe probe = make_probe();
   probe.exec.reset();
   probe.tcp = api::ProbeTcp{.port = 9000};
   EXPECT_TRUE(run(probe).passed);
@@ -343,9 +236,9 @@ TEST_F(ProbeRunner, TcpPassesWhenItConnects) {
 
 TEST_F(ProbeRunner, ExecPassesOnStatusZero) {
   loop.run(begin({}));
-  EXPECT_TRUE(run(make_probe(0, 1, 1, 1, 1)).passed);
+  EXPECT_TRUE(run(make_probe()).passed);
   driver.set_healthy("i", false);
-  const ProbeOutcome outcome = run(make_probe(0, 1, 1, 1, 1));
+  const ProbeOutcome outcome = run(make_probe());
   EXPECT_FALSE(outcome.passed);
   EXPECT_EQ(outcome.detail, "check exited with 1");
 }
