@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
 
-import es256
-from cloud import Cloud
-from groups import App, echo_spec, serving_instances
+from cloud import REPOSITORY, Cloud
+from groups import APPS, PORT, App, echo_spec, serving_instances
 from http_call import Connection
 from waiting import wait_for
 
 MARK = {"X-Send-Metadata": "true"}
-needs_sdk = pytest.mark.skipif(importlib.util.find_spec("salad_cloud_imds_sdk") is None, reason="no IMDS SDK")
+NODE_MODULES = REPOSITORY / "build/node/node_modules"
+JS_SDK = NODE_MODULES / "@saladtechnologies-oss/salad-cloud-imds-sdk"
 
 
 def ask(app: App, method: str, path: str, body: bytes | None = None, **headers: str) -> dict[str, Any]:
@@ -66,18 +68,26 @@ def test_token_is_signed_by_a_published_key(cloud: Cloud, shared_app: App) -> No
     assert len(token) <= 1000
     with Connection(cloud.api_address) as connection:
         keys = connection.call("GET", "/.well-known/workload-jwks.json").json
-    header, claims = es256.verify(token, keys)
-    assert header["typ"] == "JWT" and header["kid"].startswith("salad-workload-")
+    header = jwt.get_unverified_header(token)
     group = shared_app.api.group(shared_app.name)
+    organization_id = jwt.decode(token, options={"verify_signature": False})["salad_organization_id"]
+
+    def verify(text: str) -> dict[str, Any]:
+        key = next(key for key in jwt.PyJWKSet.from_dict(keys).keys if key.key_id == header["kid"])
+        return jwt.decode(text, key, algorithms=["ES256"], audience=organization_id,
+                          options={"require": ["exp", "iat", "nbf", "sub", "aud", "jti"]})
+
+    claims = verify(token)
+    assert header["typ"] == "JWT" and header["kid"].startswith("salad-workload-")
     assert claims["sub"] == claims["salad_machine_id"]
     assert claims["sub"] in [instance["machine_id"] for instance in shared_app.api.instances(shared_app.name)]
     assert claims["salad_workload_id"] == group["id"] and claims["salad_workload_name"] == group["name"]
     assert claims["salad_organization_name"] == cloud.organization
     assert claims["aud"] == claims["salad_organization_id"]
     assert claims["exp"] - claims["iat"] == 300 and claims["nbf"] <= claims["iat"] and claims["jti"]
-    with pytest.raises(AssertionError):
-        head, body, signature = token.split(".")
-        es256.verify(f"{head}.{body[:-2]}AA.{signature}", keys)
+    head, body, signature = token.split(".")
+    with pytest.raises(jwt.InvalidSignatureError):
+        verify(f"{head}.{body[:-2]}AA.{signature}")
 
 
 def test_deletion_cost(shared_app: App) -> None:
@@ -128,9 +138,22 @@ def new_run(app: App, before: dict[str, Any], what: str) -> dict[str, Any]:
     return after
 
 
-@needs_sdk
-def test_the_official_sdk_from_inside(new_app: Callable[..., App]) -> None:
-    app = new_app()
+def sdk_container(language: str) -> dict[str, Any]:
+    container = echo_spec()["container"]
+    if language == "python":
+        if importlib.util.find_spec("salad_cloud_imds_sdk") is None:
+            pytest.skip("the Python IMDS SDK is not installed")
+        return container
+    node = shutil.which("node")
+    if node is None or not JS_SDK.exists():
+        pytest.skip("the JavaScript IMDS SDK is not installed")
+    return {**container, "command": [node, str(APPS / "imds_sdk.cjs")],
+            "environment_variables": {"PORT": str(PORT), "NODE_PATH": str(NODE_MODULES)}}
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+def test_the_official_sdks_from_inside(new_app: Callable[..., App], language: str) -> None:
+    app = new_app(container=sdk_container(language))
     assert app.call("GET", "/sdk/status").json == {"ready": True, "started": True}
     assert app.call("GET", "/sdk/token").json["jwt"].count(".") == 2
     assert app.call("GET", "/sdk/deletion-cost?argument=7").json == {"deletion_cost": 7}
