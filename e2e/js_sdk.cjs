@@ -128,6 +128,14 @@ const steps = {
     const { data } = await sdk.systemLogs.getSystemLogs(organization, project, name);
     assert.ok(data.items.some((entry) => entry.eventName === 'Container Group Started'));
   },
+  async availability() {
+    const { data } = await sdk.organizations.getCpuAvailability(organization, { cpu: 1, memory: 1024 });
+    assert.ok(data.availableCpuBatch >= 0);
+    const gpuClasses = ['ed563892-aacd-40f5-80b7-90c9be6c759b'];
+    const gpus = (await sdk.organizations.getGpuAvailability(organization, { gpuClasses })).data;
+    assert.equal(gpus.availableGpuHigh, 0);
+  },
+
   async quotas() {
     const { data } = await sdk.quotas.getQuotas(organization);
     assert.ok(data.containerGroupsQuotas.containerReplicasUsed >= 1);

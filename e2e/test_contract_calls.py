@@ -204,6 +204,21 @@ def test_gpu_classes_have_ids_names_and_ordered_prices(cloud: Cloud, api: Api) -
         assert all(float(price["price"]) >= 0 for price in item["prices"])
 
 
+def test_availability_counts_machines_that_would_take_it(cloud: Cloud, api: Api) -> None:
+    base = f"/api/public/organizations/{cloud.organization}/availability"
+    found = api.post(f"{base}/sce-cpu-availability", {"cpu": 1, "memory": 1024, "country_codes": None})
+    assert found.status == 200 and 0 <= found.json["available_cpu_batch"] <= cloud.node_count
+    assert found.json["on_call_cpu"] == 0
+    huge = api.post(f"{base}/sce-cpu-availability", {"cpu": 1024}).json
+    assert huge["available_cpu_batch"] == 0
+    gpus = api.post(f"{base}/sce-gpu-availability", {"gpu_classes": ["ed563892-aacd-40f5-80b7-90c9be6c759b"]})
+    assert gpus.status == 200 and set(gpus.json.values()) == {0}, "no node has one"
+    expect_problem(api.post(f"{base}/sce-gpu-availability", {"cpu": 1}), 400, "invalid_request")
+    expect_problem(api.post(f"{base}/sce-cpu-availability", {"cpu": 0}), 400, "invalid_request")
+    assert api.get(f"{base}/sce-cpu-availability").status == 405
+    expect_problem(api.post(f"{base}/other", {}), 404, "not_found")
+
+
 def test_operator_names_are_checked(cloud: Cloud) -> None:
     operator = cloud.operator()
     expect_problem(operator.post("/api/operator/organizations", {"name": "Bad Name"}), 400, "invalid_request")

@@ -8,8 +8,9 @@ import pytest
 from salad_cloud_sdk import SaladCloudSdk
 from salad_cloud_sdk.models import (
     ContainerConfiguration, ContainerGroupCreationRequest, ContainerGroupInstancePatch, ContainerGroupPatch,
-    ContainerGroupReadinessProbe, ContainerNetworkingProtocol, ContainerRestartPolicy, CreateContainerGroupNetworking,
-    CreateContainerResourceRequirements, ProblemDetails, UpdateContainer)
+    ContainerGroupReadinessProbe, ContainerNetworkingProtocol, ContainerRestartPolicy, CpuAvailabilityPrototype,
+    CreateContainerGroupNetworking, CreateContainerResourceRequirements, GpuAvailabilityPrototype, ProblemDetails,
+    UpdateContainer)
 
 from cloud import Cloud, unique_name
 from groups import echo_spec, serving_instances, wait_until_gone
@@ -100,6 +101,13 @@ def test_instance_actions_give_a_new_run(cloud: Cloud, api: Api, sdk: SaladCloud
     else:
         assert after["machine_id"] == before["machine_id"]
     assert api.get(f"/containers/{app.name}/instances/{before['id']}").status == 404, "the old id is gone"
+
+
+def test_availability(cloud: Cloud, sdk: SaladCloudSdk) -> None:
+    cpu = sdk.organizations.get_cpu_availability(CpuAvailabilityPrototype(cpu=1, memory=1024), cloud.organization)
+    assert cpu.available_cpu_batch >= 0
+    wanted = GpuAvailabilityPrototype(gpu_classes=["ed563892-aacd-40f5-80b7-90c9be6c759b"])
+    assert sdk.organizations.get_gpu_availability(wanted, cloud.organization).available_gpu_high == 0
 
 
 def test_quotas_and_gpu_classes(cloud: Cloud, sdk: SaladCloudSdk) -> None:

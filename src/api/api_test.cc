@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "api/availability.h"
 #include "api/container_group.h"
 #include "api/gpu_class.h"
 #include "api/instance.h"
@@ -265,6 +266,26 @@ TEST(GroupSpec, LengthsCountCharactersAsTheContractDoes) {
   EXPECT_NE(
       problem_of(with_path(path + "\xC3\xA4")).find("must have 1 to 2048 characters, not 2049"),
       std::string::npos);
+}
+
+TEST(AvailabilityQuery, AsksForWhatASmallGroupNeedsUnlessItSaysMore) {
+  const auto query = read_availability_query(document(R"({"country_codes": ["DE"], "cpu": null})"),
+                                             false, known_gpu_classes());
+  ASSERT_TRUE(query) << query.error().message;
+  EXPECT_EQ(query->country_codes, std::vector<std::string>{"de"});
+  EXPECT_EQ(query->resources.cpu, 1);
+  EXPECT_EQ(query->resources.memory, 1024);
+  EXPECT_TRUE(query->resources.gpu_classes.empty());
+}
+
+TEST(AvailabilityQuery, NamesEveryFieldThatIsWrong) {
+  const auto query = read_availability_query(
+      document(R"({"country_codes": ["xx"], "cpu": 0, "memory": "1", "gpu_classes": []})"), true,
+      known_gpu_classes());
+  ASSERT_FALSE(query);
+  for (const char* field : {"/country_codes/0", "/cpu", "/memory", "/gpu_classes"}) {
+    EXPECT_NE(query.error().message.find(field), std::string::npos) << query.error().message;
+  }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// An organization's quotas and GPU classes (api.md §9 and §10).
+// An organization's quotas, GPU classes, and what machines are available (api.md §9 and §10).
 #pragma once
 
 #include "cloud/accounts.h"
@@ -15,10 +15,11 @@ class OrganizationEndpoint {
   OrganizationEndpoint(const Accounts& accounts, FleetLoop& loop, const GpuClasses& gpu_classes)
       : accounts_(accounts), loop_(loop), gpu_classes_(gpu_classes) {}
 
-  // `target.rest` is quotas or gpu-classes.
+  // `target.rest` is quotas, gpu-classes, or availability with the kind that is asked for.
   Answer handle(HttpRequest request, ApiTarget target);
 
  private:
+  Answer availability(HttpRequest request, std::string kind);
   Answer quotas(std::string organization_id, bool strict_go);
 
   const Accounts& accounts_;

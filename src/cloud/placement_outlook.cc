@@ -30,4 +30,19 @@ bool placement_may_change(const Fleet& fleet, const Group& group, Moment now) {
   return may_be_placed(request_of(group), nodes);
 }
 
+int32_t count_available(const Fleet& fleet, const api::AvailabilityQuery& query) {
+  PlacementRequest request{.group_id = {},
+                           .share = share_of(query.resources),
+                           .gpu_classes = query.resources.gpu_classes,
+                           .country_codes = query.country_codes};
+  std::ranges::sort(request.country_codes);
+  const IsExcluded nobody = [](const std::string&) { return false; };
+  int32_t count = 0;
+  for (size_t number = 0; number < fleet.offers.numbers(); ++number) {
+    const NodeOffer* offer = fleet.offers.at(number);
+    if (offer != nullptr && fit_of(request, *offer, nobody) == Fit::Yes) ++count;
+  }
+  return count;
+}
+
 }  // namespace mesclun::cloud

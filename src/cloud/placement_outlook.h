@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "api/availability.h"
 #include "cloud/fleet.h"
 
 namespace mesclun::cloud {
@@ -22,5 +23,8 @@ inline constexpr Duration kExclusionOutwaited = 10min;
 // Without any node the first may be about to join.
 bool may_be_placed(const PlacementRequest& request, std::span<const OutlookNode> nodes);
 bool placement_may_change(const Fleet& fleet, const Group& group, Moment now);
+
+// How many machines would take a replica now that needs this. Looks at every machine once.
+int32_t count_available(const Fleet& fleet, const api::AvailabilityQuery& query);
 
 }  // namespace mesclun::cloud

@@ -87,5 +87,24 @@ TEST_F(Outlook, AnExclusionIsWaitedForIfItEndsSoon) {
   EXPECT_TRUE(placement_may_change(fleet_, fleet_.groups.at(group), now()));
 }
 
+TEST_F(Outlook, CountsTheMachinesThatWouldTakeOneMoreNow) {
+  const std::string& gpu = api::known_gpu_classes().front().id;
+  for (const char* country : {"us", "us", "de"}) add_node(country);
+  const std::string with_gpu = add_node("de", {gpu});
+  const auto count = [&](api::AvailabilityQuery query) { return count_available(fleet_, query); };
+  EXPECT_EQ(count({.country_codes = {}, .resources = {.cpu = 4, .memory = 1024}}), 4);
+  EXPECT_EQ(count({.country_codes = {}, .resources = {.cpu = 5, .memory = 1024}}), 0);
+  EXPECT_EQ(count({.country_codes = {"us", "fr"}, .resources = {.cpu = 1, .memory = 1024}}), 2);
+  const api::AvailabilityQuery cards{.country_codes = {},
+                                     .resources = {.cpu = 1, .memory = 1024, .gpu_classes = {gpu}}};
+  EXPECT_EQ(count(cards), 1);
+  create(4, R"({"container": {"resources": {"cpu": 1}}})");
+  EXPECT_EQ(count({.country_codes = {}, .resources = {.cpu = 4, .memory = 1024}}), 0) << "busy";
+  EXPECT_EQ(count(cards), 1);
+  node_left(fleet_, with_gpu, sessions_[with_gpu], now());
+  turn();
+  EXPECT_EQ(count(cards), 0) << "silent";
+}
+
 }  // namespace
 }  // namespace mesclun::cloud
