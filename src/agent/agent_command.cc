@@ -55,6 +55,7 @@ struct CommandSettings {
   size_t storage_bytes = 0;
   std::vector<std::string> gpu_classes;
   std::vector<std::string> services;
+  std::vector<std::string> measured;
   std::string verb;
   bool json = false;
   LogSettings log;
@@ -125,6 +126,14 @@ void add_offer_settings(CommandLine& line, CommandSettings& s, const MachineFact
 }
 
 void add_network_settings(CommandLine& line, CommandSettings& s) {
+  line.option("--measure", s.measured,
+              "Where `node get` says how far it is, by its latency and throughput, such as "
+              "s3-eu=https://eu.example.com/32MB; may be repeated up to 8 times")
+      .value_name("NAME=URL")
+      .one_value_each()
+      .environment(line.variable_of("--measure"));
+  add_setting(line, "--measure-period", s.options.settings.measure_period, 1s, 168h,
+              "How often; each time fetches at most 32 MiB from each");
   line.option("--service", s.services,
               "A service on 127.0.0.1 of this machine that instances reach at the same address, "
               "such as the job queue's; may be repeated up to 8 times")
@@ -207,6 +216,8 @@ Result<> complete(CommandSettings& s) {
   options.facts.storage_mb = static_cast<int64_t>(s.storage_bytes / (1024 * 1024));
   GpuDiscovery found = discover_gpus();
   options.facts.gpus = std::move(found.gpus);
+  options.facts.gpu_driver = std::move(found.driver);
+  options.facts.cuda = std::move(found.cuda);
   if (!found.problem.empty()) options.facts.warnings.push_back(std::move(found.problem));
   for (const std::string& text : s.gpu_classes) options.facts.gpus.push_back(pretended_gpu(text));
   if (s.services.size() > kServicesMax) {
@@ -215,6 +226,14 @@ Result<> complete(CommandSettings& s) {
   for (const std::string& text : s.services) {
     TRY(Endpoint service, parse_endpoint(text));
     options.driver.services.push_back(std::move(service));
+  }
+  if (s.measured.size() > kMeasuredEndpointsMax) {
+    return Error::invalid(fmt::format("at most {} --measure are possible", kMeasuredEndpointsMax));
+  }
+  for (const std::string& text : s.measured) {
+    Result<MeasuredEndpoint> endpoint = parse_measured_endpoint(text);
+    if (!endpoint) return Error::invalid("--measure " + endpoint.error().message);
+    options.settings.measured.push_back(*std::move(endpoint));
   }
   if (!s.join_token_file.empty()) {
     TRY(options.join_token, read_first_line(s.join_token_file));

@@ -3,6 +3,7 @@
 #include "agent/control_endpoint.h"
 #include "agent/file_state_store.h"
 #include "agent/gateway_dialer.h"
+#include "agent/gpu_discovery.h"
 #include "base/log.h"
 #include "base/real_clock.h"
 #include "base/real_random.h"
@@ -16,6 +17,7 @@ namespace {
 
 // Beyond the grace of the instances, for the driver to clear up.
 constexpr Duration kStopSlack = 15s;
+constexpr Duration kGpuPeriod = 10s;
 
 Task<Result<>> check_cloud(Endpoint cloud, bool allow_remote) {
   if (allow_remote) co_return Result<>();
@@ -87,8 +89,16 @@ Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options)
       return read_first_line(options.join_token_file).value_or(options.join_token);
     };
   }
+  EndpointMeter endpoints(clock, options.settings.measured, options.settings.measure_period);
+  const GpuMeter gpus(kGpuPeriod);
+  parts.read_machine = [&endpoints, &gpus] {
+    return link::MachineReading{.gpus = gpus.readings(), .endpoints = endpoints.readings()};
+  };
   NodeAgent agent(std::move(parts), options.settings, options.facts, options.join_token);
+  Scope meters(executor, "meters");
+  if (!options.settings.measured.empty()) meters.spawn(endpoints.run());
   const Result<> result = co_await run_until_cancelled(executor, clock, agent, options);
+  co_await meters.stop();
   co_await agent.close();
   co_await driver->close();
   co_return result;

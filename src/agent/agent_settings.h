@@ -1,6 +1,7 @@
 // The numbers that a machine's owner may change; `mesclun agent --help` shows them.
 #pragma once
 
+#include "agent/endpoint_meter.h"
 #include "agent/log_shipper.h"
 #include "agent/metadata_service.h"
 #include "link/redial.h"
@@ -18,6 +19,8 @@ struct AgentSettings {
   Duration heartbeat = 5s;      // until the cloud says otherwise
   link::RedialSettings cloud{.refused_wait = 30s};
   link::RedialSettings gateways{.back_off_min = 50ms, .back_off_max = 5s};
+  std::vector<MeasuredEndpoint> measured;  // how far they are is told
+  Duration measure_period = 1h;
   LogLimits logs;
 };
 

@@ -49,6 +49,9 @@ struct Calls {
   nvmlReturn (*name)(nvmlDevice, char*, unsigned);
   nvmlReturn (*memory)(nvmlDevice, void*);  // nvmlMemory; untyped, so that a sanitizer can compare
   nvmlReturn (*uuid)(nvmlDevice, char*, unsigned);
+  // Older drivers may lack these.
+  nvmlReturn (*driver)(char*, unsigned);
+  nvmlReturn (*cuda)(int*);
 
   explicit Calls(const Nvml& nvml)
       : init(nvml.find<nvmlReturn()>("nvmlInit_v2")),
@@ -57,12 +60,45 @@ struct Calls {
         handle(nvml.find<nvmlReturn(unsigned, nvmlDevice*)>("nvmlDeviceGetHandleByIndex_v2")),
         name(nvml.find<nvmlReturn(nvmlDevice, char*, unsigned)>("nvmlDeviceGetName")),
         memory(nvml.find<nvmlReturn(nvmlDevice, void*)>("nvmlDeviceGetMemoryInfo")),
-        uuid(nvml.find<nvmlReturn(nvmlDevice, char*, unsigned)>("nvmlDeviceGetUUID")) {}
+        uuid(nvml.find<nvmlReturn(nvmlDevice, char*, unsigned)>("nvmlDeviceGetUUID")),
+        driver(nvml.find<nvmlReturn(char*, unsigned)>("nvmlSystemGetDriverVersion")),
+        cuda(nvml.find<nvmlReturn(int*)>("nvmlSystemGetCudaDriverVersion_v2")) {}
   bool complete() const {
     return init != nullptr && shutdown != nullptr && count != nullptr && handle != nullptr &&
            name != nullptr && memory != nullptr && uuid != nullptr;
   }
 };
+
+constexpr uint64_t kMebibyte = 1024 * 1024;
+
+void read_versions(const Calls& nvml, GpuDiscovery& out) {
+  std::array<char, kNameBytes> driver{};
+  if (nvml.driver != nullptr && nvml.driver(driver.data(), kNameBytes - 1) == 0) {
+    out.driver = driver.data();
+  }
+  int cuda = 0;  // 1000 times the major number, and ten times the minor one
+  if (nvml.cuda != nullptr && nvml.cuda(&cuda) == 0 && cuda > 0) {
+    out.cuda = fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10);
+  }
+}
+
+std::vector<link::GpuReading> read_memory(const Calls& nvml) {
+  std::vector<link::GpuReading> out;
+  unsigned count = 0;
+  if (nvml.count(&count) != 0) return out;
+  for (unsigned i = 0; i < count; ++i) {
+    nvmlDevice device = nullptr;
+    std::array<char, kNameBytes> uuid{};
+    nvmlMemory memory{};
+    if (nvml.handle(i, &device) != 0 || nvml.memory(device, &memory) != 0 ||
+        nvml.uuid(device, uuid.data(), kNameBytes - 1) != 0) {
+      continue;
+    }
+    out.push_back(
+        {.device = uuid.data(), .memory_free_mb = static_cast<int64_t>(memory.free / kMebibyte)});
+  }
+  return out;
+}
 
 void list_devices(const Calls& nvml, GpuDiscovery& out) {
   unsigned count = 0;
@@ -83,7 +119,9 @@ void list_devices(const Calls& nvml, GpuDiscovery& out) {
       out.problem = fmt::format("GPU {} does not answer (NVML error {})", i, error);
       continue;
     }
-    link::GpuFacts gpu{.name = gpu_class_name(name.data(), memory.total), .device = uuid.data()};
+    link::GpuFacts gpu{.name = gpu_class_name(name.data(), memory.total),
+                       .device = uuid.data(),
+                       .memory_mb = static_cast<int64_t>(memory.total / kMebibyte)};
     out.gpus.push_back(std::move(gpu));
   }
 }
@@ -112,9 +150,45 @@ GpuDiscovery discover_gpus(const std::string& library) {
     out.problem = fmt::format("the NVIDIA driver does not start (NVML error {})", error);
     return out;
   }
+  read_versions(calls, out);
   list_devices(calls, out);
   calls.shutdown();
   return out;
+}
+
+GpuMeter::GpuMeter(Duration period, const std::string& library)
+    : period_(period), thread_([this, library] { run(library); }) {}
+
+GpuMeter::~GpuMeter() {
+  {
+    const std::scoped_lock lock(mutex_);
+    ending_ = true;
+  }
+  ends_.notify_all();
+  thread_.join();
+}
+
+std::vector<link::GpuReading> GpuMeter::readings() const {
+  const std::scoped_lock lock(mutex_);
+  return readings_;
+}
+
+bool GpuMeter::wait() {
+  std::unique_lock lock(mutex_);
+  return !ends_.wait_for(lock, period_, [this] { return ending_; });
+}
+
+void GpuMeter::run(const std::string& library) {
+  const Nvml nvml(library);
+  if (!nvml.loaded()) return;
+  const Calls calls(nvml);
+  if (!calls.complete() || calls.init() != 0) return;
+  do {
+    std::vector<link::GpuReading> read = read_memory(calls);
+    const std::scoped_lock lock(mutex_);
+    readings_ = std::move(read);
+  } while (wait());
+  calls.shutdown();
 }
 
 }  // namespace mesclun::agent

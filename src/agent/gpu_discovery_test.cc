@@ -20,6 +20,9 @@ TEST(GpuDiscovery, NamesGpusLikeTheClassesOfTheCloud) {
   EXPECT_EQ(found.gpus[0].class_id, "");
   EXPECT_EQ(found.gpus[0].device, "GPU-0");
   EXPECT_EQ(found.gpus[1].device, "GPU-1");
+  EXPECT_EQ(found.gpus[0].memory_mb, 24'564);
+  EXPECT_EQ(found.driver, "570.86.10");
+  EXPECT_EQ(found.cuda, "12.8");
   EXPECT_FALSE(found.gpus[0].pretended);
   EXPECT_EQ(found.problem, "");
 }
@@ -48,6 +51,39 @@ TEST(GpuDiscovery, ALostGpuDoesNotHideTheOthers) {
 
 TEST(GpuDiscovery, ALibraryThatIsNoDriverIsSaid) {
   EXPECT_THAT(discover_gpus("libm.so.6").problem, testing::HasSubstr("too old"));
+}
+
+std::vector<link::GpuReading> first_readings(const GpuMeter& meter) {
+  std::vector<link::GpuReading> read = meter.readings();
+  for (int i = 0; i < 1000 && read.empty(); ++i) {
+    std::this_thread::sleep_for(10ms);
+    read = meter.readings();
+  }
+  return read;
+}
+
+TEST(GpuMeter, TellsWhatIsFree) {
+  ::setenv("FAKE_NVML", "two", 1);
+  const GpuMeter meter(10ms, MESCLUN_FAKE_NVML);
+  const auto read = first_readings(meter);
+  ASSERT_EQ(read.size(), 2u);
+  EXPECT_EQ(read[0], (link::GpuReading{.device = "GPU-0", .memory_free_mb = 23'564}));
+  EXPECT_EQ(read[1].memory_free_mb, 80'559);
+}
+
+TEST(GpuMeter, PassesOverALostGpu) {
+  ::setenv("FAKE_NVML", "lost", 1);
+  const GpuMeter meter(1h, MESCLUN_FAKE_NVML);
+  const auto read = first_readings(meter);
+  ASSERT_EQ(read.size(), 1u);
+  EXPECT_EQ(read[0].device, "GPU-1");
+}
+
+TEST(GpuMeter, WithoutADriverThereIsNothingAndItsEndIsAtOnce) {
+  const GpuMeter none(1h, "libno-such-driver.so.1");
+  EXPECT_TRUE(none.readings().empty());
+  ::setenv("FAKE_NVML", "dead", 1);
+  const GpuMeter dead(1h, MESCLUN_FAKE_NVML);
 }
 
 TEST(GpuClassName, RoundsReservedMemoryAway) {

@@ -44,8 +44,17 @@ int nvmlDeviceGetUUID(void* device, char* uuid, unsigned length) {
   return 0;
 }
 int nvmlDeviceGetMemoryInfo(void* device, void* memory) {
-  static_cast<Memory*>(memory)->total =
-      (device == &devices[0] ? 24'564ULL : 81'559ULL) * 1024 * 1024;
+  auto* out = static_cast<Memory*>(memory);
+  out->total = (device == &devices[0] ? 24'564ULL : 81'559ULL) * 1024 * 1024;
+  out->free = out->total - 1'000ULL * 1024 * 1024;
+  return 0;
+}
+int nvmlSystemGetDriverVersion(char* version, unsigned length) {
+  std::strncpy(version, "570.86.10", length);
+  return 0;
+}
+int nvmlSystemGetCudaDriverVersion_v2(int* version) {
+  *version = 12'080;
   return 0;
 }
 }

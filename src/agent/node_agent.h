@@ -28,6 +28,8 @@ class NodeAgent final : private SessionSubject {
     TunnelDialer* tunnels = nullptr;  // null: none are made
     // The join token as it is now, asked before each hello; null: it never changes.
     std::function<std::string()> fresh_join_token = {};
+    // What is read of the machine now and then; null: nothing.
+    UsageMeter::ReadMachine read_machine = {};
   };
 
   NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts, std::string join_token);

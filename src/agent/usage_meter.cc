@@ -22,11 +22,15 @@ std::vector<link::InstanceUsage> usage_between(const std::vector<runtime::RunUsa
 }
 
 Task<Result<link::Usage>> UsageMeter::measure() {
-  CO_TRY(std::vector<runtime::RunUsage> now, co_await driver_.usage());
+  link::Usage usage;
+  if (read_machine_) usage.machine = read_machine_();
+  Result<std::vector<runtime::RunUsage>> measured = co_await driver_.usage();
+  const bool cannot = !measured && measured.code() == ErrorCode::Unimplemented;
+  if (cannot && usage.machine) co_return usage;
+  CO_TRY(std::vector<runtime::RunUsage> now, std::move(measured));
   const TimePoint time = clock_.now();
   const bool first = measured_ == TimePoint{} || time <= measured_;
   const std::vector<runtime::RunUsage> none;
-  link::Usage usage;
   usage.instances =
       usage_between(first ? none : last_, now, first ? Duration(1s) : time - measured_);
   last_ = std::move(now);

@@ -1,5 +1,8 @@
-// What the instances of this node use: processor time and memory, for people to see.
+// What the instances of this node use, processor time and memory, and what is read of the machine
+// itself: for people to see.
 #pragma once
+
+#include <functional>
 
 #include "link/messages.h"
 #include "runtime/driver.h"
@@ -17,14 +20,20 @@ std::vector<link::InstanceUsage> usage_between(const std::vector<runtime::RunUsa
 // Lifetime: clock and driver outlive it.
 class UsageMeter {
  public:
-  UsageMeter(Clock& clock, runtime::ContainerDriver& driver) : clock_(clock), driver_(driver) {}
+  // What meters of the machine read last.
+  using ReadMachine = std::function<link::MachineReading()>;
 
-  // Since the last call. Unimplemented: the driver cannot tell.
+  // Without `read_machine` nothing is said of the machine.
+  UsageMeter(Clock& clock, runtime::ContainerDriver& driver, ReadMachine read_machine = {})
+      : clock_(clock), driver_(driver), read_machine_(std::move(read_machine)) {}
+
+  // Since the last call. Unimplemented: the driver cannot tell, and nothing is said of the machine.
   Task<Result<link::Usage>> measure();
 
  private:
   Clock& clock_;
   runtime::ContainerDriver& driver_;
+  const ReadMachine read_machine_;
   std::vector<runtime::RunUsage> last_;
   TimePoint measured_{};
 };

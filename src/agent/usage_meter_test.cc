@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/test_loop.h"
+#include "runtime/fake_driver.h"
+
 namespace mesclun::agent {
 namespace {
 
@@ -26,6 +29,40 @@ TEST(UsageBetween, IsNeverNegativeAndLeavesOutWhatIsNotKnown) {
   EXPECT_DOUBLE_EQ(usage[0].cpu_cores.value(), 0);
   EXPECT_FALSE(usage[0].memory_bytes);
   EXPECT_FALSE(usage[1].cpu_cores);
+}
+
+// A driver that cannot tell anything.
+class BlindDriver final : public runtime::FakeDriver {
+ public:
+  using FakeDriver::FakeDriver;
+  Task<Result<std::vector<RunUsage>>> usage() override {
+    co_return Error{ErrorCode::Unimplemented, "it cannot"};
+  }
+};
+
+Task<Result<>> expect_machine_alone(UsageMeter& meter) {
+  CO_TRY(const link::Usage usage, co_await meter.measure());
+  EXPECT_TRUE(usage.instances.empty());
+  EXPECT_EQ(usage.machine.value().gpus.front().memory_free_mb, 7);
+  co_return Result<>();
+}
+Task<Result<>> expect_nothing(UsageMeter& meter) {
+  const Result<link::Usage> usage = co_await meter.measure();
+  EXPECT_EQ(usage ? ErrorCode::Internal : usage.code(), ErrorCode::Unimplemented);
+  co_return Result<>();
+}
+
+TEST(UsageMeter, TellsOfTheMachineAlsoWhereTheDriverCannotTell) {
+  VirtualLoop loop;
+  SeededRandom random{1};
+  BlindDriver driver(loop.executor(), loop.clock, random);
+  UsageMeter meter(loop.clock, driver, [] {
+    return link::MachineReading{.gpus = {{.device = "GPU-0", .memory_free_mb = 7}},
+                                .endpoints = {}};
+  });
+  loop.run(expect_machine_alone(meter));
+  UsageMeter blind(loop.clock, driver);
+  loop.run(expect_nothing(blind));
 }
 
 }  // namespace

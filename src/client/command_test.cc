@@ -377,6 +377,28 @@ TEST(Nodes, ShowWhatTheyHaveAndWhatRuns) {
   EXPECT_EQ(api.seen()[0].key, "operator-key-0123456789");
 }
 
+TEST(Nodes, OneIsDescribedAndWhatIsNotKnownSaysSo) {
+  const WallTime now = parse_rfc3339("2026-01-01T01:00:00Z").value();
+  NodeView node{.machine_id = "aaaa", .hostname = "pc1", .state = "online", .mode = "active"};
+  node.cpu = 8;
+  node.gpus = {{.name = "RTX 4090 (24 GB)", .memory_mb = 24'564, .memory_free_mb = 20'000},
+               {.name = "RTX 3060 (12 GB)"},
+               {.name = "T4", .pretended = true}};
+  node.gpu_driver = "570.86";
+  node.measurements = {
+      {.name = "s3", .latency_ms = 12.34, .mbit_per_s = 94.2, .time = "2026-01-01T00:30:00Z"},
+      {.name = "far", .problem = "refused", .time = "2026-01-01T00:00:00Z"}};
+  const std::string text = describe_node(node, now);
+  EXPECT_HAS(text, "gpu          RTX 4090 (24 GB), memory 24564 MB, free 20000 MB\n");
+  EXPECT_HAS(text, "gpu          RTX 3060 (12 GB), memory unknown, free unknown\n");
+  EXPECT_HAS(text, "gpu          T4, pretended\n");
+  EXPECT_HAS(text, "gpu driver   570.86, CUDA unknown\n");
+  EXPECT_HAS(text, "to s3        latency 12.3 ms, 94.2 Mbit/s, 30m ago\n");
+  EXPECT_HAS(text, "to far       latency unknown, throughput unknown, 60m ago: refused\n");
+  EXPECT_HAS(text, "country      unknown\n");
+  EXPECT_HAS(text, "runs         nothing\n");
+}
+
 TEST(Nodes, WarnOnceOfWhatManyLack) {
   const auto node = [](std::string name, std::vector<std::string> warnings) {
     return NodeView{.hostname = std::move(name), .warnings = std::move(warnings)};

@@ -10,6 +10,7 @@ namespace {
 constexpr const char* kNodeExamples = R"(Examples:
   mesclun node list                       CPU and memory are used/all
   mesclun node list -o json | jq '.items[] | {hostname, state}'
+  mesclun node get pc1                    its GPUs, how far it is from where, what runs there
   mesclun node forget old-pc              it is gone for good
   mesclun node ban 3f2a                   it must not come back
   mesclun node drain pc2 --wait           before it is repaired: what runs there moves off
@@ -70,6 +71,7 @@ int node_command(int argc, char** argv, const Console& console, const Environmen
   CommandLine& list = line.verb("list", "All machines");
   list.when_named([&o = options] { o.verb = [](Session& s) { return list_nodes(s); }; });
   constexpr const char* kNode = "Its machine id, a beginning of it, or its host name";
+  add_named(line, options, "get", "What is known of a machine", "NODE", kNode, get_node);
   add_named(line, options, "forget", "Forget a machine that is gone", "NODE", kNode, forget_node);
   add_named(line, options, "ban", "Put a machine out and refuse it from now on", "NODE", kNode,
             ban_node);

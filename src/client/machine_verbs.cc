@@ -37,6 +37,24 @@ void print_nodes(Session& session, const std::vector<NodeView>& nodes) {
   }
 }
 
+std::string known_or(const std::optional<std::string>& text) {
+  return text && !text->empty() ? printable(*text) : "unknown";
+}
+
+std::string memory_text(std::optional<int64_t> megabytes) {
+  return megabytes ? fmt::format("{} MB", *megabytes) : "unknown";
+}
+
+std::string measurement_text(const MeasurementView& found, WallTime now) {
+  std::string text =
+      found.latency_ms ? fmt::format("latency {:.1f} ms", *found.latency_ms) : "latency unknown";
+  text +=
+      found.mbit_per_s ? fmt::format(", {:.1f} Mbit/s", *found.mbit_per_s) : ", throughput unknown";
+  text += fmt::format(", {} ago", age(found.time, now));
+  if (!found.problem.value_or("").empty()) text += ": " + printable(*found.problem);
+  return text;
+}
+
 // What was done, and what that means, which is for people only.
 void say_done(Session& session, std::string_view what, std::string_view kind,
               const std::string& name, std::string_view meaning) {
@@ -152,6 +170,56 @@ Task<Result<>> list_nodes(Session& session) {
     session.console.note("No machines. Add this one: mesclun agent --help");
   } else {
     print_nodes(session, nodes.value.items);
+  }
+  co_return Result<>();
+}
+
+std::string describe_node(const NodeView& node, WallTime now) {
+  std::string out;
+  const auto add = [&out](std::string_view what, const std::string& value) {
+    out += fmt::format("{:<12} {}\n", what, value);
+  };
+  add("host", printable(node.hostname));
+  add("machine", node.machine_id);
+  add("state", describe_node_state(node));
+  add("heard", age(node.last_heard_time.value_or(""), now) + " ago");
+  add("country", known_or(node.country));
+  add("runtime", known_or(node.runtime));
+  add("cpu", fmt::format("{:g} of {:g} cores used", node.cpu_used, node.cpu));
+  add("memory", fmt::format("{} of {} MB used", node.memory_used_mb, node.memory_mb));
+  add("storage", memory_text(node.storage_mb));
+  for (const NodeGpuView& gpu : node.gpus) {
+    std::string text = known_or(gpu.name);
+    if (gpu.pretended.value_or(false)) {
+      text += ", pretended";
+    } else {
+      text += fmt::format(", memory {}, free {}", memory_text(gpu.memory_mb),
+                          memory_text(gpu.memory_free_mb));
+    }
+    add("gpu", text);
+  }
+  const bool real = std::ranges::any_of(
+      node.gpus, [](const NodeGpuView& gpu) { return !gpu.pretended.value_or(false); });
+  if (real) add("gpu driver", known_or(node.gpu_driver) + ", CUDA " + known_or(node.cuda));
+  for (const MeasurementView& found : node.measurements.value_or(std::vector<MeasurementView>())) {
+    add("to " + printable(found.name), measurement_text(found, now));
+  }
+  const std::string load = describe_node_load(node);
+  add("runs", load.empty() ? "nothing" : load);
+  for (const std::string& warning : node.warnings) add("warning", printable(warning));
+  return out;
+}
+
+Task<Result<>> get_node(Session& session, std::string node) {
+  CO_TRY(const Answer<NodeListView> nodes, co_await session.api.list_nodes());
+  const std::vector<NodeView>& items = nodes.value.items;
+  CO_TRY(const std::string id, choose_node(items, node));
+  const auto found = std::ranges::find(items, id, &NodeView::machine_id);
+  if (session.json()) {
+    const auto index = static_cast<size_t>(found - items.begin());
+    session.print(nodes.document.at("items").at(index));
+  } else {
+    session.console.print(describe_node(*found, session.clock.wall_now()));
   }
   co_return Result<>();
 }

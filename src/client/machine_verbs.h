@@ -7,6 +7,7 @@ namespace mesclun::client {
 
 Task<Result<>> list_nodes(Session& session);
 // `node` is a machine id, a beginning of one, or a host name that only one node has.
+Task<Result<>> get_node(Session& session, std::string node);
 Task<Result<>> forget_node(Session& session, std::string node);
 Task<Result<>> ban_node(Session& session, std::string node);
 Task<Result<>> unban_node(Session& session, std::string node);
@@ -31,6 +32,9 @@ std::string describe_node_load(const NodeView& node);
 
 // Its state, its owner's mode and the operator's drain: "online, drained, 2 still there".
 std::string describe_node_state(const NodeView& node);
+
+// All that is known of it, a line each; what is not known says so.
+std::string describe_node(const NodeView& node, WallTime now);
 
 // What machines lack, each sentence once: "pc1: no cgroups", "3 nodes: ...", "all 9 nodes: ...".
 std::vector<std::string> node_warnings(const std::vector<NodeView>& nodes);

@@ -217,8 +217,20 @@ BOOST_DESCRIBE_STRUCT(LogLineView, (), (sequence, time, stream, text, instance_i
 struct NodeGpuView {
   std::optional<std::string> name;
   std::optional<bool> pretended;
+  std::optional<std::string> device;
+  std::optional<int64_t> memory_mb;  // not known: nothing
+  std::optional<int64_t> memory_free_mb;
 };
-BOOST_DESCRIBE_STRUCT(NodeGpuView, (), (name, pretended))
+BOOST_DESCRIBE_STRUCT(NodeGpuView, (), (name, pretended, device, memory_mb, memory_free_mb))
+
+struct MeasurementView {
+  std::string name;
+  std::optional<double> latency_ms;
+  std::optional<double> mbit_per_s;
+  std::optional<std::string> problem;
+  std::string time;
+};
+BOOST_DESCRIBE_STRUCT(MeasurementView, (), (name, latency_ms, mbit_per_s, problem, time))
 
 struct NodeInstanceView {
   std::string organization_name;
@@ -243,7 +255,11 @@ struct NodeView {
   double cpu_used = 0;
   int64_t memory_mb = 0;
   int64_t memory_used_mb = 0;
+  std::optional<int64_t> storage_mb;
   std::vector<NodeGpuView> gpus;
+  std::optional<std::string> gpu_driver;
+  std::optional<std::string> cuda;
+  std::optional<std::vector<MeasurementView>> measurements;
   std::optional<double> cpu_share_percent;
   std::optional<std::string> runtime;
   std::vector<std::string> warnings;
@@ -252,8 +268,8 @@ struct NodeView {
 };
 BOOST_DESCRIBE_STRUCT(NodeView, (),
                       (machine_id, hostname, state, mode, drained, country, cpu, cpu_used,
-                       memory_mb, memory_used_mb, gpus, cpu_share_percent, runtime, warnings,
-                       last_heard_time, instances))
+                       memory_mb, memory_used_mb, storage_mb, gpus, gpu_driver, cuda, measurements,
+                       cpu_share_percent, runtime, warnings, last_heard_time, instances))
 
 struct NodeListView {
   std::vector<NodeView> items;

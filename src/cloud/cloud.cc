@@ -46,6 +46,8 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
                          .loop = fleet_loop_,
                          .nodes = node_hub_,
                          .gateways = route_hub_,
+                         .usage = usage_,
+                         .clock = clock,
                          .keep_secret = settings.keep_secret}),
       operator_api_(accounts_, machine_endpoint_, gpu_class_endpoint_),
       api_server_(

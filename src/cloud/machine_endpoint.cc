@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/crypto.h"
 #include "base/log.h"
 #include "cloud/fleet_admission.h"
@@ -18,7 +20,34 @@ std::string_view state_of(const Node& node) {
   return node.live.silent_beyond_grace ? "offline" : "silent";
 }
 
-json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
+// With what is free of each; null: nobody said so lately.
+json::array gpus_json(const Node& node, const link::MachineReading* reading) {
+  json::array out;
+  for (const link::GpuFacts& facts : node.facts.gpus) {
+    json::object gpu = write_json(facts).as_object();
+    gpu["memory_free_mb"] = nullptr;
+    if (facts.memory_mb == 0) gpu["memory_mb"] = nullptr;
+    if (reading != nullptr) {
+      const auto found = std::ranges::find(reading->gpus, facts.device, &link::GpuReading::device);
+      if (found != reading->gpus.end()) gpu["memory_free_mb"] = found->memory_free_mb;
+    }
+    out.push_back(std::move(gpu));
+  }
+  return out;
+}
+
+json::array measurements_json(const link::MachineReading& reading) {
+  json::array out;
+  for (const link::EndpointReading& endpoint : reading.endpoints) {
+    json::object one = write_json(endpoint).as_object();
+    one["time"] = format_rfc3339(from_unix_nanos(endpoint.time));
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+json::object node_json(const Fleet& fleet, const Node& node, const link::MachineReading* reading,
+                       Moment now) {
   json::object out;
   out["machine_id"] = node.id;
   out["hostname"] = node.facts.hostname;
@@ -29,7 +58,10 @@ json::object node_json(const Fleet& fleet, const Node& node, Moment now) {
   out["cpu"] = node.facts.cpu;
   out["memory_mb"] = node.facts.memory_mb;
   out["storage_mb"] = node.facts.storage_mb;
-  out["gpus"] = write_json(node.facts.gpus);
+  out["gpus"] = gpus_json(node, reading);
+  out["gpu_driver"] = node.facts.gpu_driver;
+  out["cuda"] = node.facts.cuda;
+  out["measurements"] = reading == nullptr ? json::array() : measurements_json(*reading);
   out["cpu_share_percent"] = node.facts.cpu_share_percent;
   out["runtime"] = node.facts.runtime;
   std::vector<std::string> warnings = node.facts.warnings;
@@ -111,10 +143,11 @@ Answer MachineEndpoint::act_on_node(std::string node_id, std::string action) {
 
 Answer MachineEndpoint::list_nodes() {
   CO_TRY(json::array items,
-         co_await parts_.loop.ask<json::array>([](const Fleet& fleet, Moment now) {
+         co_await parts_.loop.ask<json::array>([this](const Fleet& fleet, Moment now) {
            json::array out;
            for (const auto& [id, node] : fleet.nodes.all()) {
-             out.push_back(node_json(fleet, node, now));
+             const auto* reading = parts_.usage.machine(id, parts_.clock.now());
+             out.push_back(node_json(fleet, node, reading, now));
            }
            return out;
          }));

@@ -22,6 +22,8 @@ class MachineEndpoint {
     FleetLoop& loop;
     NodeHub& nodes;
     RouteHub& gateways;
+    const UsageTable& usage;
+    Clock& clock;
     KeepSecret keep_secret;
   };
   explicit MachineEndpoint(Parts parts) : parts_(std::move(parts)) {}

@@ -1,6 +1,27 @@
 #include "cloud/usage_table.h"
 
+#include "base/text.h"
+
 namespace mesclun::cloud {
+
+namespace {
+
+constexpr size_t kGpusMax = 64;
+constexpr size_t kEndpointsMax = 16;
+constexpr size_t kTextMax = 200;
+
+link::MachineReading within_bounds(link::MachineReading reading) {
+  if (reading.gpus.size() > kGpusMax) reading.gpus.resize(kGpusMax);
+  if (reading.endpoints.size() > kEndpointsMax) reading.endpoints.resize(kEndpointsMax);
+  for (link::GpuReading& gpu : reading.gpus) gpu.device = valid_utf8(gpu.device, kTextMax);
+  for (link::EndpointReading& endpoint : reading.endpoints) {
+    endpoint.name = valid_utf8(endpoint.name, kTextMax);
+    endpoint.problem = valid_utf8(endpoint.problem, kTextMax);
+  }
+  return reading;
+}
+
+}  // namespace
 
 void UsageTable::take(Sources& sources, const std::string& name, const link::Usage& usage,
                       TimePoint now) {
@@ -13,6 +34,7 @@ void UsageTable::take(Sources& sources, const std::string& name, const link::Usa
   for (const link::InstanceUsage& instance : usage.instances) {
     said.instances[instance.instance_id] = instance;
   }
+  said.machine = within_bounds(usage.machine.value_or(link::MachineReading()));
 }
 
 void UsageTable::take_node(const std::string& node_id, const link::Usage& usage, TimePoint now) {
@@ -20,6 +42,11 @@ void UsageTable::take_node(const std::string& node_id, const link::Usage& usage,
 }
 void UsageTable::take_gateway(const std::string& gateway, const link::Usage& usage, TimePoint now) {
   take(gateways_, gateway, usage, now);
+}
+
+const link::MachineReading* UsageTable::machine(const std::string& node_id, TimePoint now) const {
+  const auto node = nodes_.find(node_id);
+  return node == nodes_.end() || !is_fresh(node->second, now) ? nullptr : &node->second.machine;
 }
 
 link::InstanceUsage UsageTable::find(const std::string& node_id, const std::string& instance_id,

@@ -19,6 +19,9 @@ class UsageTable {
   void take_node(const std::string& node_id, const link::Usage& usage, TimePoint now);
   void take_gateway(const std::string& gateway, const link::Usage& usage, TimePoint now);
 
+  // What a node read of its machine last, if that is fresh; null: nothing. Lists and texts of no more
+  // than people would read.
+  const link::MachineReading* machine(const std::string& node_id, TimePoint now) const;
   // Processor and memory of a run on this node, requests of all gateways together; no requests at
   // all if no gateway has said anything lately.
   link::InstanceUsage find(const std::string& node_id, const std::string& instance_id,
@@ -28,6 +31,7 @@ class UsageTable {
   struct Said {
     TimePoint time;
     std::map<std::string, link::InstanceUsage> instances;
+    link::MachineReading machine;
   };
   using Sources = std::map<std::string, Said>;
   static void take(Sources& sources, const std::string& name, const link::Usage& usage,

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text.h"
+
 namespace mesclun::cloud {
 namespace {
 
@@ -28,6 +30,24 @@ TEST(UsageTable, ANodeIsBelievedAboutItsOwnInstancesOnly) {
   EXPECT_EQ(usage.memory_bytes, 100);
   EXPECT_FALSE(usage.requests_per_second) << "no gateway has said anything";
   EXPECT_FALSE(table.find("n", "other", kNow).cpu_cores);
+}
+
+TEST(UsageTable, AMachineIsReadWithinBoundsAndWhileThatIsFresh) {
+  UsageTable table;
+  link::Usage usage;
+  usage.machine.emplace();
+  usage.machine->gpus.resize(1000, {.device = std::string(10'000, 'x'), .memory_free_mb = 5});
+  usage.machine->endpoints.resize(1000, {.name = "\xFF", .problem = std::string(10'000, 'y')});
+  table.take_node("n", usage, kNow);
+  const link::MachineReading* read = table.machine("n", kNow);
+  ASSERT_NE(read, nullptr);
+  EXPECT_LT(read->gpus.size(), 100u);
+  EXPECT_LT(read->endpoints.size(), 100u);
+  EXPECT_LE(read->gpus.front().device.size(), 200u);
+  EXPECT_LE(read->endpoints.front().problem.size(), 200u);
+  EXPECT_TRUE(is_utf8(read->endpoints.front().name));
+  EXPECT_EQ(table.machine("other", kNow), nullptr);
+  EXPECT_EQ(table.machine("n", kNow + UsageTable::kFresh), nullptr);
 }
 
 TEST(UsageTable, RequestsOfAllGatewaysAreAddedUp) {

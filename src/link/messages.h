@@ -42,9 +42,10 @@ struct GpuFacts {
   bool pretended = false;  // said by a setting, not found by a driver; shown as such everywhere
   // As NVIDIA_VISIBLE_DEVICES names it, "GPU-8932f937-…"; empty: its number among `gpus`, from 0.
   std::string device;
+  int64_t memory_mb = 0;  // 0: not known
   bool operator==(const GpuFacts&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(GpuFacts, (), (class_id, name, pretended, device))
+BOOST_DESCRIBE_STRUCT(GpuFacts, (), (class_id, name, pretended, device, memory_mb))
 
 struct NodeFacts {
   std::string hostname;
@@ -57,11 +58,13 @@ struct NodeFacts {
   int32_t cpu_share_percent = 100;  // of each core, by setting: a slow machine for development
   std::string runtime;              // "process"
   std::vector<std::string> warnings;
+  std::string gpu_driver;  // version, "570.86"; empty: not known
+  std::string cuda;        // the newest that the driver supports, "12.8"; empty: not known
   bool operator==(const NodeFacts&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(NodeFacts, (),
                       (hostname, agent_version, country, cpu, memory_mb, storage_mb, gpus,
-                       cpu_share_percent, runtime, warnings))
+                       cpu_share_percent, runtime, warnings, gpu_driver, cuda))
 
 // What the machine's owner wants: Paused takes nothing new, Draining also lets go of what runs.
 enum class NodeMode { Active, Paused, Draining };
@@ -311,13 +314,40 @@ struct InstanceUsage {
 BOOST_DESCRIBE_STRUCT(InstanceUsage, (),
                       (instance_id, cpu_cores, memory_bytes, requests_per_second, in_flight))
 
+struct GpuReading {
+  std::string device;  // as in GpuFacts
+  int64_t memory_free_mb = 0;
+  bool operator==(const GpuReading&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(GpuReading, (), (device, memory_free_mb))
+
+// The way from the machine to an endpoint that its owner named.
+struct EndpointReading {
+  std::string name;
+  std::optional<double> latency_ms;  // of a connection's making, the best of a few
+  std::optional<double> mbit_per_s;  // of what it sent; nothing: too little to tell
+  std::string problem;               // why it could not be measured, for people
+  int64_t time = 0;                  // unix ns, the node's clock: when that was
+  bool operator==(const EndpointReading&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(EndpointReading, (), (name, latency_ms, mbit_per_s, problem, time))
+
+// What changes about a machine while it is there.
+struct MachineReading {
+  std::vector<GpuReading> gpus;
+  std::vector<EndpointReading> endpoints;
+  bool operator==(const MachineReading&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(MachineReading, (), (gpus, endpoints))
+
 // Agent or gateway to cloud, now and then, for people to see: nothing is decided by it. Of a gateway:
 // instances that are not named have no requests.
 struct Usage {
   Part part;
   std::vector<InstanceUsage> instances;
+  std::optional<MachineReading> machine;  // of an agent; the same in every part
 };
-BOOST_DESCRIBE_STRUCT(Usage, (), (part, instances))
+BOOST_DESCRIBE_STRUCT(Usage, (), (part, instances, machine))
 
 // The identity token of a group on this node (imds.md §4).
 struct TokenRequest {
@@ -395,7 +425,10 @@ BOOST_DESCRIBE_STRUCT(RouteUpdate, (),
 
 // Members that are new in a version are absent from what older ones say and keep.
 constexpr bool json_has_default(const GpuFacts*, std::string_view member) {
-  return member == "device";
+  return member == "device" || member == "memory_mb";
+}
+constexpr bool json_has_default(const NodeFacts*, std::string_view member) {
+  return member == "gpu_driver" || member == "cuda";
 }
 constexpr bool json_has_default(const ReplicaWish*, std::string_view member) {
   return member == "gpu";

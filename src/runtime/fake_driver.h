@@ -33,7 +33,7 @@ struct FakeRun {
 // Runs on:  one loop. Deterministic for the same script and the same Random.
 // Promise:  a start or a stop that was ordered comes about, whatever becomes of who ordered it.
 // Lifetime: outlives the agents that use it, as containers do; stop() before destruction.
-class FakeDriver final : public ContainerDriver {
+class FakeDriver : public ContainerDriver {
  public:
   // Decides for each run; called by create().
   using Script = std::function<FakeRun(const RunSpec&, Random&)>;
