@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include "base/test_loop.h"
+
 namespace mesclun::agent {
 namespace {
 
@@ -53,13 +55,14 @@ TEST(GpuDiscovery, ALibraryThatIsNoDriverIsSaid) {
   EXPECT_THAT(discover_gpus("libm.so.6").problem, testing::HasSubstr("too old"));
 }
 
+Task<Result<>> wait_for_readings(const GpuMeter& meter, Clock& clock) {
+  while (meter.readings().empty()) CO_TRY_DO(co_await clock.sleep_for(5ms));
+  co_return Result<>();
+}
 std::vector<link::GpuReading> first_readings(const GpuMeter& meter) {
-  std::vector<link::GpuReading> read = meter.readings();
-  for (int i = 0; i < 1000 && read.empty(); ++i) {
-    std::this_thread::sleep_for(10ms);
-    read = meter.readings();
-  }
-  return read;
+  RealLoop loop;
+  loop.run(wait_for_readings(meter, loop.clock));
+  return meter.readings();
 }
 
 TEST(GpuMeter, TellsWhatIsFree) {
