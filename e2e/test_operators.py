@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,6 +39,38 @@ def test_a_banned_machine_loses_its_instances_and_comes_back_unbanned(new_cloud:
     assert cloud.cli("node", "unban", victim).status == 0
     wait_for(lambda: state_of(cloud, victim) == "online", "the agent's next try", 60)
     app.delete()
+
+
+def test_a_machine_tells_how_far_places_are(new_cloud: Callable[..., RolesCloud]) -> None:
+    class Storage(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = bytes(1_000_000)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *words: object) -> None:
+            """Says nothing."""
+
+    storage = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Storage)
+    threading.Thread(target=storage.serve_forever, daemon=True).start()
+    cloud = new_cloud(roles=True, nodes=1)
+    cloud.agent_arguments = ["--measure", f"models=http://127.0.0.1:{storage.server_port}/", "--usage-period", "500ms",
+                             "--measure", "nowhere=http://127.0.0.1:1/"]
+    cloud.start()
+    cloud.wait_for_nodes()
+    host = cloud.nodes()[0]["hostname"]
+
+    def measured() -> list[dict[str, Any]]:
+        found = cloud.cli("node", "get", host, "-o", "json").json["measurements"]
+        return found if len(found) == 2 else []
+    models, nowhere = wait_for(measured, "both measurements", 30)
+    assert models["latency_ms"] > 0 and models["mbit_per_s"] > 0, models
+    assert nowhere.get("latency_ms") is None and "1" in nowhere["problem"], nowhere
+    said = cloud.cli("node", "get", host).out
+    assert "to models" in said and "throughput unknown" in said, said
+    storage.shutdown()
 
 
 def test_tokens_are_rotated_and_read_from_their_files(new_cloud: Callable[..., RolesCloud]) -> None:

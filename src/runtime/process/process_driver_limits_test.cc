@@ -39,6 +39,9 @@ DRIVER_TEST(ProcessDriverTest, CpuLimitIsAFractionOfACore) {
   const std::string quota = read_file(record.cgroups[0] + "/cpu.cfs_quota_us").value_or("");
   const std::string max = read_file(record.cgroups[0] + "/cpu.max").value_or("");
   EXPECT_THAT(quota + max, HasSubstr("25000"));
+  const std::string shares = read_file(record.cgroups[0] + "/cpu.shares").value_or("");
+  const std::string weight = read_file(record.cgroups[0] + "/cpu.weight").value_or("");
+  EXPECT_THAT(shares + weight, testing::AnyOf("256\n", "25\n")) << "by its cores";
   CO_TRY_DO(co_await driver.start(id));
   CO_TRY_DO(co_await driver.wait(id));
   CO_TRY(const std::vector<LogChunk> lines, co_await driver.read_log(id, 100));

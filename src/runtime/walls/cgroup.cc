@@ -102,9 +102,16 @@ Cgroups Cgroups::of_this_machine() {
 Result<> Cgroups::set_cpu(const std::string& path, double cores) const {
   const auto wanted = static_cast<int64_t>(std::lround(cores * kPeriodMicroseconds));
   const int64_t quota = std::max(wanted, kQuotaMicrosecondsMin);
+  // Where all want more than there is, each gets by its cores. The kernel's own share of a group is
+  // that of one core. Not a limit: where it cannot be had, nobody gets more than it may.
+  const auto share = [cores](double one, double min, double max) {
+    return fmt::format("{:.0f}", std::clamp(cores * one, min, max));
+  };
   if (mounts_.cpu_v2) {
+    std::ignore = write_into(path + "/cpu.weight", share(100, 1, 10'000));
     return write_into(path + "/cpu.max", fmt::format("{} {}", quota, kPeriodMicroseconds));
   }
+  std::ignore = write_into(path + "/cpu.shares", share(1024, 2, 262'144));
   TRY_DO(write_into(path + "/cpu.cfs_period_us", fmt::format("{}", kPeriodMicroseconds)));
   return write_into(path + "/cpu.cfs_quota_us", fmt::format("{}", quota));
 }
