@@ -228,6 +228,7 @@ class RolesCloud(Cloud):
     def __init__(self, folder: pathlib.Path, nodes: int = 3, arguments: list[str] | None = None) -> None:
         super().__init__(folder, nodes, arguments)
         self._running: dict[str, subprocess.Popen[str]] = {}
+        self.agent_memory = "4GiB"
         self.agent_arguments: list[str] = []
 
     def start(self) -> None:
@@ -270,7 +271,7 @@ class RolesCloud(Cloud):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         agent = self.spawn([
             str(BINARY), "agent", "--cloud", self.nodes_address, "--join-token-file", str(self.data / "join.token"),
-            "--data", str(folder), "--name", f"node-{number}", "--memory", "4GiB", "--stop-grace", "5s",
+            "--data", str(folder), "--name", f"node-{number}", "--memory", self.agent_memory, "--stop-grace", "5s",
             *self.agent_arguments])
         (folder / "agent.pid").write_text(str(agent.pid))
         self._running[f"agent {number}"] = agent

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from typing import Any
 
+import bench_agent
 import bench_front
 import bench_gateway
 import bench_idle
@@ -63,6 +64,10 @@ def main() -> int:
     rows: list[Row] = []
     for program in sorted((ROOT / "build/release/bin").glob("*_bench")):
         found = run_program(program, options.pattern)
+        show(found)
+        rows += found
+    if options.pattern in "agent":
+        found = bench_agent.agent_rows(ROOT / "build/release/bin/mesclun")
         show(found)
         rows += found
     if options.pattern in "gateway":

@@ -16,7 +16,8 @@ declare -A sets=(
           nftables=nft"
   [test]="git=git python3=python3 python3-venv python3-pip nodejs=node npm=npm iproute2=ip nftables=nft
           tmux=tmux docker.io=dockerd docker-registry busybox-static"
-  [bench]="python3=python3 wrk=wrk haproxy nginx-light=nginx"
+  [bench]="python3=python3 wrk=wrk haproxy nginx-light=nginx
+          docker.io=dockerd busybox-static"
   [format]="clang-format-19"
   [lint]="clang-tidy-19"
   [fuzz]="libfuzzer-19-dev"
