@@ -167,8 +167,9 @@ void add_behaviour_settings(CommandLine& line, AgentSettings& s) {
               "Longest wait between two dials of a gateway");
   add_setting(line, "--log-interval", s.logs.interval, 0s, 1min,
               "How often the output of instances is collected; 0: never");
-  add_bytes_setting(line, "--log-buffer", s.logs.pending_bytes_max, 64 * 1024, size_t{1} << 30,
-                    "Output kept for the cloud; beyond, the oldest lines are dropped");
+  add_bytes_setting(line, "--log-buffer", s.logs.spool_bytes_max, 64 * 1024, size_t{16} << 30,
+                    "Disk space for output that the cloud has not stored yet; beyond, the oldest "
+                    "lines are dropped and counted");
   line.choice("--metadata-header", s.metadata_header,
               {{"strict", HeaderRule::Strict},
                {"relaxed-for-actions", HeaderRule::RelaxedForActions},

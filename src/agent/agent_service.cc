@@ -70,6 +70,8 @@ Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options)
   options.data = fs::absolute(options.data);
   CO_TRY(const FolderLock lock, FolderLock::take(options.data.string(), "agent"));
   CO_TRY(const std::unique_ptr<FileStateStore> store, FileStateStore::open(options.data));
+  CO_TRY(const std::unique_ptr<FileLogSegments> segments,
+         FileLogSegments::open((options.data / "logs").string()));
   RealClock clock;
   RealRandom random;
   options.driver.data_folder = options.data.string();
@@ -83,7 +85,8 @@ Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options)
                          .driver = *driver,
                          .store = *store,
                          .dialer = cloud,
-                         .tunnels = &gateways};
+                         .tunnels = &gateways,
+                         .log_segments = segments.get()};
   if (!options.join_token_file.empty()) {
     parts.fresh_join_token = [&options] {
       return read_first_line(options.join_token_file).value_or(options.join_token);

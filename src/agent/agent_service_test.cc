@@ -100,6 +100,7 @@ class NodePort {
     hello = std::get<link::Hello>(first);
     link::Welcome welcome{.heartbeat_ms = 1'000, .gateways = {endpoint.to_string()}};
     welcome.tunnel_ticket = "the-ticket";
+    welcome.logs_acknowledged = logs_stored_;
     CO_TRY_DO(session->send(welcome));
     CO_TRY_DO(session->send(spec));
     CO_TRY_DO(session->send(desired));
@@ -107,7 +108,10 @@ class NodePort {
       Result<link::Message> message = co_await session->receive();
       if (!message) break;
       if (const auto* report = std::get_if<link::Report>(&*message)) last = *report;
-      if (const auto* logs = std::get_if<link::LogBatch>(&*message)) {
+      if (const auto* logs = std::get_if<link::LogBatch>(&*message);
+          logs != nullptr && logs->sequence > logs_stored_) {
+        logs_stored_ = logs->sequence;
+        CO_TRY_DO(session->send(link::LogAcknowledge{logs_stored_}));
         for (const link::LogLine& line : logs->lines) output.push_back(line.text);
       }
       if (std::holds_alternative<link::Heartbeat>(*message)) {
@@ -119,6 +123,7 @@ class NodePort {
     co_return Result<>();
   }
 
+  int64_t logs_stored_ = 0;
   asio::any_io_executor executor_;
   Clock& clock_;
   HttpServer server_;
@@ -157,7 +162,8 @@ Task<Result<>> kill_and_adopt(RealLoop& loop, const TestFolder& folder) {
   assignment.group_id = "00000000-0000-4000-8000-000000000003";
   cloud.spec.group = {.group_id = assignment.group_id, .group_name = "sleeper"};
   cloud.spec.spec = test_spec(
-      R"({"container": {"command": ["/bin/sh", "-c", "echo I am $SALAD_INSTANCE_ID; exec sleep 1000"]}})");
+      R"({"container": {"command": ["/bin/sh", "-c",
+          "exec 2>/dev/null; echo I am $SALAD_INSTANCE_ID; trap 'echo the end; exit' TERM; while true; do sleep 0.1; done"]}})");
 
   pid_t pid = spawn_agent(cloud, folder.path());
   CO_TRY_DO(co_await cloud.until([&] { return cloud.instance().ready; }));
@@ -193,6 +199,13 @@ Task<Result<>> kill_and_adopt(RealLoop& loop, const TestFolder& folder) {
   EXPECT_EQ(cloud.instance().outcome, link::RunOutcome::Replace);
   const auto asked = co_await ask_agent(folder.path(), loop.clock, "status");
   EXPECT_EQ(asked.code(), ErrorCode::Unavailable);
+
+  // What it said before the kill and at its end comes once, if need be by the next agent.
+  cloud.desired.assignments.clear();
+  pid = spawn_agent(cloud, folder.path());
+  CO_TRY_DO(co_await cloud.until([&] { return cloud.output.size() >= 2; }));
+  EXPECT_EQ(end_process(pid, SIGTERM), 0);
+  EXPECT_EQ(cloud.output, (std::vector<std::string>{said, "the end"}));
   co_await cloud.close();
   co_return Result<>();
 }

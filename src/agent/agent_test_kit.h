@@ -33,7 +33,10 @@ class FakeCloud final : public link::Dialer {
   link::Hello last_hello;
   link::Report last;
   std::vector<link::InstanceEvent> events;  // each sequence once
-  std::vector<link::LogBatch> logs;
+  std::vector<link::LogBatch> logs;         // each sequence once
+  bool stores_logs = true;
+  int64_t logs_stored = 0;
+  int log_batches = 0;  // also those that came again
 
   Task<Result<link::SessionPtr>> dial() override {
     ++dials;
@@ -96,6 +99,7 @@ class FakeCloud final : public link::Dialer {
     }
     ++sessions;
     known_.clear();
+    welcome.logs_acknowledged = logs_stored;
     CO_TRY_DO(session.send(welcome));
     session_ = &session;
     bool said = silent;
@@ -137,7 +141,11 @@ class FakeCloud final : public link::Dialer {
         say_quietly(link::Acknowledge{report->events.back().sequence});
       }
     } else if (const auto* batch = std::get_if<link::LogBatch>(&message)) {
+      ++log_batches;
+      if (!stores_logs || batch->sequence <= logs_stored || batch->after > logs_stored) return;
       logs.push_back(*batch);
+      logs_stored = batch->sequence;
+      if (!silent) say_quietly(link::LogAcknowledge{logs_stored});
     } else if (const auto* request = std::get_if<link::TokenRequest>(&message)) {
       ++token_requests;
       const int64_t expires = to_unix_seconds(clock_.wall_now() + jwt_life);
@@ -164,6 +172,7 @@ class TestNode {
   FakeCloud cloud{loop.executor(), loop.clock};
   AgentSettings settings;
   TunnelDialer* tunnels = nullptr;
+  LogSegments* log_segments = nullptr;
   // What the agent is shown instead of those above.
   StateStore* shown_store = &store;
   runtime::ContainerDriver* shown_driver = &driver;
@@ -180,7 +189,8 @@ class TestNode {
                            .driver = *shown_driver,
                            .store = *shown_store,
                            .dialer = cloud,
-                           .tunnels = tunnels};
+                           .tunnels = tunnels,
+                           .log_segments = log_segments};
     link::NodeFacts facts{.hostname = "box", .cpu = 4, .memory_mb = 8192, .cpu_share_percent = 50};
     agent = std::make_unique<NodeAgent>(parts, settings, facts, "join");
     loop.run(agent->start());

@@ -17,7 +17,7 @@ constexpr Duration kConnectLimit = 10s;
 // A cloud says a spec right before the Desired that names it.
 constexpr size_t kSpecsMax = 4'096;
 // More than one start of an agent can ever write; two thousand million starts have room.
-constexpr int64_t kEventsOfStart = int64_t{1} << 32;
+constexpr int64_t kSequencesOfStart = int64_t{1} << 32;
 
 constexpr std::string_view kDrainReason = "the owner of this machine drains it";
 
@@ -37,7 +37,7 @@ NodeAgent::NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts,
       join_token_(std::move(join_token)),
       identity_{.cpu_share_percent = facts_.cpu_share_percent},
       journal_(parts_.store),
-      logs_(parts_.executor, parts_.driver, parts_.clock, settings_.logs),
+      logs_(parts_.executor, parts_.driver, parts_.clock, settings_.logs, parts_.log_segments),
       tokens_(parts_.executor, parts_.clock,
               [this](const link::TokenRequest& request) { return session_.ask(request); }),
       watch_({.executor = parts_.executor,
@@ -97,7 +97,8 @@ Task<Result<>> NodeAgent::start() {
   }
   identity_.machine_id = node_.machine_id;
   journal_.load(std::move(stored.events), stored.next_sequence,
-                node_.restarts * kEventsOfStart + 1);
+                node_.restarts * kSequencesOfStart + 1);
+  logs_.load(node_.restarts * kSequencesOfStart + 1);
   CO_TRY_DO(co_await adopt(std::move(stored.allocations)));
   if (node_.mode == NodeMode::Draining) let_go_all(std::string(kDrainReason));
   scope_.spawn(reap());

@@ -25,7 +25,8 @@ class NodeAgent final : private SessionSubject {
     runtime::ContainerDriver& driver;
     StateStore& store;
     link::Dialer& dialer;
-    TunnelDialer* tunnels = nullptr;  // null: none are made
+    TunnelDialer* tunnels = nullptr;      // null: none are made
+    LogSegments* log_segments = nullptr;  // null: lines wait for the cloud in memory
     // The join token as it is now, asked before each hello; null: it never changes.
     std::function<std::string()> fresh_join_token = {};
     // What is read of the machine now and then; null: nothing.
@@ -53,6 +54,7 @@ class NodeAgent final : private SessionSubject {
   const std::string& session_state() const { return session_.state(); }
   size_t tunnels_up() const { return tunnels_ ? tunnels_->up() : 0; }
   size_t events_waiting() const { return journal_.size(); }
+  const LogShipper& logs() const { return logs_; }
   // Why the machine takes nothing new; empty: it does, as far as its owner lets it.
   const std::string& trouble() const { return watch_.trouble(); }
 

@@ -44,6 +44,7 @@ Task<Result<>> NodeSession::talk(link::Session& session) {
   revision_ = 0;
   on_acknowledge(welcome.acknowledged);
   events_sent_ = acknowledged_;
+  parts_.logs.begin(welcome.logs_acknowledged);
   subject_.welcomed(welcome);
   CO_TRY_DO(co_await say_known_specs(session));
   changed();
@@ -77,6 +78,8 @@ Result<> NodeSession::received(link::Message message, link::GatherDesired& gathe
     TRY_DO(subject_.learn(std::move(*spec)));
   } else if (const auto* acknowledge = std::get_if<link::Acknowledge>(&message)) {
     on_acknowledge(acknowledge->sequence);
+  } else if (const auto* stored = std::get_if<link::LogAcknowledge>(&message)) {
+    parts_.logs.acknowledge(stored->sequence);
   } else if (const auto* reply = std::get_if<link::TokenReply>(&message)) {
     parts_.tokens.on_reply(*reply);
   } else if (const auto* welcome = std::get_if<link::Welcome>(&message)) {

@@ -69,12 +69,13 @@ void LogWriter::add_line(char stream, std::string_view text, int64_t time) {
 void LogWriter::flush(int64_t time) {
   if (buffer_lines_ == 0) return;
   if (lost_lines_ > 0) {
+    ++buffer_lines_;
     buffer_ = fmt::format("{} e mesclun: {} lines are missing here: {}\n", time, lost_lines_,
                           lost_reason_) +
               buffer_;
   }
   const bool fits = file_ && (size_ == 0 || size_ + buffer_.size() <= bytes_max_);
-  bool written = fits || open_next();
+  bool written = fits || open_next(time);
   size_t done = 0;
   while (written && done < buffer_.size()) {
     const ssize_t n = ::write(file_.get(), buffer_.data() + done, buffer_.size() - done);
@@ -84,10 +85,12 @@ void LogWriter::flush(int64_t time) {
   }
   if (written) {
     size_ += buffer_.size();
+    lines_ += static_cast<int64_t>(buffer_lines_);
     lost_lines_ = 0;
   } else {
     lost_reason_ = std::strerror(errno);
-    lost_lines_ += buffer_lines_;
+    // Without the one that tells of those before.
+    lost_lines_ += buffer_lines_ - (lost_lines_ > 0 ? 1 : 0);
     // Half a line must not run into the next one.
     if (file_ && ::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) file_.reset();
   }
@@ -95,7 +98,7 @@ void LogWriter::flush(int64_t time) {
   buffer_lines_ = 0;
 }
 
-bool LogWriter::open_next() {
+bool LogWriter::open_next(int64_t time) {
   // First make room: the disk may be full.
   if (number_ >= 2) ::unlink(log_path(folder_, number_ - 1).c_str());
   Descriptor next(::open(log_path(folder_, number_ + 1).c_str(),
@@ -103,8 +106,11 @@ bool LogWriter::open_next() {
   if (!next) return false;
   file_ = std::move(next);
   ++number_;
-  size_ = 0;
-  return true;
+  const std::string head = fmt::format("{} # {}\n", time, lines_);
+  const bool written =
+      ::write(file_.get(), head.data(), head.size()) == static_cast<ssize_t>(head.size());
+  size_ = written ? head.size() : 0;
+  return written || ::ftruncate(file_.get(), 0) == 0;
 }
 
 std::vector<LogChunk> LogReader::read(size_t lines_max) {
@@ -123,7 +129,7 @@ std::vector<LogChunk> LogReader::read(size_t lines_max) {
     read_lines(file.get(), lines_max, out);
     if (out.size() > before) continue;
     if (is_last) break;
-    at_ = {.number = at_.number + 1, .offset = 0};
+    at_ = {.number = at_.number + 1, .offset = 0, .lines = at_.lines};
   }
   return out;
 }
@@ -141,14 +147,27 @@ void LogReader::read_lines(int file, size_t lines_max, std::vector<LogChunk>& ou
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end + 1);
     at_.offset += static_cast<int64_t>(end + 1);
-    LogChunk chunk;
-    const auto [text, error] = std::from_chars(line.data(), line.data() + line.size(), chunk.time);
-    const std::string_view tail(text, static_cast<size_t>(line.data() + line.size() - text));
-    if (error != std::errc() || tail.size() < 3) continue;  // not ours
-    chunk.stream = tail[1] == 'o' ? "stdout" : "stderr";
-    chunk.text = valid_utf8(tail.substr(3));
-    out.push_back(std::move(chunk));
+    if (take_line(line, out)) ++at_.lines;
   }
+}
+
+// False: it is none of the application's.
+bool LogReader::take_line(std::string_view line, std::vector<LogChunk>& out) {
+  LogChunk chunk;
+  const auto [text, error] = std::from_chars(line.data(), line.data() + line.size(), chunk.time);
+  const std::string_view tail(text, static_cast<size_t>(line.data() + line.size() - text));
+  if (error != std::errc() || tail.size() < 3) return false;
+  if (tail[1] == '#') {
+    int64_t before = 0;
+    const std::string_view number = tail.substr(3);
+    const auto read = std::from_chars(number.data(), number.data() + number.size(), before);
+    if (read.ec == std::errc()) at_.lines = before;
+    return false;
+  }
+  chunk.stream = tail[1] == 'o' ? "stdout" : "stderr";
+  chunk.text = valid_utf8(tail.substr(3));
+  out.push_back(std::move(chunk));
+  return true;
 }
 
 bool LogReader::skip_lost(std::vector<LogChunk>& out) {
@@ -161,17 +180,22 @@ bool LogReader::skip_lost(std::vector<LogChunk>& out) {
     if (number > at_.number && (oldest == 0 || number < oldest)) oldest = number;
   }
   if (oldest == 0) return false;
-  at_ = {.number = oldest, .offset = 0};
-  // With the time of the first line that is left.
+  const int64_t handed_out = at_.lines;
+  at_ = {.number = oldest, .offset = 0, .lines = handed_out};
+  // With the time of the first line that is left. Its file's head says how many were before.
   std::vector<LogChunk> next;
   const Descriptor file(::open(log_path(folder_, oldest).c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return true;
   read_lines(file.get(), 1, next);
+  const int64_t missing = at_.lines - std::ssize(next) - handed_out;
   at_.offset = 0;
-  out.push_back(
-      {.stream = "stderr",
-       .time = next.empty() ? 0 : next[0].time,
-       .text = "mesclun: lines are missing here: written faster than they were collected"});
+  at_.lines -= std::ssize(next);
+  const std::string how_many = missing > 0 ? fmt::format("{} ", missing) : "";
+  out.push_back({.stream = "stderr",
+                 .time = next.empty() ? 0 : next[0].time,
+                 .text = fmt::format("mesclun: {}lines are missing here: written faster than they "
+                                     "were collected",
+                                     how_many)});
   return true;
 }
 
@@ -179,14 +203,15 @@ void LogReader::load_position() {
   if (std::exchange(loaded_, true)) return;
   const Result<std::string> text = read_file(folder_ + "/log.read");
   if (!text) return;
-  if (std::sscanf(text->c_str(), "%ld %ld", &at_.number, &at_.offset) != 2) at_ = {};
+  // An older agent kept no number of lines.
+  if (std::sscanf(text->c_str(), "%ld %ld %ld", &at_.number, &at_.offset, &at_.lines) < 2) at_ = {};
   saved_ = at_;
 }
 
 void LogReader::save_position() {
   if (at_ == saved_) return;
   // In place and always as long: a killed agent leaves the old text or the new one.
-  const std::string text = fmt::format("{:020} {:020}\n", at_.number, at_.offset);
+  const std::string text = fmt::format("{:020} {:020} {:020}\n", at_.number, at_.offset, at_.lines);
   const Descriptor file(
       ::open((folder_ + "/log.read").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   if (file &&

@@ -1,7 +1,8 @@
 // The lines of a run on disk: written by its shim, read by the agent, bounded.
 //
 // Lines are in files log.1, log.2, ... of at most `bytes_max` each; only the last two are kept. A
-// line is "<unix ns> <o|e> <text>\n"; the text is what the application wrote, byte for byte.
+// line is "<unix ns> <o|e> <text>\n"; the text is what the application wrote, byte for byte. The first
+// one of a file is "<unix ns> # <number of lines in the files before>\n".
 #pragma once
 
 #include <array>
@@ -27,13 +28,14 @@ class LogWriter {
  private:
   void add_line(char stream, std::string_view text, int64_t time);
   void flush(int64_t time);
-  bool open_next();
+  bool open_next(int64_t time);
 
   std::string folder_;
   size_t bytes_max_;
   Descriptor file_;
   int64_t number_ = 0;
-  size_t size_ = 0;  // of the current file
+  size_t size_ = 0;    // of the current file
+  int64_t lines_ = 0;  // in all files so far
   std::array<std::string, 2> partial_;
   std::string buffer_;
   size_t buffer_lines_ = 0;
@@ -53,6 +55,7 @@ class LogReader {
   struct Position {
     int64_t number = 1;
     int64_t offset = 0;
+    int64_t lines = 0;  // before it, of all files
     bool operator==(const Position&) const = default;
   };
 
@@ -60,6 +63,7 @@ class LogReader {
   void save_position();
   // Lines of the current file from the current offset on.
   void read_lines(int file, size_t lines_max, std::vector<LogChunk>& out);
+  bool take_line(std::string_view line, std::vector<LogChunk>& out);
   bool skip_lost(std::vector<LogChunk>& out);
 
   std::string folder_;
