@@ -2,6 +2,7 @@
 
 #include "api/checks.h"
 #include "api/gpu_class.h"
+#include "api/log_sink.h"
 #include "api/names.h"
 #include "api/needs.h"
 #include "base/ids.h"
@@ -128,7 +129,9 @@ void complete_spec(GroupSpec& spec, const SpecRules& rules, JsonProblems& proble
   if (!is_display_name(spec.display_name)) {
     problems.add(root / "display_name", std::string(kDisplayNameRule));
   }
-  check_container(spec.container, rules, root / "container", problems);
+  const JsonPath container = root / "container";
+  check_container(spec.container, rules, container, problems);
+  complete_logging(spec.container.logging, container / "logging", problems);
   check_range(spec.replicas, 0, 500, root / "replicas", problems);
   check_countries(spec.country_codes, root / "country_codes", problems);
   if (spec.networking) check_networking(*spec.networking, root / "networking", problems);
@@ -208,6 +211,15 @@ void replace_probe_actions(json::object& spec, const json::object& patch) {
     if (!has_action) continue;
     for (std::string_view action : kProbeActions) probe->erase(action);
   }
+}
+
+void replace_log_sink(json::object& spec, json::object& patch) {
+  json::object* container = object_member(spec, "container");
+  json::object* change = object_member(patch, "container");
+  if (container == nullptr || change == nullptr) return;
+  json::object* logging = object_member(*container, "logging");
+  const json::object* sink = object_member(*change, "logging");
+  if (logging != nullptr && sink != nullptr) replace_sink(*logging, *sink);
 }
 
 void check_immutable(const GroupSpec& old, const GroupSpec& now, JsonProblems& problems) {
@@ -304,6 +316,7 @@ Result<GroupChange> patch_group_spec(const GroupSpec& old, const json::value& pa
   drop_nulls_that_change_nothing(change);
   json::value document = write_json(old);
   replace_probe_actions(document.get_object(), change);
+  replace_log_sink(document.get_object(), change);
   TRY(GroupSpec now, read_group_spec(merge_patch(std::move(document), change), rules));
   JsonProblems problems;
   check_immutable(old, now, problems);

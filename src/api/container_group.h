@@ -30,7 +30,7 @@ struct Container {
   Resources resources;
   std::map<std::string, std::string> environment_variables;
   std::optional<bool> image_caching;
-  std::optional<json::object> logging;                  // one sink; validated when sinks exist
+  std::optional<json::object> logging;                  // one sink (log_sink.h)
   std::optional<json::object> registry_authentication;  // never stored, never returned
   std::optional<Priority> priority;                     // set once completed
   bool operator==(const Container&) const = default;

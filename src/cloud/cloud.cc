@@ -31,6 +31,7 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
       fleet_loop_(executor, clock, database, fleet_, *this),
       logs_(executor, clock, log_database, settings.logs),
       event_log_(executor, clock, fleet_, database, logs_),
+      log_sinks_(executor, clock, random, fleet_, settings.log_sinks),
       tokens_(clock, random, database, settings.token_issuer),
       node_hub_(executor, clock, settings.nodes, fleet_, fleet_loop_, gpu_classes_, tokens_, logs_,
                 usage_),
@@ -61,6 +62,7 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
   listener.acknowledge = [this](const std::string& machine_id, int64_t sequence) {
     node_hub_.acknowledge_logs(machine_id, sequence);
   };
+  listener.written = [this](const LogTable::Batches& batches) { log_sinks_.take(batches); };
   logs_.listen(std::move(listener));
   accounts_.on_key_change([this](const std::string& key) { route_hub_.publish_key(key); });
 }
@@ -86,6 +88,7 @@ Task<void> Cloud::stop() {
   co_await node_hub_.stop();
   co_await route_hub_.stop();
   co_await loops_.stop();
+  co_await log_sinks_.stop();
 }
 
 Task<HttpResponse> Cloud::handle_api(HttpRequest request) {

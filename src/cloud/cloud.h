@@ -3,6 +3,7 @@
 
 #include "cloud/event_log.h"
 #include "cloud/gpu_class_endpoint.h"
+#include "cloud/log_sinks.h"
 #include "cloud/node_hub.h"
 #include "cloud/operator_api.h"
 #include "cloud/public_api.h"
@@ -16,6 +17,7 @@ struct CloudSettings {
   RouteHubSettings gateways;
   PublicApiSettings api;
   LogTableSettings logs;
+  LogSinkSettings log_sinks;
   HttpLimits http;
   KeepSecret keep_secret;  // of rotated tokens; null: they cannot be rotated
   std::string token_issuer = "https://matrix-api.salad.io";
@@ -70,6 +72,7 @@ class Cloud : private FleetListener {
   FleetLoop fleet_loop_;
   LogTable logs_;
   EventLog event_log_;
+  LogSinks log_sinks_;
   UsageTable usage_;
   WorkloadTokens tokens_;
   NodeHub node_hub_;

@@ -77,6 +77,9 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
               int64_t{1'000'000'000}, "Lines of container output that are kept, of all groups");
   add_setting(line, "--organization-log-lines-max", settings.cloud.logs.organization_lines_max,
               int64_t{1000}, int64_t{1'000'000'000}, "... of which of one organization");
+  line.flag("--log-sinks-private", settings.cloud.log_sinks.private_addresses,
+            "Let log sinks of groups be on this machine and in private networks: whoever may create "
+            "groups then reaches what this cloud reaches there");
   add_setting(line, "--sessions-max", settings.cloud.nodes.sessions_max, size_t{1},
               size_t{1'000'000}, "Sessions of nodes at once");
   add_setting(line, "--strangers-max", settings.cloud.nodes.strangers.all, size_t{1},

@@ -25,7 +25,6 @@ Result<> check_supported(const api::GroupSpec& spec) {
   if (spec.scheduled_scaling_enabled) {
     return refuse("/scheduled-scaling-enabled", "scheduled scaling actions");
   }
-  if (spec.container.logging) return refuse("/container/logging", "external log sinks");
   return {};
 }
 

@@ -142,7 +142,10 @@ api::Instance instance_view(const Fleet& fleet, const Allocation& allocation) {
 }
 
 link::Spec spec_of(const Group& group, int32_t version, const api::GroupSpec& spec) {
-  return {.group = identity_of(group), .version = version, .spec = write_json(spec).get_object()};
+  json::object document = write_json(spec).get_object();
+  // Lines go to the sink from here; its secrets are not the machine's.
+  document["container"].as_object().erase("logging");
+  return {.group = identity_of(group), .version = version, .spec = std::move(document)};
 }
 
 link::Desired desired_of(const Fleet& fleet, const std::string& node_id, int64_t revision) {

@@ -48,6 +48,10 @@ class LogTableTest : public testing::Test {
     rows = std::move(page.rows);
     co_return Result<>();
   }
+  Task<Result<>> keep_page(LogLines lines, LogLinesPage& page) {
+    CO_TRY(page, co_await table_->read(std::move(lines), Duration{}));
+    co_return Result<>();
+  }
   Task<Result<>> follow(std::string group, size_t& answers) {
     int64_t after = 0;
     while (true) {
@@ -206,6 +210,23 @@ TEST_F(LogTableTest, NoTwoEntriesOfAnOrganizationHaveTheSameTime) {
   loop_.run(database_->read(std::move(body)));
 }
 
+// Times that a node chose so that every step from the first one is taken.
+TEST_F(LogTableTest, NoChoiceOfTimesKeepsALineOut) {
+  open();
+  loop_.clock.run_for(1h);
+  link::LogBatch lines = batch("g", 0);
+  for (int step = 0; step < 35; ++step) {
+    lines.lines.push_back({1'000 + 100 * ((int64_t{1} << step) - 1), "stdout", "x"});
+  }
+  table_->append("m", owner("o"), lines);
+  table_->append("m", owner("o"), batch("g", 1));
+  lines.lines.resize(1);
+  table_->append("m", owner("o"), lines);
+  table_->append("m", owner("o"), lines);
+  loop_.clock.run_for(1s);
+  EXPECT_EQ(read("g").size(), 38u);
+}
+
 TEST(LogStore, ATimeThatCannotBeFoundBecomesThatOfReceipt) {
   EXPECT_EQ(entry_time(1'234'567, 2'000'000, 1'000'000), 1'234'500);
   EXPECT_EQ(entry_time(3'000'000, 2'000'099, 1'000'000), 2'000'000) << "of the future";
@@ -221,14 +242,10 @@ TEST_F(LogTableTest, AQueryLeavesTheLinesThatMatchAndSaysHowFarItLooked) {
   table_->append("m", owner("o"), std::move(lines));
   loop_.clock.run_for(1s);
   const auto ask = [&](std::optional<int64_t> after, int64_t limit, std::string_view query) {
+    LogLines asked{.group_id = "a", .after = after, .limit = limit};
+    asked.query = LogQuery::parse(query).value();
     LogLinesPage page;
-    const auto body = [&]() -> Task<Result<>> {
-      LogLines asked{.group_id = "a", .after = after, .limit = limit};
-      CO_TRY(asked.query, LogQuery::parse(query));
-      CO_TRY(page, co_await table_->read(std::move(asked), Duration{}));
-      co_return Result<>();
-    };
-    loop_.run(body());
+    loop_.run(keep_page(std::move(asked), page));
     return page;
   };
   const LogLinesPage newest = ask({}, 3, "text_log endswith rare");
