@@ -271,6 +271,7 @@ Task<Result<json::value>> ApiClient::list_happenings(std::string group, std::str
   if (!query.instance_id.empty()) {
     request.path += "&instance_id=" + encode_segment(query.instance_id);
   }
+  if (!query.query.empty()) request.path += "&query=" + encode_segment(query.query);
   return call(std::move(request));
 }
 

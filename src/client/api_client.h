@@ -50,6 +50,7 @@ struct PageQuery {
   int64_t limit = 100;
   int64_t wait_seconds = 0;  // how long the server may wait for something newer, at most 30
   std::string instance_id = {};
+  std::string query = {};  // of logs: only lines that match
 };
 
 // Runs on:  one loop; one call at a time.

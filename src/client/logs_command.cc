@@ -11,6 +11,7 @@ constexpr const char* kLogsExamples = R"(Examples:
   mesclun logs echo -f --tail 0           only what comes from now on, until Ctrl-C
   mesclun logs echo --since 10m -n 1000   of the last ten minutes
   mesclun logs echo --instance 3f2a -o json | jq -r '.items[].text'
+  mesclun logs echo -f --query 'severity >= "warning" or log contains~ timeout'
 With -o json: {"items": […]} oldest first; with -f one object a line.)";
 
 constexpr const char* kEventsExamples = R"(Examples:
@@ -61,6 +62,9 @@ int logs_command(int argc, char** argv, const Console& console, const Environmen
   line.option("--instance", options.stream.instance,
               "Only this instance (a beginning of its id "
               "is enough)");
+  line.option("--query", options.stream.query,
+              "Only lines that match, in the query language of log-entries")
+      .value_name("EXPR");
   return finish(line, argc, argv, console, environment, options, StreamKind::Logs);
 }
 

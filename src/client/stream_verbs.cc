@@ -24,7 +24,7 @@ std::string_view kind_name(StreamKind kind) {
 
 struct Page {
   json::value document;
-  int64_t last = -1;  // sequence of the last item; -1 for none
+  int64_t last = -1;  // up to which sequence there was a look; -1: nothing is there
   size_t size = 0;
 };
 
@@ -62,7 +62,11 @@ Task<Result<Page>> fetch(Session& session, StreamKind kind, std::string group, P
   const json::array* items = items_of(page.document);
   if (items == nullptr) co_return Error::internal("the API's answer has no items");
   page.size = items->size();
-  if (items->empty()) co_return page;
+  // Lines that a query leaves out have sequences too.
+  if (const json::value* looked_to = page.document.get_object().if_contains("looked_to")) {
+    if (looked_to->is_number()) page.last = looked_to->to_number<int64_t>();
+  }
+  if (items->empty() || page.last >= 0) co_return page;
   const json::object* last = items->back().if_object();
   const json::value* sequence = last == nullptr ? nullptr : last->if_contains("sequence");
   if (sequence == nullptr || !sequence->is_number()) {
@@ -115,7 +119,7 @@ Task<Result<>> follow(Session& session, StreamKind kind, StreamOptions options, 
       away_since.reset();
       pause = kFirstPause;
       CO_TRY_DO(print_items(session, kind, page->document));
-      if (page->size > 0) query.after = page->last;
+      query.after = std::max(query.after.value_or(0), page->last);
       // Without a waiting server our own pause keeps the rate below the limit.
       if (page->size == 0 && query.wait_seconds == 0) {
         CO_TRY_DO(co_await session.clock.sleep_for(1s));
@@ -164,7 +168,7 @@ std::string format_log_line(const LogLineView& line, bool for_terminal) {
 }
 
 Task<Result<>> show_stream(Session& session, StreamKind kind, StreamOptions options) {
-  PageQuery query{.limit = std::max<int64_t>(options.tail, 1)};
+  PageQuery query{.limit = std::max<int64_t>(options.tail, 1), .query = options.query};
   if (!options.instance.empty()) {
     CO_TRY(query.instance_id, co_await find_instance(session, options.group, options.instance));
   }

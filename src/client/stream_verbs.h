@@ -8,6 +8,7 @@ namespace mesclun::client {
 struct StreamOptions {
   std::string group;
   std::string instance;  // an id or the beginning of one; empty: all
+  std::string query;     // of logs, in the query language of log-entries; empty: all
   int64_t tail = 100;
   std::optional<Duration> since;  // only what is not older than that, of the newest `tail`
   bool follow = false;
