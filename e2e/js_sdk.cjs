@@ -136,6 +136,18 @@ const steps = {
     assert.equal(gpus.availableGpuHigh, 0);
   },
 
+  async log_entries() {
+    const query = `resource.type=deployment_controller and resource.labels.container_group_name = "${name}"`;
+    const found = await waitFor('log entries', async () => {
+      const now = new Date();
+      const { data } = await sdk.logs.queryLogEntries(organization, {
+        startTime: new Date(now - 3600_000).toISOString(), endTime: now.toISOString(), query, pageSize: 10, sortOrder: 'asc',
+      });
+      return data.items.length > 0 && data;
+    });
+    assert.equal(found.organizationName, organization);
+    assert.equal(found.items[0].textLog, 'Container Group Started');
+  },
   async quotas() {
     const { data } = await sdk.quotas.getQuotas(organization);
     assert.ok(data.containerGroupsQuotas.containerReplicasUsed >= 1);
