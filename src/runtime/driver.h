@@ -144,7 +144,9 @@ class ContainerDriver {
   virtual Task<Result<std::vector<RunUsage>>> usage() {
     co_return Error{ErrorCode::Unimplemented, "this driver does not measure"};
   }
-  // Lines written since the last call for this run, at most `lines_max`; empty if there are none.
+  // Lines written since the last call for this run, at most `lines_max`; empty if there are none. A
+  // driver remembers at the next call what it handed out at this one, also that of 0 lines; what a
+  // killed agent may not have kept is handed out again.
   virtual Task<Result<std::vector<LogChunk>>> read_log(std::string instance_id,
                                                        size_t lines_max) = 0;
 };
