@@ -14,6 +14,7 @@ constexpr Duration kTroubleTold = 10min;  // between two lines of our own log ab
 constexpr size_t kAnswerBytesMax = 64 * 1024;
 // A string's own, beside its bytes.
 constexpr size_t kRecordOverhead = 64;
+constexpr size_t kOrganizationPart = 4;  // a quarter
 
 SinkRecord record_of(const OwnedLines& lines, const link::LogLine& line) {
   return {.time = line.time,
@@ -30,10 +31,11 @@ SinkRecord record_of(const OwnedLines& lines, const link::LogLine& line) {
 
 // Of one group, while lines are under way.
 struct LogSinks::Sink {
-  Sink(const asio::any_io_executor& executor, std::string group)
-      : group_id(std::move(group)), changed(executor) {}
+  Sink(const asio::any_io_executor& executor, std::string group, std::string organization)
+      : group_id(std::move(group)), organization_id(std::move(organization)), changed(executor) {}
 
   const std::string group_id;
+  const std::string organization_id;
   Notify changed;
   std::deque<std::string> records;
   size_t bytes = 0;
@@ -65,17 +67,32 @@ void LogSinks::take(const LogTable::Batches& batches) {
     if (lines.batch.lines.empty()) continue;
     const auto config = config_of(lines.batch.group_id);
     if (!config) continue;
-    std::shared_ptr<Sink>& sink = sinks_[lines.batch.group_id];
-    if (sink == nullptr && sinks_.size() > settings_.sinks_max) {
-      sinks_.erase(lines.batch.group_id);
+    const std::string& group_id = lines.batch.group_id;
+    const bool is_new = !sinks_.contains(group_id);
+    if (is_new && !has_place(lines.owner.organization_id)) {
       dropped_ += std::ssize(lines.batch.lines);
       continue;
     }
-    const bool is_new = sink == nullptr;
-    if (is_new) sink = std::make_shared<Sink>(scope_.executor(), lines.batch.group_id);
+    std::shared_ptr<Sink>& sink = sinks_[group_id];
+    if (is_new) {
+      sink = std::make_shared<Sink>(scope_.executor(), group_id, lines.owner.organization_id);
+      ++load_of_[sink->organization_id].sinks;
+    }
     add(*sink, lines, *config);
     if (is_new) scope_.spawn(run(sink));
   }
+}
+
+bool LogSinks::has_place(const std::string& organization_id) const {
+  const auto load = load_of_.find(organization_id);
+  const size_t own = load == load_of_.end() ? 0 : load->second.sinks;
+  return sinks_.size() < settings_.sinks_max && own < settings_.sinks_max / kOrganizationPart;
+}
+
+bool LogSinks::is_over(const Sink& sink) const {
+  return sink.records.size() > settings_.sink_lines_max || sink.bytes > settings_.sink_bytes_max ||
+         load_of_.at(sink.organization_id).bytes > settings_.bytes_max / kOrganizationPart ||
+         bytes_ > settings_.bytes_max;
 }
 
 void LogSinks::add(Sink& sink, const OwnedLines& lines, const api::LogSink& config) {
@@ -88,22 +105,25 @@ void LogSinks::add(Sink& sink, const OwnedLines& lines, const api::LogSink& conf
 }
 
 void LogSinks::push(Sink& sink, std::string record) {
-  const size_t size = record.size() + kRecordOverhead;
-  sink.bytes += size;
-  bytes_ += size;
+  grow(sink, record.size() + kRecordOverhead);
   sink.records.push_back(std::move(record));
-  while (!sink.records.empty() &&
-         (sink.records.size() > settings_.sink_lines_max || sink.bytes > settings_.sink_bytes_max ||
-          bytes_ > settings_.bytes_max)) {
+  while (!sink.records.empty() && is_over(sink)) {
     drop_oldest(sink);
     ++sink.dropped;
     ++dropped_;
   }
 }
 
+void LogSinks::grow(Sink& sink, size_t size) {
+  sink.bytes += size;
+  load_of_.at(sink.organization_id).bytes += size;
+  bytes_ += size;
+}
+
 void LogSinks::drop_oldest(Sink& sink) {
   const size_t size = sink.records.front().size() + kRecordOverhead;
   sink.bytes -= size;
+  load_of_.at(sink.organization_id).bytes -= size;
   bytes_ -= size;
   sink.records.pop_front();
 }
@@ -157,16 +177,16 @@ Task<Result<>> LogSinks::run(std::shared_ptr<Sink> sink) {
     tell_trouble(*sink, delivered.error());
     sink->dropped += told;
     for (size_t i = again.size(); i > (told > 0 ? 1 : 0); --i) {
-      const size_t size = again[i - 1].size() + kRecordOverhead;
+      grow(*sink, again[i - 1].size() + kRecordOverhead);
       sink->records.push_front(again[i - 1]);
-      sink->bytes += size;
-      bytes_ += size;
     }
     ended = co_await clock_.sleep_for(back_off.next(random_));
     if (!ended) break;
   }
   while (!sink->records.empty()) drop_oldest(*sink);
   sinks_.erase(sink->group_id);
+  const auto load = load_of_.find(sink->organization_id);
+  if (--load->second.sinks == 0) load_of_.erase(load);
   co_return ended;
 }
 

@@ -18,6 +18,8 @@ struct LogSinkSettings {
   // Waiting for one sink, and for all; beyond, the sink's oldest lines are dropped and counted.
   size_t sink_lines_max = 10'000;
   size_t sink_bytes_max = 8 * 1024 * 1024;
+  // Of the bounds of all sinks an organization may use a quarter: those of one that are away leave
+  // room for the others'.
   size_t bytes_max = 256 * 1024 * 1024;
   size_t sinks_max = 1'000;  // with lines under way; lines of more are dropped
   // Of one delivery: lines, bytes, and how long it may take.
@@ -50,9 +52,16 @@ class LogSinks {
 
  private:
   struct Sink;
+  struct Load {
+    size_t sinks = 0;
+    size_t bytes = 0;
+  };
 
+  bool has_place(const std::string& organization_id) const;
+  bool is_over(const Sink& sink) const;
   void add(Sink& sink, const OwnedLines& lines, const api::LogSink& config);
   void push(Sink& sink, std::string record);
+  void grow(Sink& sink, size_t size);
   void drop_oldest(Sink& sink);
   std::optional<api::LogSink> config_of(const std::string& group_id) const;
   Task<Result<>> run(std::shared_ptr<Sink> sink);
@@ -69,6 +78,7 @@ class LogSinks {
   const LogSinkSettings settings_;
   // The loop only.
   std::map<std::string, std::shared_ptr<Sink>> sinks_;  // by group
+  std::map<std::string, Load> load_of_;                 // by organization
   size_t bytes_ = 0;
   int64_t dropped_ = 0;
   Scope scope_;

@@ -140,19 +140,22 @@ class LogSinksTest : public testing::Test {
   }
   LogSinks& open(std::string_view logging) {
     FleetSnapshot snapshot;
-    Group& group = snapshot.groups.emplace_back();
-    group.id = "g";
-    group.organization_id = "o";
-    group.project_id = "p";
-    group.spec.name = "web";
-    group.spec.container.logging = json::parse(logging).as_object();
+    for (const char* id : {"g", "g2", "other"}) {
+      Group& group = snapshot.groups.emplace_back();
+      group.id = id;
+      group.organization_id = group.id == "other" ? "o2" : "o";
+      group.project_id = "p";
+      group.spec.name = group.id;
+      group.spec.container.logging = json::parse(logging).as_object();
+    }
     fleet_.restore(std::move(snapshot), {loop_.clock.now(), loop_.clock.wall_now()});
     sinks_ = std::make_unique<LogSinks>(loop_.executor(), loop_.clock, random_, fleet_, settings_);
     return *sinks_;
   }
-  static LogTable::Batches lines(std::vector<std::string> texts) {
+  static LogTable::Batches lines(std::vector<std::string> texts, std::string group = "g") {
     LogTable::Batches batches(1);
-    batches[0] = {"m", {"o", "shop", "web"}, {.group_id = "g", .instance_id = "i"}};
+    const std::string organization = group == "other" ? "o2" : "o";
+    batches[0] = {"m", {organization, "shop", "web"}, {.group_id = group, .instance_id = "i"}};
     for (std::string& text : texts)
       batches[0].batch.lines.push_back({1, "stdout", std::move(text)});
     return batches;
@@ -240,6 +243,22 @@ TEST_F(LogSinksTest, ASinkThatIsAwayLosesItsOldestLinesAndIsToldHowMany) {
   EXPECT_EQ(sinks.dropped(), 90);
   EXPECT_THAT(target.taken.front(), StartsWith("mesclun: 90 lines were not delivered"));
   EXPECT_EQ(target.taken.size(), 11u);
+  loop_.run(end(target));
+}
+
+TEST_F(LogSinksTest, OneOrganizationLeavesRoomForTheOthers) {
+  settings_.bytes_max = 4'000;
+  settings_.sinks_max = 4;
+  HttpTarget target(loop_);
+  LogSinks& sinks = open(http_sink(target.port));
+  target.status = 503;
+  for (int i = 0; i < 100; ++i) sinks.take(lines({std::string(200, 'x')}));
+  EXPECT_LE(sinks.waiting_bytes(), 1'000u);
+  const int64_t dropped = sinks.dropped();
+  sinks.take(lines({"second sink"}, "g2"));
+  EXPECT_EQ(sinks.dropped(), dropped + 1) << "a quarter of four sinks is one";
+  sinks.take(lines({"of somebody else"}, "other"));
+  EXPECT_EQ(sinks.dropped(), dropped + 1);
   loop_.run(end(target));
 }
 
