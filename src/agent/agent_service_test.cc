@@ -202,8 +202,11 @@ Task<Result<>> kill_and_adopt(RealLoop& loop, const TestFolder& folder) {
 
   // What it said before the kill and at its end comes once, if need be by the next agent.
   cloud.desired.assignments.clear();
+  cloud.hello = {};
   pid = spawn_agent(cloud, folder.path());
-  CO_TRY_DO(co_await cloud.until([&] { return cloud.output.size() >= 2; }));
+  // Also of this agent something is to be heard: before that it may not know what SIGTERM means.
+  CO_TRY_DO(co_await cloud.until(
+      [&] { return !cloud.hello.machine_id.empty() && cloud.output.size() >= 2; }));
   EXPECT_EQ(end_process(pid, SIGTERM), 0);
   EXPECT_EQ(cloud.output, (std::vector<std::string>{said, "the end"}));
   co_await cloud.close();
