@@ -3,6 +3,7 @@
 #include <date/date.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <sstream>
 
 namespace mesclun {
@@ -24,10 +25,25 @@ std::string format_rfc3339(WallTime time) {
                      clock.subseconds().count() / 100);
 }
 
+namespace {
+
+// Of the length of `shape`, where 0 is any digit and all else itself.
+bool has_shape(std::string_view text, std::string_view shape) {
+  return std::ranges::equal(
+      text, shape, [](char c, char s) { return s == '0' ? c >= '0' && c <= '9' : c == s; });
+}
+
+}  // namespace
+
 Result<WallTime> parse_rfc3339(std::string_view text) {
   const Error bad = Error::invalid(
       fmt::format("'{}' is not a time such as 2026-01-02T03:04:05Z", text.substr(0, 64)));
   if (text.size() < 20 || text.size() > 40 || (text[10] != 'T' && text[10] != 't')) return bad;
+  // More digits where the seconds end would be seconds, more than there is room for.
+  if (!has_shape(text.substr(0, 10), "0000-00-00") || !has_shape(text.substr(11, 8), "00:00:00") ||
+      std::string_view(".Zz+-").find(text[19]) == std::string_view::npos) {
+    return bad;
+  }
   // Nanoseconds since 1970 in 64 bits reach from 1677 to 2262. Digits compare as numbers do.
   if (text.substr(0, 4) < "1678" || text.substr(0, 4) > "2261") return bad;
   std::string copy(text);
