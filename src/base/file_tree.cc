@@ -7,8 +7,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <string_view>
+#include <vector>
 
 #include "base/file.h"
 
@@ -129,7 +132,52 @@ class TreeRemover {
   uint64_t moved_ = 0;
 };
 
+constexpr size_t kLevelsMax = 256;
+constexpr size_t kNamedOftenMax = 500'000;
+constexpr int64_t kBytesMin = 1024;
+constexpr int64_t kBlockBytes = 512;  // of st_blocks, whatever the file system
+
 }  // namespace
+
+bool TreeMeter::add(const struct stat& status) {
+  // A folder has one name, whatever its number of links.
+  if (!S_ISDIR(status.st_mode) && status.st_nlink != 1 && counted_.size() < kNamedOftenMax &&
+      !counted_.emplace(status.st_dev, status.st_ino).second) {
+    return false;
+  }
+  bytes_ += std::max<int64_t>(status.st_blocks * kBlockBytes, kBytesMin);
+  return true;
+}
+
+void TreeMeter::add(const std::string& path) {
+  constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  Descriptor top(::open(path.c_str(), kFolder));
+  struct stat status{};
+  if (!top || ::fstat(top.get(), &status) != 0) return;
+  const dev_t device = status.st_dev;
+  add(status);
+  // Never upwards by "..": a folder that is moved meanwhile would lead out of the tree.
+  std::vector<std::unique_ptr<FolderReader>> levels;
+  levels.push_back(std::make_unique<FolderReader>(std::move(top)));
+  while (!levels.empty() && !is_enough()) {
+    const int folder = levels.back()->descriptor();
+    const char* name = levels.back()->next();
+    if (name == nullptr) {
+      levels.pop_back();
+      continue;
+    }
+    if (::fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (status.st_dev != device) continue;
+    add(status);
+    if (!S_ISDIR(status.st_mode)) continue;
+    if (levels.size() == kLevelsMax) {
+      too_deep_ = true;
+      continue;
+    }
+    Descriptor below(::openat(folder, name, kFolder));
+    if (below) levels.push_back(std::make_unique<FolderReader>(std::move(below)));
+  }
+}
 
 bool remove_tree(const std::string& path, const std::atomic<bool>* stop) {
   struct stat status{};

@@ -112,5 +112,65 @@ TEST(FileTree, CrossesNoMount) {
   EXPECT_FALSE(std::filesystem::exists(folder.path("top/a/b/y")));
 }
 
+int64_t bytes_of(const std::string& path, int64_t enough = INT64_MAX) {
+  TreeMeter meter(enough);
+  meter.add(path);
+  return meter.bytes();
+}
+
+TEST(TreeMeter, CountsBlocksOfAllBelowAndAFileWithManyNamesOnce) {
+  const TestFolder folder;
+  const std::string top = folder.path("top");
+  std::filesystem::create_directories(top + "/a/b");
+  const int64_t empty = bytes_of(top);
+  ASSERT_TRUE(put(top + "/a/b/file", std::string(100'000, 'x')));
+  const int64_t one = bytes_of(top);
+  EXPECT_GE(one - empty, 100'000);
+  EXPECT_LT(one - empty, 200'000);
+  std::filesystem::create_hard_link(top + "/a/b/file", top + "/a/again");
+  EXPECT_EQ(bytes_of(top), one);
+  // A file of a gigabyte that is a hole.
+  ASSERT_TRUE(put(top + "/hole", ""));
+  std::filesystem::resize_file(top + "/hole", 1'000'000'000);
+  EXPECT_LT(bytes_of(top), one + 100'000);
+  EXPECT_EQ(bytes_of(folder.path("nothing")), 0);
+}
+
+TEST(TreeMeter, WhatTakesNoBlockCountsToo) {
+  const TestFolder folder;
+  const int64_t before = bytes_of(folder.path(""));
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_EQ(::symlink("/", folder.path(fmt::format("link{}", i)).c_str()), 0);
+  }
+  EXPECT_GE(bytes_of(folder.path("")) - before, 50 * 1024);
+}
+
+TEST(TreeMeter, EndsWhenItHasSeenEnoughOrIsTold) {
+  const TestFolder folder;
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(put(folder.path(fmt::format("{}", i)), std::string(10'000, 'x')));
+  }
+  const int64_t some = bytes_of(folder.path(""), 100'000);
+  EXPECT_GT(some, 100'000);
+  EXPECT_LT(some, 200'000);
+  const std::atomic<bool> stop = true;
+  TreeMeter stopped(INT64_MAX, &stop);
+  stopped.add(folder.path(""));
+  EXPECT_LT(stopped.bytes(), 100'000);
+}
+
+TEST(TreeMeter, SaysWhenFoldersAreTooDeep) {
+  const TestFolder folder;
+  std::string path = folder.path("");
+  for (int i = 0; i < 300; ++i) path += "/d";
+  std::filesystem::create_directories(path);
+  TreeMeter meter(INT64_MAX);
+  meter.add(folder.path(""));
+  EXPECT_TRUE(meter.too_deep());
+  TreeMeter lower(INT64_MAX);
+  lower.add(folder.path("d"));
+  EXPECT_TRUE(lower.too_deep());
+}
+
 }  // namespace
 }  // namespace mesclun
