@@ -60,6 +60,7 @@ class Cloud:
         # Never printed, and the same after a restart, because agents dial it.
         self.nodes_address = free_address()
         self.organization = self.project = self.api_key = ""
+        self.settings: dict[str, str] = {}  # more of its environment
         self._up: subprocess.Popen[str] | None = None
 
     # ---- life of the cloud ----
@@ -73,7 +74,9 @@ class Cloud:
     def environment(self) -> dict[str, str]:
         # Nothing of the surroundings may leak in: a context of its own, no MESCLUN_* settings.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MESCLUN_")}
-        return {**kept, "MESCLUN_CONTEXT": str(self.context)}
+        # Whatever engine runs on this machine: applications are its programs, unless a test says otherwise.
+        runtime = {"MESCLUN_UP_RUNTIME": "process", "MESCLUN_AGENT_RUNTIME": "process"}
+        return {**kept, **runtime, "MESCLUN_CONTEXT": str(self.context), **self.settings}
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from waiting import wait_for
 
 DOCKERD = "/usr/sbin/dockerd"
 BUSYBOX = "/bin/busybox"
-APPLETS = ("sh", "sleep", "true", "test", "cat", "wget", "httpd", "date", "mkdir", "id", "grep", "nc", "dd")
+APPLETS = ("sh", "sleep", "true", "test", "cat", "wget", "httpd", "date", "mkdir", "id", "grep", "nc", "dd", "fallocate")
 
 
 class EngineRefused(Exception):

@@ -42,6 +42,7 @@ def engine() -> Iterator[Engine]:
 def docker_cloud(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     cloud = Cloud(tmp_path_factory.mktemp("docker"), nodes=2, arguments=[
         "--runtime", "docker", "--engine", f"unix:{engine.socket}", "--no-egress", "--agent-restarts"])
+    cloud.settings = {"MESCLUN_AGENT_DISK_PERIOD": "200ms"}
     cloud.start()
     cloud.wait_for_nodes()
     yield cloud
@@ -113,6 +114,28 @@ def test_a_container_survives_its_killed_agent(docker_cloud: Cloud, site: App) -
     wait_for(lambda: serving_instances(site.api, site.name), "the adopted instance", 60)
     wait_for(lambda: starts(site) == 1, "the same container", 30)
     assert site.api.instances(site.name)[0]["id"] == before["id"]
+
+
+def test_what_fills_its_disk_moves(docker_cloud: Cloud) -> None:
+    spec = site_spec("fallocate -l 1200M /file; sleep 600")
+    del spec["readiness_probe"], spec["networking"]
+    spec["container"]["resources"]["storage_amount"] = 1 << 30
+    api = docker_cloud.api()
+    api.create(spec)
+    full = "Instance Interrupted (Requested Disk Space Exceeded)"
+    wait_for(lambda: api.event_names(spec["name"]).count(full) >= 2, "two ends for the disk", 60)
+    events = api.events(spec["name"])
+    ended = [event for event in events if event["event_name"] == full]
+    assert all("its disk is 1.07 GB" in str(event) for event in ended), ended
+    assert len({event["machine_id"] for event in ended}) == 2, ended
+    api.delete(f"/containers/{spec['name']}")
+
+
+def test_what_containers_use_is_shown(docker_cloud: Cloud, site: App) -> None:
+    def shown() -> bool:
+        items = docker_cloud.cli("stats", site.name, "-o", "json").json["items"]
+        return any(item["memory_bytes"] and item["cpu_cores"] is not None for item in items)
+    wait_for(shown, "what the instance uses", 30)
 
 
 def test_an_image_is_pulled_or_said_to_be_missing(engine: Engine, docker_cloud: Cloud,

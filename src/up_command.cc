@@ -288,8 +288,9 @@ int run_up_command(int argc, char** argv) {
       .value_name("SPEC");
   line.choice("--runtime", settings.runtime,
               {{"auto", "auto"}, {"process", "process"}, {"docker", "docker"}},
-              "How instances run; auto is process for now, docker needs root");
-  line.option("--engine", settings.engine, "Where Docker Engine answers, for --runtime docker")
+              "How instances run; auto is docker where an engine answers and this is root")
+      .environment(line.variable_of("--runtime"));
+  line.option("--engine", settings.engine, "Where Docker Engine answers")
       .value_name("ENDPOINT")
       .environment(line.variable_of("--engine"));
   add_setting(line, "--organization", settings.organization, "Made at the first start");

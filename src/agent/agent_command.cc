@@ -32,11 +32,11 @@ constexpr const char* kDescription =
     "agent; after a\n"
     "kill -9 the instances run on and the next agent over the same folder adopts them.\n"
     "\n"
-    "Instances are processes of this machine, unless you say --runtime docker: the image of a "
-    "group is only a name,\n"
-    "its command runs with the files of this machine and the rights of this user. Therefore a "
-    "cloud elsewhere is\n"
-    "refused unless you say --allow-remote-cloud.";
+    "As root, with Docker Engine on this machine, instances are containers. Otherwise they are "
+    "processes: the image\n"
+    "of a group is only a name, its command runs with the files of this machine and the rights of "
+    "this user.\n"
+    "Therefore a cloud elsewhere is refused unless you say --allow-remote-cloud.";
 
 constexpr const char* kFooter =
     "Examples:\n"
@@ -45,14 +45,13 @@ constexpr const char* kFooter =
     "  mesclun agent status --data /srv/b\n"
     "  mesclun agent drain --data /srv/b";
 
-constexpr size_t kServicesMax = 8;  // what the process driver takes
-
 struct CommandSettings {
   AgentOptions options;
   std::string join_token_file;
   std::string data;
   size_t memory_bytes = 0;
   size_t storage_bytes = 0;
+  size_t image_cache_bytes = runtime::ImageCacheLimits().bytes_max;
   std::vector<std::string> gpu_classes;
   std::vector<std::string> services;
   std::vector<std::string> measured;
@@ -119,10 +118,16 @@ void add_offer_settings(CommandLine& line, CommandSettings& s, const MachineFact
       {"process", runtime::RuntimeKind::Process},
       {"docker", runtime::RuntimeKind::Docker}};
   line.choice("--runtime", s.options.driver.kind, runtimes,
-              "What runs instances; auto is process for now, docker needs root")
+              "What runs instances; auto is docker where an engine answers and this is root")
       .environment(line.variable_of("--runtime"));
-  add_setting(line, "--engine", s.options.driver.engine,
-              "Where Docker Engine answers, for --runtime docker");
+  add_setting(line, "--engine", s.options.driver.engine, "Where Docker Engine answers");
+  add_bytes_setting(line, "--image-cache-size", s.image_cache_bytes, 0, uint64_t{1} << 50,
+                    "Images pulled here that no instance uses, together; beyond, the least lately "
+                    "used go");
+  add_setting(line, "--image-cache-age", s.options.driver.image_cache.age_max, 1min, 365 * 24h,
+              "How long an image pulled here stays that no instance uses");
+  add_setting(line, "--disk-period", s.options.driver.disk_period, 100ms, 1h,
+              "How often it is looked how much containers wrote; longer where looking takes long");
 }
 
 void add_network_settings(CommandLine& line, CommandSettings& s) {
@@ -212,6 +217,7 @@ link::GpuFacts pretended_gpu(const std::string& text) {
 Result<> complete(CommandSettings& s) {
   AgentOptions& options = s.options;
   options.data = s.data;
+  options.driver.image_cache.bytes_max = static_cast<int64_t>(s.image_cache_bytes);
   options.facts.agent_version = MESCLUN_VERSION;
   options.facts.memory_mb = static_cast<int64_t>(s.memory_bytes / (1024 * 1024));
   options.facts.storage_mb = static_cast<int64_t>(s.storage_bytes / (1024 * 1024));
@@ -221,8 +227,8 @@ Result<> complete(CommandSettings& s) {
   options.facts.cuda = std::move(found.cuda);
   if (!found.problem.empty()) options.facts.warnings.push_back(std::move(found.problem));
   for (const std::string& text : s.gpu_classes) options.facts.gpus.push_back(pretended_gpu(text));
-  if (s.services.size() > kServicesMax) {
-    return Error::invalid(fmt::format("at most {} --service are possible", kServicesMax));
+  if (s.services.size() > runtime::kServicesMax) {
+    return Error::invalid(fmt::format("at most {} --service are possible", runtime::kServicesMax));
   }
   for (const std::string& text : s.services) {
     TRY(Endpoint service, parse_endpoint(text));

@@ -32,6 +32,14 @@ Task<Result<>> check_cloud(Endpoint cloud, bool allow_remote) {
           cloud.to_string())};
 }
 
+// Which runtime it is says `node list`; why it is not the better one stands there as well.
+void say_runtime(const runtime::OpenedDriver& opened, AgentOptions& options) {
+  const std::string runtime = opened.driver->facts().runtime;
+  log_info("agent", "instances run", {{"by", runtime}, {"why", opened.why}});
+  const bool fell_back = !opened.why.empty() && runtime == "process";
+  if (fell_back) options.facts.warnings.push_back(opened.why);
+}
+
 // From here on there is an agent to stop, whatever happens.
 Task<Result<>> run_until_cancelled(asio::any_io_executor executor, Clock& clock, NodeAgent& agent,
                                    AgentOptions& options) {
@@ -75,8 +83,10 @@ Task<Result<>> serve_agent(asio::any_io_executor executor, AgentOptions options)
   RealClock clock;
   RealRandom random;
   options.driver.data_folder = options.data.string();
-  CO_TRY(const std::unique_ptr<runtime::ContainerDriver> driver,
+  CO_TRY(const runtime::OpenedDriver opened,
          co_await runtime::open_driver(executor, clock, options.driver));
+  runtime::ContainerDriver* const driver = opened.driver.get();
+  say_runtime(opened, options);
   link::CloudDialer cloud(clock, options.cloud, link::kSessionUpgrade);
   GatewayDialer gateways(clock);
   NodeAgent::Parts parts{.executor = executor,

@@ -20,7 +20,8 @@ struct AgentOptions {
   // Instances are processes of this machine with whatever rights the agent has, so a cloud on
   // another machine could run anything here.
   bool allow_remote_cloud = false;
-  runtime::DriverSettings driver;  // its folder is in `data`
+  // Its folder is in `data`.
+  runtime::DriverSettings driver{.kind = runtime::RuntimeKind::Auto};
   // Whether the log says what this machine lacks; the cloud is told in any case.
   bool log_warnings = true;
   AgentSettings settings;

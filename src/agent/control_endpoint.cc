@@ -54,7 +54,8 @@ AgentStatus agent_status(const NodeAgent& agent) {
                      .cloud = agent.session_state(),
                      .tunnels = static_cast<int64_t>(agent.tunnels_up()),
                      .events_waiting = static_cast<int64_t>(agent.events_waiting()),
-                     .warnings = agent.facts().warnings};
+                     .warnings = agent.facts().warnings,
+                     .runtime = agent.facts().runtime};
   if (!agent.trouble().empty()) {
     status.warnings.push_back("takes nothing new: " + agent.trouble());
   }
@@ -106,6 +107,7 @@ std::string describe(const AgentStatus& status) {
   std::string out = fmt::format("node {} ({})\nmode {}\ncloud {}\ntunnels {}\nevents waiting {}\n",
                                 status.machine_id, status.hostname, enum_name(status.mode),
                                 status.cloud, status.tunnels, status.events_waiting);
+  if (status.runtime) out += fmt::format("runtime {}\n", *status.runtime);
   for (const std::string& warning : status.warnings) out += "warning: " + warning + "\n";
   for (const InstanceStatus& instance : status.instances) {
     out += fmt::format("instance {} of {}: {}{}{}{}\n", instance.instance_id, instance.group,

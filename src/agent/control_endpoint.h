@@ -27,11 +27,12 @@ struct AgentStatus {
   int64_t tunnels = 0;
   int64_t events_waiting = 0;
   std::vector<std::string> warnings;
+  std::optional<std::string> runtime;  // what runs instances
   std::vector<InstanceStatus> instances;
 };
 BOOST_DESCRIBE_STRUCT(AgentStatus, (),
                       (machine_id, hostname, mode, cloud, tunnels, events_waiting, warnings,
-                       instances))
+                       runtime, instances))
 
 AgentStatus agent_status(const NodeAgent& agent);
 

@@ -74,6 +74,7 @@ Task<Result<bool>> InstanceRun::start() {
     co_return false;
   }
   waiter_.spawn(wait_for_exit());
+  waiter_.spawn(wait_for_excess());
   // The driver knows whether the program began; what wait() tells of one that did not may take a
   // moment longer.
   CO_TRY(const bool began, co_await has_begun());
@@ -104,6 +105,7 @@ void InstanceRun::refuse_start(std::string detail) {
 
 void InstanceRun::adopt(bool started, bool ready) {
   waiter_.spawn(wait_for_exit());
+  waiter_.spawn(wait_for_excess());
   begin_probes(started, ready);
 }
 
@@ -117,6 +119,13 @@ Task<Result<>> InstanceRun::wait_for_exit() {
     refused_ = "the run was lost: " + exit.error().message;
   }
   ended_.notify_all();
+  parts_.observer.on_end_seen();
+  co_return Result<>();
+}
+
+// What the driver cannot tell does not end the run.
+Task<Result<>> InstanceRun::wait_for_excess() {
+  CO_TRY(disk_excess_, co_await parts_.driver.disk_excess(instance_id_));
   parts_.observer.on_end_seen();
   co_return Result<>();
 }

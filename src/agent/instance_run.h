@@ -17,7 +17,8 @@ class InstanceRun {
     virtual ~Observer() = default;
     virtual void on_probe(api::ProbeKind kind, const RunHealth::Change& change,
                           const std::string& detail) = 0;
-    virtual void on_end_seen() = 0;  // exit(), refused() or failed_probe() has a value now
+    // exit(), refused(), failed_probe() or disk_excess() has a value now.
+    virtual void on_end_seen() = 0;
   };
 
   struct Parts {
@@ -56,6 +57,7 @@ class InstanceRun {
   const std::string& instance_id() const { return instance_id_; }
   const std::optional<runtime::RunExit>& exit() const { return exit_; }
   const std::optional<FailedProbe>& failed_probe() const { return failed_probe_; }
+  const std::optional<runtime::DiskExcess>& disk_excess() const { return disk_excess_; }
   const std::string& refused() const { return refused_; }
   const RunHealth& health() const { return health_; }
   MetadataService& metadata() { return metadata_; }
@@ -63,6 +65,7 @@ class InstanceRun {
  private:
   Task<Result<bool>> has_begun();
   Task<Result<>> wait_for_exit();
+  Task<Result<>> wait_for_excess();
   Task<Result<>> probe(api::ProbeKind kind);
   void begin_probes(std::optional<bool> was_started, bool was_ready);
   void spawn_probes();
@@ -79,6 +82,7 @@ class InstanceRun {
   Scope waiter_;
   std::optional<runtime::RunExit> exit_;
   std::optional<FailedProbe> failed_probe_;
+  std::optional<runtime::DiskExcess> disk_excess_;
   std::string refused_;
 };
 

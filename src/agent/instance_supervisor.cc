@@ -338,6 +338,7 @@ RunFacts InstanceSupervisor::facts() const {
   if (run_ != nullptr) {
     facts.exit = run_->exit();
     facts.failed_probe = run_->failed_probe();
+    facts.disk_excess = run_->disk_excess();
     facts.refused = run_->refused();
     const bool failed = (facts.exit && facts.exit->code != 0) || facts.failed_probe;
     if (failed) facts.machine_trouble = parts_.machine_trouble();

@@ -76,6 +76,28 @@ TEST_F(InstanceTest, LimitsThatCannotChangeAsItRunsStartItAgain) {
   EXPECT_EQ(node.driver.find_spec(node.report().instance_id)->files_of, instance);
 }
 
+TEST_F(InstanceTest, ADiskThatIsTooFullEndsItHere) {
+  begin(R"({"container": {"resources": {"storage_amount": 2000000000}}})",
+        {.overfills_after = 10s});
+  ASSERT_TRUE(running());
+  EXPECT_EQ(node.driver.find_spec("instance-of-a")->disk_bytes, 2'000'000'000);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(node.report().outcome, RunOutcome::Replace);
+  EXPECT_FALSE(node.report().exclude_node);
+  EXPECT_EQ(events().back(), "Instance Interrupted (Requested Disk Space Exceeded)");
+  EXPECT_EQ(node.driver.known(), 0u);
+}
+
+TEST_F(InstanceTest, ADiskThatIsTooFullIsSeenByTheNextAgent) {
+  begin();
+  ASSERT_TRUE(running());
+  node.kill();
+  node.driver.overfill("instance-of-a");
+  node.start();
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(events().back(), "Instance Interrupted (Requested Disk Space Exceeded)");
+}
+
 TEST_F(InstanceTest, TheProcessRuntimeSaysThatNothingIsPulled) {
   node.driver.set_facts({.runtime = "process"});
   begin();

@@ -103,6 +103,14 @@ NextStep after_exit(const RunFacts& facts) {
   return with_event(std::move(step), exit_event_name(exit), std::move(detail));
 }
 
+NextStep end_for_disk(const runtime::DiskExcess& excess) {
+  // Elsewhere it may write less; this machine is as good as any other.
+  const std::string reason = fmt::format(
+      "it wrote {:.2f} GB or more, and its disk is {:.2f} GB (resources.storage_amount)",
+      static_cast<double>(excess.used_bytes) / 1e9, static_cast<double>(excess.bytes_max) / 1e9);
+  return with_event(end(RunOutcome::Replace, false, reason), api::event::kDiskExceeded, reason);
+}
+
 }  // namespace
 
 // The application did nothing wrong, and the node says itself that it takes nothing meanwhile.
@@ -134,6 +142,7 @@ NextStep decide_next(const RunFacts& facts, TimePoint now) {
     return with_event(end(RunOutcome::Replace, false, reason), api::event::kNodeOffline, reason);
   }
   if (facts.exit) return after_exit(facts);
+  if (facts.disk_excess) return end_for_disk(*facts.disk_excess);
   if (facts.failed_probe) {
     const FailedProbe& probe = *facts.failed_probe;
     const bool startup = probe.kind == api::ProbeKind::Startup;

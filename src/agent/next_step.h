@@ -40,6 +40,7 @@ struct RunFacts {
   // Observations.
   std::optional<runtime::RunExit> exit;
   std::optional<FailedProbe> failed_probe;
+  std::optional<runtime::DiskExcess> disk_excess;
   std::string refused;          // the machine could not make a run; why
   std::string machine_trouble;  // what the machine lacks while it ended or failed; may be why
   bool gone = false;            // the driver knows the run no more
@@ -70,7 +71,8 @@ inline constexpr Duration kQuickExitWindow = 10min;
 inline constexpr size_t kRestartsInPlace = 5;
 
 // Who comes first when several hold: the cloud's stop, the instance's wish to leave, the machine's,
-// another run by the cloud, one by the instance, a run that is gone, an exit, a failed probe. So an
+// another run by the cloud, one by the instance, a run that is gone, an exit, too full a disk, a
+// failed probe. So an
 // exit right after a reallocate call is one reallocation.
 NextStep decide_next(const RunFacts& facts, TimePoint now);
 // The machine could not carry out what was decided.

@@ -56,6 +56,25 @@ TEST(NextStep, ExitsFollowTheRestartPolicy) {
   }
 }
 
+TEST(NextStep, WhoFillsItsDiskMovesWithoutBlameWhateverThePolicy) {
+  for (const auto policy :
+       {RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never}) {
+    RunFacts facts;
+    facts.policy = policy;
+    facts.disk_excess = {.used_bytes = 2'500'000'000, .bytes_max = 2'000'000'000};
+    const NextStep step = decide_next(facts, kNow);
+    EXPECT_EQ(step.kind, Kind::End);
+    EXPECT_EQ(step.outcome, RunOutcome::Replace);
+    EXPECT_FALSE(step.exclude_node);
+    ASSERT_EQ(step.events.size(), 1u);
+    EXPECT_EQ(step.events[0].name, "Instance Interrupted (Requested Disk Space Exceeded)");
+    EXPECT_THAT(step.reason, testing::HasSubstr("2.50 GB"));
+    EXPECT_THAT(step.reason, testing::HasSubstr("2.00 GB"));
+    facts.exit = runtime::RunExit{.code = 0};
+    EXPECT_NE(decide_next(facts, kNow).events[0].name, step.events[0].name) << "it was done before";
+  }
+}
+
 TEST(NextStep, AStartFailureMovesUnlessThePolicyIsNever) {
   for (const auto policy : {RestartPolicy::Always, RestartPolicy::OnFailure}) {
     const NextStep step = decide_next(exited(policy, -1, true), kNow);

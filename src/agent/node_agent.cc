@@ -27,6 +27,14 @@ link::NodeFacts with_warnings(link::NodeFacts facts, const runtime::DriverFacts&
   return facts;
 }
 
+std::vector<std::string> real_gpus(const link::NodeFacts& facts) {
+  std::vector<std::string> out;
+  for (const link::GpuFacts& gpu : facts.gpus) {
+    if (!gpu.pretended && !gpu.device.empty()) out.push_back(gpu.device);
+  }
+  return out;
+}
+
 }  // namespace
 
 NodeAgent::NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts,
@@ -35,7 +43,7 @@ NodeAgent::NodeAgent(Parts parts, AgentSettings settings, link::NodeFacts facts,
       settings_(std::move(settings)),
       facts_(with_warnings(std::move(facts), parts_.driver.facts())),
       join_token_(std::move(join_token)),
-      identity_{.cpu_share_percent = facts_.cpu_share_percent},
+      identity_{.cpu_share_percent = facts_.cpu_share_percent, .gpus = real_gpus(facts_)},
       journal_(parts_.store),
       logs_(parts_.executor, parts_.driver, parts_.clock, settings_.logs, parts_.log_segments),
       tokens_(parts_.executor, parts_.clock,

@@ -1,5 +1,7 @@
 #include "agent/run_maker.h"
 
+#include <algorithm>
+
 namespace mesclun::agent {
 
 Result<api::GroupSpec> read_spec(const json::object& spec) {
@@ -38,7 +40,8 @@ std::map<std::string, std::string> make_environment(const link::GroupIdentity& g
 
 runtime::RunLimits limits_of(const api::GroupSpec& spec, const NodeIdentity& node) {
   return {.cpu_cores = spec.container.resources.cpu * node.cpu_share_percent / 100.0,
-          .memory_bytes = int64_t{spec.container.resources.memory} * 1024 * 1024};
+          .memory_bytes = int64_t{spec.container.resources.memory} * 1024 * 1024,
+          .disk_bytes = spec.container.resources.storage_amount.value_or(0)};
 }
 
 runtime::RunSpec make_run(const Assignment& assignment, const api::GroupSpec& spec,
@@ -53,10 +56,12 @@ runtime::RunSpec make_run(const Assignment& assignment, const api::GroupSpec& sp
   // The engine of a container and the libraries of NVIDIA: whoever was given no card sees none.
   const std::string& gpu = assignment.wish.gpu;
   run.environment["NVIDIA_VISIBLE_DEVICES"] = gpu.empty() ? "void" : gpu;
+  if (std::ranges::find(node.gpus, gpu) != node.gpus.end()) run.gpus = {gpu};
   run.environment["CUDA_VISIBLE_DEVICES"] = gpu.empty() ? "-1" : gpu;
   const runtime::RunLimits limits = limits_of(spec, node);
   run.cpu_cores = limits.cpu_cores;
   run.memory_bytes = limits.memory_bytes;
+  run.disk_bytes = limits.disk_bytes;
   if (const auto shm = spec.container.resources.shm_size) {
     run.shm_bytes = int64_t{*shm} * 1024 * 1024;
   }

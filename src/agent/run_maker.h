@@ -11,6 +11,7 @@ namespace mesclun::agent {
 struct NodeIdentity {
   std::string machine_id;
   int32_t cpu_share_percent = 100;
+  std::vector<std::string> gpus;  // real ones, by UUID
 };
 
 // A spec as it stands in an Assignment. InvalidArgument if it is none.

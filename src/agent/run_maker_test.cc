@@ -55,12 +55,25 @@ TEST(RunMaker, TheInstanceSeesTheGpuThatItWasGiven) {
   EXPECT_EQ(run.environment.at("CUDA_VISIBLE_DEVICES"), told.wish.gpu);
 }
 
+TEST(RunMaker, OnlyARealGpuIsAskedOfTheDriver) {
+  Assignment told = assignment({});
+  const NodeIdentity node{.gpus = {"GPU-a", "GPU-b"}};
+  for (const auto& [given, asked] : std::map<std::string, std::vector<std::string>>{
+           {"GPU-b", {"GPU-b"}}, {"0", {}}, {"GPU-c", {}}, {"", {}}}) {
+    told.wish.gpu = given;
+    EXPECT_EQ(make_run(told, {}, node, "i", "").gpus, asked) << given;
+  }
+}
+
 TEST(RunMaker, LimitsComeFromResourcesAndTheNodesShare) {
   const runtime::RunSpec run =
       make(R"({"container": {"resources": {"cpu": 3, "memory": 2048}}})", 25);
   EXPECT_DOUBLE_EQ(run.cpu_cores, 0.75);
   EXPECT_EQ(run.memory_bytes, int64_t{2048} * 1024 * 1024);
   EXPECT_EQ(run.shm_bytes, int64_t{64} * 1024 * 1024);
+  EXPECT_EQ(run.disk_bytes, 0) << "what suits the image";
+  EXPECT_EQ(make(R"({"container": {"resources": {"storage_amount": 3000000000}}})").disk_bytes,
+            3'000'000'000);
   EXPECT_EQ(make(R"({"container": {"resources": {"shm_size": 256}}})").shm_bytes,
             int64_t{256} * 1024 * 1024);
 }

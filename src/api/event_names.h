@@ -23,6 +23,8 @@ inline constexpr std::string_view kRecreated = "Instance Recreated";
 inline constexpr std::string_view kReallocatedByUser = "Instance Reallocated by User";
 inline constexpr std::string_view kReallocatedByPlatform = "Instance Reallocated by Platform";
 inline constexpr std::string_view kNodeOffline = "Instance Interrupted (Node Offline)";
+inline constexpr std::string_view kDiskExceeded =
+    "Instance Interrupted (Requested Disk Space Exceeded)";
 inline constexpr std::string_view kStartupPassed = "Instance Startup Probe Passed";
 inline constexpr std::string_view kReady = "Instance Ready (Readiness Probe Passed)";
 inline constexpr std::string_view kNotReady = "Instance Not Ready (Readiness Probe Failure)";

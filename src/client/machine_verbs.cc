@@ -24,12 +24,14 @@ std::string gpu_text(const NodeView& node) {
 
 void print_nodes(Session& session, const std::vector<NodeView>& nodes) {
   const WallTime now = session.clock.wall_now();
-  Table table({"HOST", "MACHINE", "STATE", "COUNTRY", "CPU", "MEMORY MB", "GPU", "HEARD", "RUNS"});
+  Table table({"HOST", "MACHINE", "STATE", "COUNTRY", "CPU", "MEMORY MB", "GPU", "RUNTIME", "HEARD",
+               "RUNS"});
   for (const NodeView& node : nodes) {
     table.add({node.hostname, node.machine_id, describe_node_state(node), node.country.value_or(""),
                fmt::format("{:g}/{:g}", node.cpu_used, node.cpu),
                fmt::format("{}/{}", node.memory_used_mb, node.memory_mb), gpu_text(node),
-               age(node.last_heard_time.value_or(""), now), describe_node_load(node)});
+               node.runtime.value_or(""), age(node.last_heard_time.value_or(""), now),
+               describe_node_load(node)});
   }
   session.console.print(table.render());
   for (const std::string& warning : node_warnings(nodes)) {

@@ -13,6 +13,9 @@
 
 namespace mesclun::runtime {
 
+// Of the machine, reached by runs: the most that a driver takes.
+inline constexpr size_t kServicesMax = 8;
+
 // One run of an instance. Everything is decided by the caller; the driver carries it out.
 struct RunSpec {
   std::string instance_id;                         // names the run; unique to each start
@@ -21,7 +24,9 @@ struct RunSpec {
   std::map<std::string, std::string> environment;  // complete, with the platform's variables
   double cpu_cores = 1;                            // hard limit of CPU time, may be a fraction
   int64_t memory_bytes = 0;                        // hard limit
+  int64_t disk_bytes = 0;                          // 0: what suits the image; see disk_excess()
   int64_t shm_bytes = 64 * 1024 * 1024;            // size of /dev/shm
+  std::vector<std::string> gpus;                   // real ones of the machine, by UUID
   int32_t port = 0;                                // where the gateway reaches it; 0: nowhere
   // The earlier run whose writable files this one takes over (restart); empty: fresh files.
   std::string files_of;
@@ -37,6 +42,7 @@ Result<> check_run(const RunSpec& spec);
 struct RunLimits {
   double cpu_cores = 1;
   int64_t memory_bytes = 0;
+  int64_t disk_bytes = 0;
   bool operator==(const RunLimits&) const = default;
 };
 // InvalidArgument: no machine could keep them.
@@ -64,6 +70,12 @@ struct LogChunk {
   std::string text;    // one line without its end
 };
 
+// A run that took more of the disk than it may.
+struct DiskExcess {
+  int64_t used_bytes = 0;  // at least; it may have gone on
+  int64_t bytes_max = 0;
+};
+
 // What a live run has used.
 struct RunUsage {
   std::string instance_id;
@@ -76,6 +88,7 @@ struct DriverFacts {
   bool own_network = false;  // instances have a network namespace: 169.254.169.254 works
   bool limits_cpu = false;
   bool limits_memory = false;
+  bool watches_disk = false;          // disk_excess() tells
   std::vector<std::string> warnings;  // what is missing on this machine and what that means
 };
 
@@ -126,6 +139,12 @@ class ContainerDriver {
   // Until the application has ended and nothing of the run is alive, whatever walls there are.
   // Several tasks may wait.
   virtual Task<Result<RunExit>> wait(std::string instance_id) = 0;
+  // Until the run has written more than its disk_bytes; it goes on, and whoever asked ends it.
+  // FailedPrecondition: it ended before. Unimplemented: this driver bounds no disk.
+  virtual Task<Result<DiskExcess>> disk_excess(std::string instance_id) {
+    std::ignore = instance_id;
+    co_return Error{ErrorCode::Unimplemented, "this driver bounds no disk"};
+  }
   // SIGTERM to the whole process group, SIGKILL to everything of the run after `grace`. Returns
   // when nothing of it is left.
   virtual Task<Result<>> stop(std::string instance_id, Duration grace) = 0;

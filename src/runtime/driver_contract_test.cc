@@ -460,6 +460,16 @@ CONTRACT(UsageIsOfLiveRunsOnly) {
   co_return Result<>();
 }
 
+CONTRACT(DiskExcessIsToldOfTheLivingOnly) {
+  EXPECT_TRUE(!driver.facts().watches_disk ||
+              (co_await driver.disk_excess("nobody")).code() == ErrorCode::NotFound);
+  CO_TRY(const std::string id, co_await t.start(driver, {.exit = 0}));
+  CO_TRY_DO(co_await t.end_of(driver, id));
+  EXPECT_EQ((co_await within(t.loop.clock, kSoon, driver.disk_excess(id))).code(),
+            driver.facts().watches_disk ? ErrorCode::FailedPrecondition : ErrorCode::Unimplemented);
+  co_return Result<>();
+}
+
 // Goal: an agent that starts again finds what there is, and can go on with it.
 CONTRACT(NextDriverGoesOnWithWhatThereIs) {
   RunSpec living = t.kind->spec({});

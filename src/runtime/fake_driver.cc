@@ -9,6 +9,7 @@ Error misfit(std::string message) {
 }
 
 constexpr size_t kLogLinesMax = 1'000;
+constexpr int64_t kDiskBytes = 10'000'000'000;
 
 HttpResponse refused(const Error& error) {
   HttpResponse response;
@@ -129,6 +130,9 @@ void FakeDriver::begin(const RunPtr& run) {
   } else if (behaviour.exit_after) {
     scope_.spawn(exit_later(run, *behaviour.exit_after, behaviour.exit_code, {}));
   }
+  if (behaviour.overfills_after && !run->exit) {
+    scope_.spawn(overfill_later(run, *behaviour.overfills_after));
+  }
   run->changed.notify_all();
 }
 
@@ -136,6 +140,12 @@ Task<Result<>> FakeDriver::exit_later(RunPtr run, Duration after, int32_t code,
                                       std::string detail) {
   CO_TRY_DO(co_await clock_.sleep_for(after));
   end(*run, code, std::move(detail));
+  co_return Result<>();
+}
+
+Task<Result<>> FakeDriver::overfill_later(RunPtr run, Duration after) {
+  CO_TRY_DO(co_await clock_.sleep_for(after));
+  overfill(run->spec.instance_id);
   co_return Result<>();
 }
 
@@ -153,12 +163,21 @@ Task<Result<RunExit>> FakeDriver::wait(std::string instance_id) {
   co_return *run->exit;
 }
 
+Task<Result<DiskExcess>> FakeDriver::disk_excess(std::string instance_id) {
+  CO_TRY(const RunPtr run, find(instance_id));
+  while (!run->overfull && !run->exit) CO_TRY_DO(co_await run->changed.wait());
+  if (run->exit) co_return misfit("it has ended");
+  const int64_t most = run->spec.disk_bytes == 0 ? kDiskBytes : run->spec.disk_bytes;
+  co_return DiskExcess{.used_bytes = most + 1, .bytes_max = most};
+}
+
 Task<Result<>> FakeDriver::set_limits(std::string instance_id, RunLimits limits) {
   CO_TRY(const RunPtr run, find(instance_id));
   if (run->exit) co_return misfit("that run has ended");
   if (!limits_refused_.empty()) co_return Error::unavailable(limits_refused_);
   run->spec.cpu_cores = limits.cpu_cores;
   run->spec.memory_bytes = limits.memory_bytes;
+  run->spec.disk_bytes = limits.disk_bytes;
   co_return Result<>();
 }
 
@@ -237,6 +256,13 @@ Task<Result<std::vector<LogChunk>>> FakeDriver::read_log(std::string instance_id
 
 void FakeDriver::exit_now(const std::string& instance_id, int32_t code) {
   if (const auto run = find(instance_id); run && (*run)->started) end(**run, code, {});
+}
+
+void FakeDriver::overfill(const std::string& instance_id) {
+  const auto run = find(instance_id);
+  if (!run) return;
+  (*run)->overfull = true;
+  (*run)->changed.notify_all();
 }
 
 void FakeDriver::set_healthy(const std::string& instance_id, bool healthy) {

@@ -22,6 +22,7 @@ struct FakeRun {
   std::string start_failure;           // not empty: the program cannot be started
   std::optional<Duration> exit_after;  // from the end of start(); nothing: runs until it is stopped
   int32_t exit_code = 0;
+  std::optional<Duration> overfills_after;  // likewise: then it has taken more disk than it may
   Duration ready_after{};                // from the end of start(): then it listens and probes pass
   std::optional<Duration> broken_after;  // then they fail again
   Duration stop_time{};                  // from SIGTERM to its end; longer than the grace: SIGKILL
@@ -52,6 +53,7 @@ class FakeDriver : public ContainerDriver {
   Task<Result<>> start(std::string instance_id) override;
   Task<Result<>> set_limits(std::string instance_id, RunLimits limits) override;
   Task<Result<RunExit>> wait(std::string instance_id) override;
+  Task<Result<DiskExcess>> disk_excess(std::string instance_id) override;
   Task<Result<>> stop(std::string instance_id, Duration grace) override;
   Task<Result<>> remove(std::string instance_id) override;
   // GET anything answers 200 once ready; before that nobody listens.
@@ -80,6 +82,8 @@ class FakeDriver : public ContainerDriver {
   }
   // Ends a live run from inside, as by itself.
   void exit_now(const std::string& instance_id, int32_t code);
+  // It has taken more disk than it may.
+  void overfill(const std::string& instance_id);
   // Readiness by hand, from now on.
   void set_healthy(const std::string& instance_id, bool healthy);
   void write_log(const std::string& instance_id, std::string stream, std::string text);
@@ -110,6 +114,7 @@ class FakeDriver : public ContainerDriver {
     std::optional<RunExit> exit;
     TimePoint exit_time{};
     std::optional<bool> healthy;
+    bool overfull = false;
     std::deque<LogChunk> log;
     Notify changed;
   };
@@ -121,13 +126,14 @@ class FakeDriver : public ContainerDriver {
   void end(Run& run, int32_t code, std::string detail);
   Task<Result<>> begin_later(RunPtr run);
   void begin(const RunPtr& run);
+  Task<Result<>> overfill_later(RunPtr run, Duration after);
   Task<Result<>> exit_later(RunPtr run, Duration after, int32_t code, std::string detail);
 
   asio::any_io_executor executor_;
   Clock& clock_;
   Random& random_;
   Script script_;
-  DriverFacts facts_{.runtime = "fake"};
+  DriverFacts facts_{.runtime = "fake", .watches_disk = true};
   std::string trouble_;
   std::function<HttpResponse(const std::string&, const HttpRequest&)> application_;
   std::string limits_refused_;

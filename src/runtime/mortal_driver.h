@@ -36,6 +36,9 @@ class MortalDriver final : public ContainerDriver {
   Task<Result<RunExit>> wait(std::string instance_id) override {
     return driver_.wait(std::move(instance_id));
   }
+  Task<Result<DiskExcess>> disk_excess(std::string instance_id) override {
+    return driver_.disk_excess(std::move(instance_id));
+  }
   Task<Result<>> stop(std::string instance_id, Duration grace) override {
     CO_TRY_DO(co_await kill_.pass_or_hang());
     co_return co_await driver_.stop(std::move(instance_id), grace);

@@ -17,6 +17,7 @@ runtime::FakeRun random_run(const runtime::RunSpec& spec, const StartTimes& time
   // Most interruptions come from nodes; applications end by themselves now and then.
   run.exit_after = from_seconds(exponential(random, 150 * 3600.0));
   run.exit_code = random.chance(0.5) ? 0 : 1;
+  if (random.chance(0.02)) run.overfills_after = from_seconds(exponential(random, 6 * 3600.0));
   if (!spec.command.empty() && spec.command.front() == kJob) {
     run.exit_after = from_seconds(exponential(random, 900));
     run.exit_code = random.chance(0.8) ? 0 : 1;

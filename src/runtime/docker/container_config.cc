@@ -51,10 +51,22 @@ json::object container_config(const RunSpec& spec, const ContainerPlan& plan) {
   host["CapAdd"] = std::move(capabilities);
   json::array servers(plan.name_servers.begin(), plan.name_servers.end());
   if (!servers.empty()) host["Dns"] = std::move(servers);
+  if (!spec.gpus.empty()) {
+    // Lists of one list: braces would take the inner one for a copy.
+    json::array any_of;
+    any_of.push_back(json::array{"gpu"});
+    json::object request{{"Driver", "nvidia"}, {"Capabilities", std::move(any_of)}};
+    request["DeviceIDs"] = json::array(spec.gpus.begin(), spec.gpus.end());
+    json::array requests;
+    requests.push_back(std::move(request));
+    host["DeviceRequests"] = std::move(requests);
+  }
   host["RestartPolicy"] = {{"Name", "no"}};
 
   json::object out;
   out["Image"] = full_image_name(spec.image);
+  // Where NVIDIA's runtime is the engine's usual one, an image could ask for all of them.
+  if (spec.gpus.empty()) out["Env"] = json::array{"NVIDIA_VISIBLE_DEVICES=void"};
   out["Hostname"] = spec.instance_id.substr(0, kHostNameMax);
   out["Entrypoint"] = json::array{"/.mesclun/start"};
   out["Cmd"] = json::array();

@@ -31,6 +31,22 @@ TEST(ContainerConfig, AContainerGetsItsLimitsAndNothingOfTheMachine) {
       << "whoever may ask the engine would see it";
 }
 
+TEST(ContainerConfig, OnlyARealGpuIsAskedFor) {
+  RunSpec spec{.instance_id = "a", .image = "app:1"};
+  spec.environment["NVIDIA_VISIBLE_DEVICES"] = "0";  // a pretended one
+  const json::object without = container_config(spec, {});
+  EXPECT_EQ(without.at("HostConfig").as_object().if_contains("DeviceRequests"), nullptr);
+  EXPECT_EQ(without.at("Env"), json::array{"NVIDIA_VISIBLE_DEVICES=void"});
+
+  spec.gpus = {"GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"};
+  const json::object with = container_config(spec, {});
+  EXPECT_EQ(with.at("HostConfig").at("DeviceRequests"),
+            parse_json(R"([{"Driver": "nvidia", "Capabilities": [["gpu"]],
+                            "DeviceIDs": ["GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"]}])")
+                .value());
+  EXPECT_EQ(with.if_contains("Env"), nullptr) << "the engine says it";
+}
+
 TEST(ContainerConfig, AnImageRunsItsEntrypointWithItsCommand) {
   const auto command = [](std::string_view config) {
     return command_of_image(parse_json(config).value());

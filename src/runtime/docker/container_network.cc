@@ -53,6 +53,10 @@ Result<Descriptor> ContainerNetwork::listen_metadata() {
   return inside(place_.get(), [] { return listen_tcp(kMetadataAddress, kMetadataPort); });
 }
 
+Result<Descriptor> ContainerNetwork::listen_loopback(uint16_t port) {
+  return inside(place_.get(), [port] { return listen_tcp("127.0.0.1", port); });
+}
+
 Result<std::vector<Descriptor>> ContainerNetwork::sockets(int family, size_t count) {
   return inside(place_.get(), [&]() -> Result<std::vector<Descriptor>> {
     std::vector<Descriptor> out;

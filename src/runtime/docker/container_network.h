@@ -21,6 +21,8 @@ class ContainerNetwork {
   Result<> set_up_egress(const std::string& address, const std::string& gateway);
   // A socket that listens at 169.254.169.254:80.
   Result<Descriptor> listen_metadata();
+  // One at 127.0.0.1.
+  Result<Descriptor> listen_loopback(uint16_t port);
   // Fresh TCP sockets, AF_INET or AF_INET6.
   Result<std::vector<Descriptor>> sockets(int family, size_t count);
 

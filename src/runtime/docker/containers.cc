@@ -31,6 +31,16 @@ Task<Result<ContainerState>> inspect_container(Engine& engine, std::string conta
                      .process = static_cast<pid_t>(number_of(*state, "Pid")),
                      .exit_code = static_cast<int32_t>(number_of(*state, "ExitCode")),
                      .out_of_memory = flag_of(*state, "OOMKilled")};
+  if (const json::value* layers = member_of(answer, "GraphDriver")) {
+    if (const json::value* data = member_of(*layers, "Data"))
+      out.layer = text_of(*data, "UpperDir");
+  }
+  const json::value* mounts = member_of(answer, "Mounts");
+  if (mounts != nullptr && mounts->is_array()) {
+    for (const json::value& mount : mounts->get_array()) {
+      if (text_of(mount, "Type") == "volume") out.volumes.push_back(text_of(mount, "Source"));
+    }
+  }
   // One that has not ended has a time that is none of ours.
   const Result<WallTime> finished = parse_rfc3339(text_of(*state, "FinishedAt"));
   if (finished) out.finish_time = to_unix_nanos(*finished);

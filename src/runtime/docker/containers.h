@@ -14,6 +14,9 @@ struct ContainerState {
   int32_t exit_code = 0;
   bool out_of_memory = false;
   int64_t finish_time = 0;  // unix ns
+  // Folders of this machine that hold what it writes.
+  std::string layer;  // empty: the engine keeps it in another form
+  std::vector<std::string> volumes;
 };
 // NotFound: there is none.
 Task<Result<ContainerState>> inspect_container(Engine& engine, std::string container);

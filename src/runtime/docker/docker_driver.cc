@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/race.h"
 #include "runtime/docker/answer.h"
+#include "runtime/docker/container_config.h"
+#include "runtime/docker/image_pull.h"
 #include "runtime/docker/images.h"
 #include "runtime/docker/starter_image.h"
 #include "runtime/loopback.h"
@@ -41,6 +43,14 @@ DockerDriver::DockerDriver(asio::any_io_executor executor, Clock& clock,
       settings_(std::move(settings)),
       engine_(clock, settings_.engine),
       runs_(settings_.data_folder),
+      disks_(engine_, clock, runs_, settings_.disk_period),
+      images_({.executor = executor,
+               .clock = clock,
+               .engine = engine_,
+               .runs = runs_,
+               .file = settings_.data_folder + "/images.json",
+               .limits = settings_.image_cache,
+               .period = settings_.image_period}),
       scope_(executor, "docker driver") {}
 
 Task<Result<std::unique_ptr<DockerDriver>>> DockerDriver::open(asio::any_io_executor executor,
@@ -59,11 +69,16 @@ Task<Result<>> DockerDriver::prepare() {
     co_return Error{ErrorCode::PermissionDenied,
                     "the docker runtime needs root: it makes the containers' networks"};
   }
+  if (settings_.services.size() > kServicesMax) co_return Error::invalid("more than 8 services");
   CO_TRY_DO(co_await check());
   CO_TRY_DO(runs_.open());
   CO_TRY_DO(replace_file(settings_.data_folder + "/starter", starter_image(),
                          Durability::ProcessCrash, 0755));
-  facts_ = {.runtime = "docker", .own_network = true, .limits_cpu = true, .limits_memory = true};
+  facts_ = {.runtime = "docker",
+            .own_network = true,
+            .limits_cpu = true,
+            .limits_memory = true,
+            .watches_disk = true};
   const Result<> egress =
       settings_.use_egress ? prepare_egress() : Error::unavailable("switched off");
   egress_ = egress.has_value();
@@ -72,10 +87,16 @@ Task<Result<>> DockerDriver::prepare() {
         "applications do not reach other machines ({}): downloads and outside services fail",
         egress.error().message));
   }
-  co_return co_await adopt_all();
+  CO_TRY_DO(co_await adopt_containers(
+      {.settings = settings_, .engine = engine_, .runs = runs_, .scope = scope_, .clock = clock_}));
+  images_.load();
+  scope_.spawn(disks_.run());
+  scope_.spawn(images_.run());
+  co_return Result<>();
 }
 
 Task<void> DockerDriver::close() {
+  disks_.stop();
   co_await scope_.stop();
 }
 
@@ -93,21 +114,15 @@ Task<Result<std::vector<RunInfo>>> DockerDriver::list() {
 }
 
 Task<Result<>> DockerDriver::check() {
-  const Result<json::value> known = co_await engine_.call({.target = "/info"});
-  if (known || known.code() == ErrorCode::Cancelled) co_return known ? Result<>() : known.error();
-  co_return Error::unavailable(fmt::format("no container engine answers at {}: {}",
-                                           settings_.engine.to_string(), known.error().message));
+  co_return co_await ask_engine(engine_, settings_.engine);
 }
 
 Task<Result<bool>> DockerDriver::has_image(std::string image) {
-  const Result<json::value> known = co_await inspect_image(engine_, std::move(image));
-  if (known) co_return true;
-  if (known.code() == ErrorCode::NotFound) co_return false;
-  co_return known.error();
+  co_return co_await images_.has(std::move(image));
 }
 
 Task<Result<>> DockerDriver::pull(std::string image, std::function<void(double)> progress) {
-  co_return co_await pull_image(engine_, clock_, std::move(image), std::move(progress));
+  co_return co_await images_.pull(std::move(image), std::move(progress));
 }
 
 Task<Result<>> DockerDriver::create(RunSpec spec) {
@@ -123,6 +138,8 @@ Task<Result<>> DockerDriver::create(RunSpec spec) {
   record.folder = runs_.files().folder(record.files);
   record.orders = {.command = spec.command, .environment = spec.environment};
   record.memory_bytes = spec.memory_bytes;
+  record.disk_bytes = spec.disk_bytes;
+  record.image = full_image_name(spec.image);
   record.create_time = to_unix_nanos(clock_.wall_now());
   record.label = spec.label;
   const auto run = std::make_shared<DockerRun>(scope_.executor(), std::move(record),
@@ -133,7 +150,7 @@ Task<Result<>> DockerDriver::create(RunSpec spec) {
   if (made) {
     run->ready = true;
     scope_.spawn(watch_container(run, engine_, clock_));
-    scope_.spawn(follow_log(run, {}));
+    scope_.spawn(follow_log(run, engine_, clock_, {}));
     co_return Result<>();
   }
   runs_.remove(*run);
@@ -152,6 +169,7 @@ Task<Result<>> DockerDriver::make(RunPtr run, RunSpec spec) {
   CO_TRY(run->door, StarterDoor::open(scope_.executor(), door));
 
   CO_TRY(const json::value image, co_await inspect_image(engine_, spec.image));
+  run->record.image_bytes = number_of(image, "Size");
   if (run->record.orders.command.empty()) run->record.orders.command = command_of_image(image);
   if (run->record.orders.command.empty()) {
     co_return Error::invalid(
@@ -170,7 +188,11 @@ Task<Result<>> DockerDriver::make(RunPtr run, RunSpec spec) {
   // Before it runs: whoever comes after us knows whose it is.
   CO_TRY_DO(write_record(run->folder + "/run.json", run->record));
   CO_TRY_DO(co_await ask_container(engine_, run->record.container, "start"));
-  co_return co_await connect_container(run, true);
+  CO_TRY(const pid_t process, co_await connect_container(run, engine_));
+  CO_TRY_DO(listen_for_services(run, settings_.services, scope_, clock_));
+  if (!egress_) co_return Result<>();
+  CO_TRY(const EgressAddresses addresses, attach_egress(run->record.instance_id, process));
+  co_return run->network.set_up_egress(addresses.run, addresses.machine);
 }
 
 Task<Result<std::string>> DockerDriver::make_container(const DockerRun& run, const RunSpec& spec) {
@@ -187,26 +209,6 @@ Task<Result<std::string>> DockerDriver::make_container(const DockerRun& run, con
   const std::string id = text_of(made, "Id");
   if (id.empty()) co_return Error::internal("the engine made a container without an id");
   co_return id;
-}
-
-Task<Result<>> DockerDriver::connect_container(RunPtr run, bool fresh) {
-  CO_TRY(const ContainerState state, co_await inspect_container(engine_, run->record.container));
-  if (!state.running || state.process <= 0) {
-    co_return Error::unavailable(
-        fmt::format("the container ended at once, with {}", state.exit_code));
-  }
-  CO_TRY(run->network, ContainerNetwork::of(state.process));
-  run->process = state.process;
-  run->counters = counters_of(state.process);
-  CO_TRY_DO(run->network.set_up_loopback());
-  CO_TRY(run->metadata, run->network.listen_metadata());
-  if (!egress_ || !fresh) co_return Result<>();
-  CO_TRY(const EgressAddresses addresses, attach_egress(run->record.instance_id, state.process));
-  co_return run->network.set_up_egress(addresses.run, addresses.machine);
-}
-
-Task<Result<>> DockerDriver::follow_log(RunPtr run, std::optional<int64_t> until) {
-  co_return co_await run->log.follow(engine_, clock_, run->record.container, until);
 }
 
 Result<std::optional<Listener>> DockerDriver::metadata_listener(const std::string& instance_id) {
@@ -243,13 +245,21 @@ Task<Result<>> DockerDriver::set_limits(std::string instance_id, RunLimits limit
   CO_TRY_DO(
       co_await ask_container(engine_, run->record.container, "update", container_limits(limits)));
   run->record.memory_bytes = limits.memory_bytes;
-  co_return Result<>();
+  run->record.disk_bytes = limits.disk_bytes;
+  co_return write_record(run->folder + "/run.json", run->record);
 }
 
 Task<Result<RunExit>> DockerDriver::wait(std::string instance_id) {
   CO_TRY(const RunPtr run, runs_.find(instance_id));
   CO_TRY_DO(co_await wait_for_exit(run));
   co_return *run->exit;
+}
+
+Task<Result<DiskExcess>> DockerDriver::disk_excess(std::string instance_id) {
+  CO_TRY(const RunPtr run, runs_.find(instance_id));
+  while (!run->excess && !run->exit) CO_TRY_DO(co_await run->changed.wait());
+  if (!run->exit) co_return *run->excess;
+  co_return Error{ErrorCode::FailedPrecondition, fmt::format("run {} has ended", instance_id)};
 }
 
 Task<Result<>> DockerDriver::stop(std::string instance_id, Duration grace) {
@@ -343,68 +353,6 @@ Task<Result<std::vector<LogChunk>>> DockerDriver::read_log(std::string instance_
                                                            size_t lines_max) {
   CO_TRY(const RunPtr run, runs_.find(instance_id));
   co_return co_await run->log.read(lines_max, run->exit.has_value(), clock_);
-}
-
-Task<Result<>> DockerDriver::adopt_all() {
-  for (const std::string& name : list_folder(runs_.files().runs())) {
-    const Result<> adopted = co_await adopt(name);
-    if (adopted) continue;
-    if (adopted.code() == ErrorCode::Cancelled) co_return adopted;
-    // A create() that was interrupted.
-    log_warning("driver", "forgets a run that was not complete",
-                {{"run", name}, {"why", adopted.error().message}});
-    runs_.discard(name);
-  }
-  CO_TRY_DO(co_await remove_strangers());
-  runs_.discard_files();
-  for (const auto& [id, run] : runs_.all()) {
-    scope_.spawn(follow_log(run, begin_of_next(*run)));
-  }
-  co_return Result<>();
-}
-
-Task<Result<>> DockerDriver::adopt(std::string instance_id) {
-  const std::string folder = runs_.files().run(instance_id);
-  CO_TRY(DockerRecord record, read_record<DockerRecord>(folder + "/run.json"));
-  const auto run = std::make_shared<DockerRun>(scope_.executor(), std::move(record), folder);
-  const Result<RunExit> exit = read_record<RunExit>(folder + "/exit.json");
-  if (exit) {
-    run->exit = *exit;
-  } else {
-    CO_TRY(const ContainerState state, co_await inspect_container(engine_, run->record.container));
-    if (state.running) CO_TRY_DO(co_await connect_container(run, false));
-    if (state.running && run->record.start_time == 0) {
-      CO_TRY(run->door, StarterDoor::open(scope_.executor(), run->record.folder + "/door"));
-    }
-    scope_.spawn(watch_container(run, engine_, clock_));
-  }
-  run->ready = true;
-  runs_.add(run);
-  co_return Result<>();
-}
-
-// Of the run that goes on in its container.
-std::optional<int64_t> DockerDriver::begin_of_next(const DockerRun& run) const {
-  std::optional<int64_t> begin;
-  for (const auto& [id, other] : runs_.all()) {
-    const DockerRecord& later = other->record;
-    if (later.files != run.record.files || later.create_time <= run.record.create_time) continue;
-    begin = std::min(begin.value_or(later.create_time), later.create_time);
-  }
-  return begin;
-}
-
-// Containers that we made for runs that we do not know.
-Task<Result<>> DockerDriver::remove_strangers() {
-  CO_TRY(
-      const std::vector<std::string> made,
-      co_await list_containers(engine_, fmt::format("{}={}", kFolderLabel, settings_.data_folder)));
-  for (const std::string& id : made) {
-    const auto is_of = [&id](const auto& entry) { return entry.second->record.container == id; };
-    if (std::ranges::any_of(runs_.all(), is_of)) continue;
-    CO_TRY_DO(co_await delete_container(engine_, id));
-  }
-  co_return Result<>();
 }
 
 }  // namespace mesclun::runtime

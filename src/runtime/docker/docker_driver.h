@@ -6,19 +6,12 @@
 #pragma once
 
 #include "base/scope.h"
-#include "runtime/docker/container_config.h"
-#include "runtime/docker/docker_run.h"
+#include "runtime/docker/disk_watch.h"
+#include "runtime/docker/docker_adoption.h"
+#include "runtime/docker/image_keeper.h"
 #include "runtime/run_table.h"
 
 namespace mesclun::runtime {
-
-struct DockerDriverSettings {
-  std::string data_folder;  // absolute; made if missing; for one driver at a time
-  Endpoint engine{.host = "/var/run/docker.sock", .port = 0, .is_unix = true};
-  bool use_egress = true;                  // needs nft
-  size_t log_bytes_max = 8 * 1024 * 1024;  // of one log file of two
-  int64_t processes_max = 16'384;          // of a container
-};
 
 // create() answers NotFound for an image that the engine does not have.
 class DockerDriver final : public ContainerDriver {
@@ -40,6 +33,7 @@ class DockerDriver final : public ContainerDriver {
   Task<Result<>> start(std::string instance_id) override;
   Task<Result<>> set_limits(std::string instance_id, RunLimits limits) override;
   Task<Result<RunExit>> wait(std::string instance_id) override;
+  Task<Result<DiskExcess>> disk_excess(std::string instance_id) override;
   Task<Result<>> stop(std::string instance_id, Duration grace) override;
   Task<Result<>> remove(std::string instance_id) override;
   Task<Result<ConnPtr>> connect(std::string instance_id, uint16_t port, bool ipv6_first,
@@ -55,18 +49,10 @@ class DockerDriver final : public ContainerDriver {
   DockerDriver(asio::any_io_executor executor, Clock& clock, DockerDriverSettings settings);
 
   Task<Result<>> prepare();
-  Task<Result<>> adopt_all();
-  Task<Result<>> adopt(std::string instance_id);
-  std::optional<int64_t> begin_of_next(const DockerRun& run) const;
-  Task<Result<>> remove_strangers();
   // A new run that is in the table already: its container is made or taken over, and waits for
   // orders.
   Task<Result<>> make(RunPtr run, RunSpec spec);
   Task<Result<std::string>> make_container(const DockerRun& run, const RunSpec& spec);
-  // Network and metadata service of a container that runs.
-  Task<Result<>> connect_container(RunPtr run, bool fresh);
-  // Holds the run, which may be forgotten meanwhile.
-  Task<Result<>> follow_log(RunPtr run, std::optional<int64_t> until);
   // Unless another run goes on in it.
   Task<void> drop_container(DockerRecord record);
   // Again and again, until it is gone; the next driver over the folder goes on with it.
@@ -78,6 +64,8 @@ class DockerDriver final : public ContainerDriver {
   bool egress_ = false;  // likewise
   Engine engine_;
   RunTable<DockerRun> runs_;
+  DiskWatch disks_;
+  ImageKeeper images_;
   Scope scope_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/race.h"
 #include "runtime/docker/engine_test_kit.h"
+#include "runtime/docker/images.h"
 
 namespace mesclun::runtime {
 namespace {
@@ -141,6 +142,60 @@ TEST_F(DockerTest, UsageIsToldOfWhatRuns) {
   });
 }
 
+// Files, files that were deleted and are open, and what lies in a volume that the image declares.
+TEST_F(DockerTest, WhoWritesTooMuchIsToldWhereverItLies) {
+  settings_.disk_period = 50ms;
+  run([this](DockerDriver& driver) -> Task<Result<>> {
+    EXPECT_TRUE(driver.facts().watches_disk);
+    const std::string zeros = "dd if=/dev/zero bs=1M count=30 2>/dev/null";
+    for (const std::string& script :
+         {zeros + " >/file", "exec 3>/file; rm /file; " + zeros + " >&3",
+          zeros + " >/volume/file"}) {
+      RunSpec greedy = spec(script + "; sleep 600");
+      greedy.disk_bytes = 20 * kMiB;
+      const std::string id = greedy.instance_id;
+      CO_TRY_DO(co_await driver.create(greedy));
+      CO_TRY_DO(co_await driver.start(id));
+      CO_TRY(const DiskExcess excess, co_await within(loop_.clock, kSoon, driver.disk_excess(id)));
+      EXPECT_EQ(excess.bytes_max, 20 * kMiB);
+      EXPECT_GT(excess.used_bytes, 20 * kMiB);
+      CO_TRY_DO(co_await driver.stop(id, 0s));
+      EXPECT_EQ((co_await driver.disk_excess(id)).code(), ErrorCode::FailedPrecondition);
+    }
+    co_return Result<>();
+  });
+}
+
+TEST_F(DockerTest, ADiskCanGrowAndMemoryIsNoDisk) {
+  settings_.disk_period = 50ms;
+  run([this](DockerDriver& driver) -> Task<Result<>> {
+    RunSpec modest = spec(
+        "dd if=/dev/zero of=/file bs=1M count=10; dd if=/dev/zero of=/dev/shm/x bs=1M count=30; "
+        "echo written; sleep 600");
+    modest.disk_bytes = 20 * kMiB;
+    const std::string id = modest.instance_id;
+    CO_TRY_DO(co_await driver.create(modest));
+    CO_TRY_DO(co_await driver.start(id));
+    EXPECT_EQ((co_await within(loop_.clock, 1s, driver.disk_excess(id))).code(),
+              ErrorCode::DeadlineExceeded);
+    CO_TRY_DO(co_await driver.set_limits(
+        id, {.cpu_cores = 1, .memory_bytes = 64 * kMiB, .disk_bytes = 5 * kMiB}));
+    CO_TRY(const DiskExcess excess, co_await within(loop_.clock, kSoon, driver.disk_excess(id)));
+    EXPECT_EQ(excess.bytes_max, 5 * kMiB);
+    co_return Result<>();
+  });
+}
+
+TEST(DiskBytes, SuitTheImageWhereNobodySays) {
+  constexpr int64_t kGigabyte = 1'000'000'000;
+  EXPECT_EQ(default_disk_bytes(0), 10 * kGigabyte);
+  EXPECT_EQ(default_disk_bytes(kGigabyte), 10 * kGigabyte);
+  EXPECT_EQ(default_disk_bytes(20 * kGigabyte), 45 * kGigabyte);
+  EXPECT_EQ(disk_bytes_max({.disk_bytes = 7, .image_bytes = 20 * kGigabyte}), 7);
+  EXPECT_EQ(disk_bytes_max({.disk_bytes = 0, .image_bytes = 20 * kGigabyte}), 45 * kGigabyte);
+  EXPECT_EQ(disk_bytes_max({}), std::nullopt) << "of an older mesclun";
+}
+
 TEST_F(DockerTest, NothingMoreCanBeAskedForOnceTheProgramRuns) {
   run([this](DockerDriver& driver) -> Task<Result<>> {
     std::vector<std::string> lines;
@@ -185,6 +240,76 @@ TEST_F(DockerTest, AContainerThatSomebodyRemovedHasEnded) {
     EXPECT_EQ(exit.code, 137);
     co_return Result<>();
   });
+}
+
+class DockerImageTest : public DockerTest {
+ protected:
+  Task<Result<std::unique_ptr<DockerDriver>>> open() {
+    co_return co_await DockerDriver::open(loop_.executor(), loop_.clock, settings_);
+  }
+
+  Task<Result<>> pull_then_look_again() {
+    CO_TRY(Listener free, Listener::bind(loop_.executor(), {.host = "127.0.0.1"}));
+    const uint16_t port = free.endpoint().port;
+    free.close();
+    TestRegistry registry(port);
+    const std::string idle = registry.push("idle:1");
+    const std::string used = registry.push("used:1");
+    const std::string theirs = registry.push("theirs:1");
+    const std::string had = registry.push("had:1");
+    EXPECT_EQ(TestEngine::docker({"pull", "-q", had}), 0);
+    CO_TRY(std::unique_ptr<DockerDriver> driver, co_await open());
+    for (const std::string& image : {idle, used, theirs, had}) {
+      CO_TRY(const bool here, co_await driver->has_image(image));
+      EXPECT_EQ(here, image == had) << image;
+      CO_TRY_DO(co_await driver->pull(image, [](double) {}));
+    }
+    RunSpec lives = spec("sleep 600");
+    lives.image = used;
+    CO_TRY_DO(co_await driver->create(lives));
+    EXPECT_EQ(TestEngine::docker({"create", "--name", "of-the-owner", theirs, "true"}), 0);
+    co_await driver->close();
+    driver.reset();
+
+    // Its successor keeps nothing.
+    settings_.image_cache.age_max = 1ms;
+    CO_TRY(driver, co_await open());
+    CO_TRY_DO(co_await until_gone(idle));
+    EXPECT_TRUE(co_await is_there(used)) << "a run has it";
+    EXPECT_TRUE(co_await is_there(had)) << "it was there before";
+    EXPECT_TRUE(co_await is_there(theirs)) << "a container of its owner has it";
+    EXPECT_EQ(TestEngine::docker({"rm", "of-the-owner"}), 0);
+    CO_TRY_DO(co_await until_gone(theirs));
+    CO_TRY_DO(co_await driver->stop(lives.instance_id, 0s));
+    CO_TRY_DO(co_await driver->remove(lives.instance_id));
+    CO_TRY_DO(co_await until_gone(used));
+    EXPECT_TRUE(co_await is_there(had));
+    co_await driver->close();
+    EXPECT_EQ(TestEngine::docker({"rmi", had}), 0);
+    co_return Result<>();
+  }
+
+ private:
+  // Without asking the driver, which would note that it is needed.
+  Task<bool> is_there(std::string image) {
+    Engine engine(loop_.clock, settings_.engine);
+    const Result<json::value> known = co_await inspect_image(engine, image);
+    co_return known.has_value();
+  }
+  Task<Result<>> until_gone(std::string image) {
+    const TimePoint end = loop_.clock.now() + kSoon;
+    while (co_await is_there(image)) {
+      if (loop_.clock.now() > end) co_return Error::deadline(image + " is still there");
+      CO_TRY_DO(co_await loop_.clock.sleep_for(50ms));
+    }
+    co_return Result<>();
+  }
+};
+
+TEST_F(DockerImageTest, WhatItPulledGoesWhenNobodyNeedsIt) {
+  if (::access("/usr/bin/docker-registry", X_OK) != 0) GTEST_SKIP() << "no docker-registry";
+  settings_.image_period = 50ms;
+  if (!IsSkipped()) loop_.run(pull_then_look_again(), 120s);
 }
 
 // Far more than is held: what is not read stays with the engine, within the size of its files.

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "runtime/service_forward.h"
 
 namespace mesclun::runtime {
 
@@ -21,6 +22,8 @@ void keep_exit(DockerRun& run, RunExit exit) {
   run.door.reset();
   run.metadata.reset();
   run.network = {};
+  for (const auto& service : run.services) service->close();
+  run.services.clear();
   run.process = 0;
   run.sockets_v4.clear();
   run.sockets_v6.clear();
@@ -42,6 +45,37 @@ RunExit exit_of(const DockerRun& run, const ContainerState& state) {
     exit.detail = "killed: it did not end within its grace";
   }
   return exit;
+}
+
+Task<Result<pid_t>> connect_container(std::shared_ptr<DockerRun> run, Engine& engine) {
+  CO_TRY(const ContainerState state, co_await inspect_container(engine, run->record.container));
+  if (!state.running || state.process <= 0) {
+    co_return Error::unavailable(
+        fmt::format("the container ended at once, with {}", state.exit_code));
+  }
+  CO_TRY(run->network, ContainerNetwork::of(state.process));
+  CO_TRY_DO(run->network.set_up_loopback());
+  CO_TRY(run->metadata, run->network.listen_metadata());
+  run->process = state.process;
+  run->counters = counters_of(state.process);
+  run->disk = disk_of(run->record.container, state);
+  co_return state.process;
+}
+
+Result<> listen_for_services(std::shared_ptr<DockerRun> run, const std::vector<Endpoint>& services,
+                             Scope& scope, Clock& clock) {
+  for (const Endpoint& service : services) {
+    TRY(Descriptor socket, run->network.listen_loopback(service.port));
+    TRY(Listener listener, Listener::adopt(scope.executor(), socket.release()));
+    run->services.push_back(std::make_shared<Listener>(std::move(listener)));
+    scope.spawn(forward_service(run->services.back(), service, clock));
+  }
+  return {};
+}
+
+Task<Result<>> follow_log(std::shared_ptr<DockerRun> run, Engine& engine, Clock& clock,
+                          std::optional<int64_t> until) {
+  co_return co_await run->log.follow(engine, clock, run->record.container, until);
 }
 
 Task<Result<>> watch_container(std::shared_ptr<DockerRun> run, Engine& engine, Clock& clock) {
@@ -67,6 +101,11 @@ Task<Result<>> watch_container(std::shared_ptr<DockerRun> run, Engine& engine, C
     // The engine is away, or has just come back.
     CO_TRY_DO(co_await clock.sleep_for(kRetry));
   }
+}
+
+std::optional<int64_t> disk_bytes_max(const DockerRecord& record) {
+  if (!record.disk_bytes || *record.disk_bytes > 0) return record.disk_bytes;
+  return default_disk_bytes(record.image_bytes.value_or(0));
 }
 
 Result<Descriptor> take_socket(DockerRun& run, int family) {

@@ -54,4 +54,7 @@ class Engine {
   HttpClient client_;  // of the short ones
 };
 
+// Unavailable: none answers at `socket`.
+Task<Result<>> ask_engine(Engine& engine, Endpoint socket);
+
 }  // namespace mesclun::runtime

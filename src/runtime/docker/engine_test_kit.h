@@ -26,6 +26,14 @@ class TestEngine {
     return engine.socket_;
   }
 
+  // Of docker.io, at this engine. Its status.
+  static int docker(std::vector<std::string> words) {
+    const Result<Endpoint> engine = get();
+    if (!engine) return -1;
+    words.insert(words.begin(), {"/usr/bin/docker", "-H", "unix://" + engine->host});
+    return run(std::move(words));
+  }
+
   ~TestEngine() {
     const pid_t process = pid();
     if (process <= 0) return;
@@ -85,7 +93,7 @@ class TestEngine {
            co_await engine.open(
                {.method = "POST",
                 .target = "/images/create?fromSrc=-&repo=mesclun-test&tag=1&changes=" +
-                          std::string("ENV%20OF_IMAGE%3Dyes"),
+                          std::string("ENV%20OF_IMAGE%3Dyes&changes=VOLUME%20%2Fvolume"),
                 .body = *image,
                 .content_type = "application/x-tar"}));
     while (true) {
@@ -101,8 +109,8 @@ class TestEngine {
     const std::string packed = folder_.path("image.tar");
     std::string script =
         fmt::format("mkdir -p {0}/bin {0}/tmp && cp /bin/busybox {0}/bin/ && ", root);
-    for (const char* name :
-         {"sh", "sleep", "true", "test", "touch", "cat", "wget", "id", "nc", "head", "tr", "dd"}) {
+    for (const char* name : {"sh", "sleep", "true", "test", "touch", "cat", "wget", "id", "nc",
+                             "head", "tr", "dd", "grep", "echo", "nslookup"}) {
       script += fmt::format("ln -sf busybox {}/bin/{} && ", root, name);
     }
     script += fmt::format("tar -C {} -cf {} .", root, packed);
@@ -132,6 +140,50 @@ class TestEngine {
 
   const TestFolder folder_;
   Result<Endpoint> socket_;  // last: it starts the process
+};
+
+// A registry on this machine's loopback, which engines trust without TLS. Needs docker-registry.
+class TestRegistry {
+ public:
+  explicit TestRegistry(uint16_t port) : address_(fmt::format("127.0.0.1:{}", port)) {
+    std::string config = "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: ";
+    config += fmt::format("{}\nhttp:\n  addr: {}\n", folder_.path("images"), address_);
+    std::ignore = replace_file(folder_.path("config.yml"), config, Durability::ProcessCrash, 0644);
+    const std::string command = fmt::format("exec docker-registry serve {} >{} 2>&1",
+                                            folder_.path("config.yml"), folder_.path("log"));
+    std::vector<std::string> words{"/bin/sh", "-c", command};
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    ::posix_spawn(&process_, arguments[0], nullptr, nullptr, arguments.data(), ::environ);
+  }
+  TestRegistry(const TestRegistry&) = delete;
+  TestRegistry& operator=(const TestRegistry&) = delete;
+  ~TestRegistry() {
+    if (process_ <= 0) return;
+    ::kill(process_, SIGKILL);
+    ::waitpid(process_, nullptr, 0);
+  }
+
+  // An image like the test image, there under this name, and no longer with the engine. Empty: it
+  // cannot be made.
+  std::string push(const std::string& name) {
+    std::string image = address_ + "/" + name;
+    const bool made = TestEngine::docker({"create", "--name", "model", kTestImage, "true"}) == 0 &&
+                      TestEngine::docker({"commit", "-c", "LABEL of=" + name, "model", image}) == 0;
+    if (TestEngine::docker({"rm", "model"}) != 0 || !made) return "";
+    const TimePoint end = RealClock().now() + 20s;
+    while (TestEngine::docker({"push", "-q", image}) != 0) {
+      if (RealClock().now() > end) return "";
+      ::poll(nullptr, 0, 100);
+    }
+    return TestEngine::docker({"rmi", image}) == 0 ? image : "";
+  }
+
+ private:
+  const TestFolder folder_;
+  const std::string address_;
+  pid_t process_ = 0;
 };
 
 }  // namespace mesclun::runtime

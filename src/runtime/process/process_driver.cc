@@ -40,7 +40,7 @@ Task<Result<std::unique_ptr<ProcessDriver>>> ProcessDriver::open(asio::any_io_ex
 }
 
 Task<Result<>> ProcessDriver::prepare() {
-  if (settings_.services.size() > 8) co_return Error::invalid("more than 8 services");
+  if (settings_.services.size() > kServicesMax) co_return Error::invalid("more than 8 services");
   CO_TRY_DO(runs_.open());
   CO_TRY(walls_, co_await try_machine(settings_, clock_));
   co_return co_await adopt_runs(parts());

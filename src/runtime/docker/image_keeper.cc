@@ -1,0 +1,142 @@
+#include "runtime/docker/image_keeper.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "http/url.h"
+#include "runtime/docker/answer.h"
+#include "runtime/docker/image_pull.h"
+#include "runtime/docker/images.h"
+
+namespace mesclun::runtime {
+
+namespace {
+
+// When it was last needed is kept to within so much.
+constexpr Duration kSaveEvery = 1h;
+
+}  // namespace
+
+void ImageKeeper::load() {
+  Result<std::vector<PulledImage>> read = read_record<std::vector<PulledImage>>(parts_.file);
+  if (read) {
+    images_ = std::move(*read);
+  } else if (read.code() != ErrorCode::NotFound) {
+    log_warning("driver", "which images were pulled is not known any more: they stay",
+                {{"file", parts_.file}, {"error", read.error().message}});
+  }
+}
+
+Task<Result<>> ImageKeeper::run() {
+  while (true) {
+    CO_TRY_DO(co_await look());
+    CO_TRY_DO(co_await parts_.clock.sleep_for(parts_.period));
+  }
+}
+
+Task<Result<>> ImageKeeper::look() {
+  std::vector<PulledImage> idle;
+  for (PulledImage& image : images_) {
+    if (is_in_use(image.name)) {
+      touch(image.name);
+    } else {
+      idle.push_back(image);
+    }
+  }
+  if (parts_.clock.now() - saved_ >= kSaveEvery) save();
+  const int64_t now = to_unix_nanos(parts_.clock.wall_now());
+  for (const std::string& name : choose_removals(std::move(idle), parts_.limits, now)) {
+    const Result<> removed = co_await remove(name);
+    if (!removed && removed.code() == ErrorCode::Cancelled) co_return removed;
+    if (removed) continue;
+    // Later again, with the engine back, or without the container of somebody else.
+    log_info("driver", "an image that no run needs stays",
+             {{"image", name}, {"why", removed.error().message}});
+    touch(name);
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> ImageKeeper::remove(std::string name) {
+  const PulledImage* known = find(name);
+  if (known == nullptr || is_in_use(name)) co_return Result<>();
+  // Whoever asks for it meanwhile waits, and then pulls it again.
+  removing_ = name;
+  Result<> removed = co_await remove_now(*known);
+  removing_.clear();
+  removed_.notify_all();
+  if (removed) forget(name);
+  co_return removed;
+}
+
+Task<Result<>> ImageKeeper::remove_now(PulledImage image) {
+  const Result<json::value> there = co_await inspect_image(parts_.engine, image.name);
+  if (!there && there.code() == ErrorCode::NotFound) co_return Result<>();
+  if (!there) co_return there.error();
+  if (text_of(*there, "Id") != image.id) co_return Result<>();
+  // Not by force: refused where a container needs it.
+  const Result<json::value> gone = co_await parts_.engine.call(
+      {.method = "DELETE", .target = "/images/" + percent_encode(image.name, true)});
+  if (!gone && gone.code() != ErrorCode::NotFound) co_return gone.error();
+  log_info("driver", "removed an image that no run needs",
+           {{"image", image.name}, {"bytes", image.bytes}});
+  co_return Result<>();
+}
+
+Task<Result<bool>> ImageKeeper::has(std::string image) {
+  const std::string name = full_image_name(image);
+  while (removing_ == name) CO_TRY_DO(co_await removed_.wait());
+  touch(name);
+  const Result<json::value> known = co_await inspect_image(parts_.engine, name);
+  if (known) co_return true;
+  if (known.code() == ErrorCode::NotFound) co_return false;
+  co_return known.error();
+}
+
+Task<Result<>> ImageKeeper::pull(std::string image, std::function<void(double)> progress) {
+  const std::string name = full_image_name(image);
+  CO_TRY(const bool had, co_await has(image));
+  CO_TRY_DO(co_await pull_image(parts_.engine, parts_.clock, image, std::move(progress)));
+  const Result<json::value> pulled = co_await inspect_image(parts_.engine, name);
+  if (!pulled && pulled.code() == ErrorCode::Cancelled) co_return pulled.error();
+  // Without an entry it stays for good, which is no harm.
+  if (had || !pulled) co_return Result<>();
+  forget(name);
+  images_.push_back({.name = name,
+                     .id = text_of(*pulled, "Id"),
+                     .bytes = number_of(*pulled, "Size"),
+                     .use_time = to_unix_nanos(parts_.clock.wall_now())});
+  save();
+  co_return Result<>();
+}
+
+PulledImage* ImageKeeper::find(std::string_view name) {
+  const auto found = std::ranges::find(images_, name, &PulledImage::name);
+  return found == images_.end() ? nullptr : &*found;
+}
+
+bool ImageKeeper::is_in_use(std::string_view name) const {
+  return std::ranges::any_of(parts_.runs.all(), [name](const auto& entry) {
+    return entry.second->record.image.value_or("") == name;
+  });
+}
+
+void ImageKeeper::touch(std::string_view name) {
+  if (PulledImage* known = find(name)) known->use_time = to_unix_nanos(parts_.clock.wall_now());
+}
+
+void ImageKeeper::forget(std::string_view name) {
+  if (std::erase_if(images_, [name](const PulledImage& image) { return image.name == name; }) > 0) {
+    save();
+  }
+}
+
+void ImageKeeper::save() {
+  saved_ = parts_.clock.now();
+  if (const Result<> kept = write_record(parts_.file, images_); !kept) {
+    log_warning("driver", "cannot keep which images were pulled",
+                {{"error", kept.error().message}});
+  }
+}
+
+}  // namespace mesclun::runtime
