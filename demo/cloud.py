@@ -17,6 +17,7 @@ import time
 import uuid
 from typing import Any
 
+import engine
 import processes
 from children import JsonLines, die_with_parent
 from report import Node
@@ -42,8 +43,9 @@ def _is_free(port: int) -> bool:
 class Cloud:
     """Owns the `mesclun up` process and everything below it, until stop()."""
 
-    def __init__(self, mesclun: pathlib.Path, folder: pathlib.Path) -> None:
+    def __init__(self, mesclun: pathlib.Path, folder: pathlib.Path, runtime: str) -> None:
         self.mesclun = mesclun
+        self.runtime = runtime
         self.data = (folder / "cloud").resolve()
         self.log = (folder / "up.log").resolve()
         self.context = (folder / "context.json").resolve()
@@ -58,10 +60,11 @@ class Cloud:
 
     def start(self, specs: list[dict[str, Any]]) -> None:
         self._specs = specs
+        self._remove_containers()
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(parents=True, mode=0o700)
         command = [str(self.mesclun), "up", "--nodes", str(len(specs)), "--data", str(self.data),
-                   "--no-agent-restarts"]  # a killed machine stays away
+                   "--runtime", self.runtime, "--no-agent-restarts"]  # a killed machine stays away
         for flag, port in (("--api", 8800), ("--gateway", 8801), ("--nodes-listen", 8802)):
             command += [flag, f"127.0.0.1:{port if _is_free(port) else 0}"]
         for spec in specs:
@@ -196,7 +199,16 @@ class Cloud:
             print(f"mesclun up left {len(left)} processes behind; killed them")
             processes.kill_all(sorted(left), self._is_ours)
         self._remove_control_groups()
+        self._remove_containers()
         self._up = None
+
+    def _remove_containers(self) -> None:
+        """Likewise, and those of a demo that was killed itself."""
+        if self.runtime != "docker":
+            return
+        with contextlib.suppress(engine.EngineError):
+            for number in range(1, len(self._specs) + 1):
+                engine.remove_containers(self.data / "nodes" / str(number) / "docker")
 
     def _remove_control_groups(self) -> None:
         """Those of the killed node: its agent, who would have removed them, is gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import unittest
@@ -21,6 +23,7 @@ sys.path.insert(0, str(HERE))
 import core_speed  # noqa: E402
 import images  # noqa: E402
 import load  # noqa: E402
+import ocr_image  # noqa: E402
 import ocr_server  # noqa: E402
 import processes  # noqa: E402
 import report  # noqa: E402
@@ -62,6 +65,34 @@ CORE = core_speed.CoreSpeed(3.0, 6.0)
 
 def replacement() -> load.Request:
     return answer(30, 31, machine="m3", instance="i3")
+
+
+class TheImage(unittest.TestCase):
+    def test_holds_what_the_application_needs_to_run(self) -> None:
+        files = ocr_image.contents(HERE / "run.py")
+        for name in (ocr_image.COMPANION, ocr_image.SERVER, "/app/mesclun_batch.py", str(ocr_image.PYTHON)):
+            self.assertIn(name, files)
+        for part in ("libc.so", "ld-linux", "libtesseract", "eng.traineddata", "/encodings/__init__.py"):
+            self.assertTrue(any(part in name for name in files), part)
+        self.assertFalse(any("site-packages" in name or "dist-packages" in name for name in files))
+
+    def test_is_called_after_its_content_and_packed_whole(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            one = pathlib.Path(folder, "one")
+            one.write_bytes(b"1" * 700_000)
+            files = {"/a/one": one, "/b": HERE / "run.py"}
+            tag = ocr_image.digest(files)
+            packed = io.BytesIO()
+            shares: list[float] = []
+            ocr_image.write_archive(files, packed, shares.append)
+            self.assertEqual(shares[-1], 1.0)
+            packed.seek(0)
+            with tarfile.open(fileobj=packed) as archive:
+                self.assertEqual(archive.getnames(), ["tmp", "a/one", "b"])
+                self.assertEqual(archive.getmember("tmp").mode, 0o1777)
+            self.assertEqual(ocr_image.digest(files), tag)
+            one.write_bytes(b"2" * 700_000)
+            self.assertNotEqual(ocr_image.digest(files), tag)
 
 
 class Images(unittest.TestCase):

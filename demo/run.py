@@ -21,7 +21,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import core_speed
+import engine
 import images
+import ocr_image
 import report
 from cloud import Cloud, CloudError
 from core_speed import CoreSpeed
@@ -92,6 +94,8 @@ def parse_arguments() -> argparse.Namespace:
                         help="at least so many, more until the replacement serves (default %(default)s)")
     parser.add_argument("--replicas", type=int, default=4, help="instances of the group (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the texts (default %(default)s)")
+    parser.add_argument("--runtime", choices=("auto", "docker", "process"), default="auto",
+                        help="how instances run (default: containers where Docker Engine answers and this is root)")
     parser.add_argument("--keep", action="store_true", help="leave the cloud running until Ctrl-C")
     options = parser.parse_args()
     if not 3 <= options.replicas < len(NODES):
@@ -111,13 +115,30 @@ def only_one(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def write_group_file(options: argparse.Namespace, core: CoreSpeed) -> pathlib.Path:
+def choose_runtime(options: argparse.Namespace) -> dict[str, str]:
+    """How instances run (`runtime`), and where the parts of the application are for them."""
+    why = ocr_image.why_no_containers(options.runtime)
+    if why and options.runtime == "docker":
+        raise CloudError(f"--runtime docker: {why}")
+    if why:
+        print(f"instances are processes of this machine: {why}", flush=True)
+        return {"runtime": "process", "image": f"{ocr_image.REPOSITORY}:1", "python": sys.executable,
+                "mesclun_app": str(options.mesclun_app.resolve()), "server": str(HERE / "ocr_server.py")}
+    print(f"instances are containers: Docker Engine answers at {engine.SOCKET}", flush=True)
+    progress = Progress(100)
+    image = ocr_image.make_image(options.mesclun_app.resolve(), progress.say,
+                                 lambda share: progress.show(int(100 * share), "per cent of the image"))
+    progress.close()
+    return {"runtime": "docker", "image": image, "python": str(ocr_image.PYTHON),
+            "mesclun_app": ocr_image.COMPANION, "server": ocr_image.SERVER}
+
+
+def write_group_file(options: argparse.Namespace, core: CoreSpeed, parts: dict[str, str]) -> pathlib.Path:
     template = string.Template((HERE / "ocr.yaml").read_text().replace(
         "fills in what begins with a dollar sign", "filled in the paths and the limits of the speed"))
     file: pathlib.Path = options.folder / "ocr.yaml"
     file.write_text(template.substitute(
-        mesclun_app=options.mesclun_app.resolve(), python=sys.executable, server=HERE / "ocr_server.py",
-        slow_below=round(SLOW_BELOW_CORES * core.in_batches, 2),
+        parts, slow_below=round(SLOW_BELOW_CORES * core.in_batches, 2),
         fast_above=round(FAST_ABOVE_CORES * core.in_batches, 2), queue_start=QUEUE_START, replicas=options.replicas))
     return file
 
@@ -245,10 +266,10 @@ The cloud goes on until Ctrl-C. In another terminal:
         time.sleep(1)
 
 
-def create_group(cloud: Cloud, options: argparse.Namespace, core: CoreSpeed) -> str:
+def create_group(cloud: Cloud, options: argparse.Namespace, core: CoreSpeed, parts: dict[str, str]) -> str:
     """Returns the name under which the gateway serves it."""
     print(f"creating the group {GROUP} with {options.replicas} replicas, each behind a companion ...", flush=True)
-    cloud.cli("group", "create", "-f", str(write_group_file(options, core)), "--wait", seconds=READY_SECONDS_MAX)
+    cloud.cli("group", "create", "-f", str(write_group_file(options, core, parts)), "--wait", seconds=READY_SECONDS_MAX)
     wait_until_ready(cloud, options.replicas)
     host: str = cloud.cli_json("group", "get", GROUP)["networking"]["dns"]
     return host
@@ -277,7 +298,8 @@ def demo(options: argparse.Namespace) -> int:
     core = core_speed.measure(pictures, options.folder)
     print(f"a core of this machine reads {core.singly:.1f} pictures a second one by one, {core.in_batches:.1f} in "
           f"batches of {core_speed.BATCH}", flush=True)
-    cloud = Cloud(options.mesclun.resolve(), options.folder)
+    parts = choose_runtime(options)
+    cloud = Cloud(options.mesclun.resolve(), options.folder, parts["runtime"])
     try:
         print(f"starting a cloud with {len(NODES)} nodes: "
               + ", ".join(f"{n['name']} ({n['country']}, {n['cpu-share']} %)" for n in NODES), flush=True)
@@ -285,7 +307,7 @@ def demo(options: argparse.Namespace) -> int:
         nodes = cloud.nodes()
         for warning in cloud.warnings:
             print(f"  note: {warning}")
-        host = create_group(cloud, options, core)
+        host = create_group(cloud, options, core, parts)
         wait_for_route(cloud, host, pictures[0])
         requests, kill, watch = send(cloud, options, host, nodes, pictures)
         summary = report.summarise(requests, nodes, kill, watch.instances)
@@ -318,7 +340,7 @@ def main() -> int:
     try:
         with only_one(options.folder):
             return demo(options)
-    except CloudError as error:
+    except (CloudError, engine.EngineError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
