@@ -4,12 +4,14 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/socket_conn.h"
+#include "runtime/exec_stream.h"
 
 namespace mesclun::runtime {
 
@@ -159,6 +161,15 @@ class ContainerDriver {
   // killed.
   virtual Task<Result<int32_t>> exec(std::string instance_id, std::vector<std::string> command,
                                      Duration limit) = 0;
+  // The same with somebody at its streams, and without a limit; the stream may outlive the driver. A
+  // program that cannot be started is no error here: the stream's wait() tells. It ends with the run.
+  // Fails also: ResourceExhausted, too many of this run; InvalidArgument, as check_exec().
+  virtual Task<Result<std::unique_ptr<ExecStream>>> open_exec(std::string instance_id,
+                                                              ExecSpec spec) {
+    std::ignore = instance_id;
+    std::ignore = spec;
+    co_return Error{ErrorCode::Unimplemented, "this machine's runtime runs no commands for people"};
+  }
   // Of all live runs at once. Unimplemented: this driver cannot tell.
   virtual Task<Result<std::vector<RunUsage>>> usage() {
     co_return Error{ErrorCode::Unimplemented, "this driver does not measure"};

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "base/race.h"
 #include "base/real_random.h"
 #include "base/test_folder.h"
@@ -46,6 +48,7 @@ class DriverKind {
   // Commands for exec: one that exits with 0, one that goes on for long.
   std::vector<std::string> quick = {"true"};
   std::vector<std::string> long_lasting = {"sleep", "60"};
+  bool has_streams = true;  // open_exec() is there
 
  protected:
   RealLoop& loop_;
@@ -67,6 +70,7 @@ std::string script_of(const Application& application) {
 class FakeKind final : public DriverKind {
  public:
   explicit FakeKind(RealLoop& loop) : DriverKind(loop) {
+    has_streams = false;
     driver_.set_script([this](const RunSpec& spec, Random&) { return runs_[spec.instance_id]; });
   }
   Task<Result<ContainerDriver*>> open() override { co_return &driver_; }
@@ -505,6 +509,190 @@ CONTRACT(NextDriverGoesOnWithWhatThereIs) {
   CO_TRY_DO(co_await next->start(waits));
   CO_TRY(const RunExit late, co_await t.end_of(*next, waits));
   EXPECT_EQ(late.code, 9);
+  co_return Result<>();
+}
+
+// What a command has said so far.
+struct Said {
+  std::string out;
+  std::string err;
+};
+
+// Until `text` is among its output, or its end.
+Task<Result<>> hear(ExecStream& stream, Said& said, std::string text) {
+  while (text.empty() || said.out.find(text) == std::string::npos) {
+    CO_TRY(const ExecOutput output, co_await stream.read(4096));
+    if (output.stream == ExecOutput::Stream::End) co_return Result<>();
+    (output.stream == ExecOutput::Stream::Out ? said.out : said.err) += output.bytes;
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> hear_soon(DriverContract& t, ExecStream& stream, Said& said, std::string text) {
+  co_return co_await within(t.loop.clock, kSoon, hear(stream, said, std::move(text)));
+}
+
+ExecSpec script(std::string text, bool tty = false) {
+  return {.command = {"sh", "-c", std::move(text)}, .tty = tty};
+}
+
+Task<Result<>> write_all_of(ExecStream& stream, std::string bytes) {
+  CO_TRY_DO(co_await stream.write(std::move(bytes)));
+  co_return co_await stream.end_input();
+}
+
+CONTRACT(StreamsOfACommandAreExactAndItsStatusIsTold) {
+  CO_TRY(const std::string id, co_await t.start(driver, {}));
+  Result<std::unique_ptr<ExecStream>> none = co_await driver.open_exec(id, {});
+  EXPECT_EQ(none.code(),
+            t.kind->has_streams ? ErrorCode::InvalidArgument : ErrorCode::Unimplemented);
+  if (!t.kind->has_streams) co_return Result<>();
+  ExecSpec spec = script("cat; echo $WORD >&2; exit 7");
+  spec.environment["WORD"] = "aside";
+  CO_TRY(const auto stream, co_await driver.open_exec(id, std::move(spec)));
+  std::string all;
+  for (int i = 0; i < 100'000; ++i) all.push_back(static_cast<char>(i * 7 + i / 256));
+  Said said;
+  std::optional<Result<>> written;
+  std::optional<Result<>> heard;
+  co_await join(detail::store_result(write_all_of(*stream, all), written),
+                detail::store_result(hear_soon(t, *stream, said, ""), heard));
+  EXPECT_TRUE(*written && *heard);
+  EXPECT_TRUE(said.out == all);
+  EXPECT_EQ(said.err, "aside\n");
+  CO_TRY(const ExecExit exit, co_await within(t.loop.clock, kSoon, stream->wait()));
+  EXPECT_EQ(exit.code, 7);
+  // The end stays the end.
+  CO_TRY(const ExecOutput end, co_await stream->read(1));
+  EXPECT_EQ(end.stream, ExecOutput::Stream::End);
+  co_return Result<>();
+}
+
+CONTRACT(TerminalHasItsSizeAndChangesIt) {
+  if (!t.kind->has_streams) co_return Result<>();
+  CO_TRY(const std::string id, co_await t.start(driver, {}));
+  ExecSpec spec = script(
+      "trap 'stty size; exit 5' WINCH; test -t 0 && test -t 1 && stty size; echo up; "
+      "while :; do sleep 0.02; done",
+      true);
+  spec.size = {.rows = 31, .columns = 117};
+  CO_TRY(const auto stream, co_await driver.open_exec(id, std::move(spec)));
+  Said said;
+  CO_TRY_DO(co_await hear_soon(t, *stream, said, "up\r\n"));
+  EXPECT_EQ(said.out, "31 117\r\nup\r\n");
+  CO_TRY_DO(stream->resize({.rows = 41, .columns = 87}));
+  said = {};
+  CO_TRY_DO(co_await hear_soon(t, *stream, said, ""));
+  EXPECT_EQ(said.out, "41 87\r\n");
+  CO_TRY(const ExecExit exit, co_await within(t.loop.clock, kSoon, stream->wait()));
+  EXPECT_EQ(exit.code, 5);
+  co_return Result<>();
+}
+
+// Ctrl-C, Ctrl-D and signals by number.
+CONTRACT(TerminalAndSignalsReachTheCommand) {
+  if (!t.kind->has_streams) co_return Result<>();
+  CO_TRY(const std::string id, co_await t.start(driver, {}));
+  // A shell would not do: one that has just forked may forget the interruption.
+  const ExecSpec cat{.command = {"cat"}, .tty = true};
+  CO_TRY(const auto interrupted, co_await driver.open_exec(id, cat));
+  Said said;
+  CO_TRY_DO(co_await interrupted->write("up\n"));
+  CO_TRY_DO(co_await hear_soon(t, *interrupted, said, "up\r\nup\r\n"));
+  CO_TRY_DO(co_await interrupted->write("\x03"));
+  CO_TRY_DO(co_await hear_soon(t, *interrupted, said, ""));
+  CO_TRY(const ExecExit cut, co_await within(t.loop.clock, kSoon, interrupted->wait()));
+  EXPECT_EQ(cut.code, 130);
+
+  CO_TRY(const auto ended, co_await driver.open_exec(id, script("cat; exit 3", true)));
+  CO_TRY_DO(co_await ended->end_input());
+  CO_TRY(const ExecExit end, co_await within(t.loop.clock, kSoon, ended->wait()));
+  EXPECT_EQ(end.code, 3);
+
+  CO_TRY(const auto told,
+         co_await driver.open_exec(
+             id, script("trap 'exit 9' USR1; echo up; while :; do sleep 0.02; done")));
+  said = {};
+  CO_TRY_DO(co_await hear_soon(t, *told, said, "up"));
+  CO_TRY_DO(told->signal(SIGUSR1));
+  CO_TRY(const ExecExit exit, co_await within(t.loop.clock, kSoon, told->wait()));
+  EXPECT_EQ(exit.code, 9);
+  co_return Result<>();
+}
+
+CONTRACT(CommandThatCannotStartHasTheStatusOfAShell) {
+  if (!t.kind->has_streams) co_return Result<>();
+  CO_TRY(const std::string id, co_await t.start(driver, {}));
+  for (const bool tty : {false, true}) {
+    const ExecSpec missing{.command = {"/no/such"}, .tty = tty};
+    CO_TRY(const auto stream, co_await driver.open_exec(id, missing));
+    CO_TRY(const ExecOutput end, co_await stream->read(10));
+    EXPECT_EQ(end.stream, ExecOutput::Stream::End);
+    CO_TRY(const ExecExit exit, co_await stream->wait());
+    EXPECT_EQ(exit.code, 127);
+    EXPECT_NE(exit.detail, "");
+  }
+  co_return Result<>();
+}
+
+// Whether a process that a command named by number, inside, lives on.
+Task<Result<bool>> lives(ContainerDriver& driver, std::string id, std::string number) {
+  CO_TRY(const int32_t status,
+         co_await driver.exec(std::move(id), {"sh", "-c", "kill -0 " + number}, kSoon));
+  co_return status == 0;
+}
+
+CONTRACT(NothingOfACommandOutlivesItsStream) {
+  if (!t.kind->has_streams) co_return Result<>();
+  CO_TRY(const std::string id, co_await t.start(driver, {}));
+  // One that goes on by itself in a session of its own, with and without an end of the command.
+  for (const std::string last : {"sleep 60", "exit 0"}) {
+    CO_TRY(auto stream,
+           co_await driver.open_exec(
+               id, script("(setsid sh -c 'trap \"\" HUP TERM; echo $$; exec sleep 60' &) ; "
+                          "sleep 0.3; " +
+                          last)));
+    Said said;
+    CO_TRY_DO(co_await hear_soon(t, *stream, said, "\n"));
+    const std::string number = said.out.substr(0, said.out.find('\n'));
+    if (last == "sleep 60") {
+      CO_TRY(const bool lived, co_await lives(driver, id, number));
+      EXPECT_TRUE(lived);
+      stream.reset();
+    } else {
+      CO_TRY_DO(co_await hear_soon(t, *stream, said, ""));
+      CO_TRY(const ExecExit exit, co_await within(t.loop.clock, kSoon, stream->wait()));
+      EXPECT_EQ(exit.code, 0);
+    }
+    const TimePoint end = t.loop.clock.now() + kSoon;
+    bool left = true;
+    while (left && t.loop.clock.now() < end) {
+      CO_TRY(left, co_await lives(driver, id, number));
+    }
+    EXPECT_FALSE(left) << last;
+  }
+  co_return Result<>();
+}
+
+CONTRACT(CommandEndsWithItsRunAndItsWriterWaits) {
+  CO_TRY(const std::string id, co_await t.create(driver, {}));
+  const auto early = co_await driver.open_exec(id, script("true"));
+  EXPECT_EQ(early.code(),
+            t.kind->has_streams ? ErrorCode::FailedPrecondition : ErrorCode::Unimplemented);
+  if (!t.kind->has_streams) co_return Result<>();
+  EXPECT_EQ((co_await driver.open_exec("nobody", script("true"))).code(), ErrorCode::NotFound);
+  CO_TRY_DO(co_await driver.start(id));
+  CO_TRY(const auto stream, co_await driver.open_exec(id, script("sleep 60")));
+  std::string much(1 << 20, 'x');
+  EXPECT_EQ((co_await within(t.loop.clock, 100ms, stream->write(std::move(much)))).code(),
+            ErrorCode::DeadlineExceeded);
+  CO_TRY_DO(co_await driver.stop(id, 0s));
+  Said said;
+  CO_TRY_DO(co_await hear_soon(t, *stream, said, ""));
+  CO_TRY(const ExecExit exit, co_await within(t.loop.clock, kSoon, stream->wait()));
+  EXPECT_EQ(exit.code, 137);
+  EXPECT_EQ((co_await stream->write("x")).code(), ErrorCode::Unavailable);
+  EXPECT_EQ((co_await driver.open_exec(id, script("true"))).code(), ErrorCode::FailedPrecondition);
   co_return Result<>();
 }
 

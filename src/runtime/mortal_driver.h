@@ -55,6 +55,10 @@ class MortalDriver final : public ContainerDriver {
                              Duration limit) override {
     return driver_.exec(std::move(instance_id), std::move(command), limit);
   }
+  Task<Result<std::unique_ptr<ExecStream>>> open_exec(std::string instance_id,
+                                                      ExecSpec spec) override {
+    return driver_.open_exec(std::move(instance_id), std::move(spec));
+  }
   Task<Result<std::vector<LogChunk>>> read_log(std::string instance_id, size_t lines_max) override {
     return driver_.read_log(std::move(instance_id), lines_max);
   }

@@ -10,6 +10,7 @@
 #include "base/race.h"
 #include "runtime/docker/answer.h"
 #include "runtime/docker/container_config.h"
+#include "runtime/docker/docker_exec.h"
 #include "runtime/docker/image_pull.h"
 #include "runtime/docker/images.h"
 #include "runtime/docker/starter_image.h"
@@ -347,6 +348,17 @@ Task<Result<std::vector<RunUsage>>> DockerDriver::usage() {
     out.push_back(reader.read(id, read_usage(run->counters), run->process));
   }
   co_return out;
+}
+
+Task<Result<std::unique_ptr<ExecStream>>> DockerDriver::open_exec(std::string instance_id,
+                                                                  ExecSpec spec) {
+  CO_TRY(const RunPtr run, runs_.find_living(instance_id));
+  CO_TRY_DO(check_exec(spec));
+  if (run->record.start_time == 0) {
+    co_return Error{ErrorCode::FailedPrecondition,
+                    fmt::format("run {} was not started", instance_id)};
+  }
+  co_return co_await open_docker_exec(run, engine_, clock_, std::move(spec));
 }
 
 Task<Result<std::vector<LogChunk>>> DockerDriver::read_log(std::string instance_id,

@@ -66,7 +66,8 @@ struct DockerRun {
   bool killed = false;    // by us, after its grace
   std::string trouble;    // why its program could not be started
   std::optional<RunExit> exit;
-  bool ready = false;  // create() is through
+  bool ready = false;        // create() is through
+  uint64_t execs_begun = 0;  // by this agent: names their doors
 };
 
 // Network, metadata service and places of a container that runs; its first process.

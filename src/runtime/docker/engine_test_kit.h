@@ -110,7 +110,7 @@ class TestEngine {
     std::string script =
         fmt::format("mkdir -p {0}/bin {0}/tmp && cp /bin/busybox {0}/bin/ && ", root);
     for (const char* name : {"sh", "sleep", "true", "test", "touch", "cat", "wget", "id", "nc",
-                             "head", "tr", "dd", "grep", "echo", "nslookup"}) {
+                             "head", "tr", "dd", "grep", "echo", "nslookup", "stty", "setsid"}) {
       script += fmt::format("ln -sf busybox {}/bin/{} && ", root, name);
     }
     script += fmt::format("tar -C {} -cf {} .", root, packed);

@@ -7,6 +7,9 @@
 // container's init: it passes signals on, collects orphans, and ends as the application ends.
 //
 // The words on the socket are in starter_door.h. Only the C library: it runs in images of any kind.
+//
+// With the name of a socket beside that one as its argument it is the guard of a command that runs
+// beside the application (exec_guard.h).
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -20,11 +23,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/exec_guard.h"
+
 extern char** environ;
 
 namespace {
 
-constexpr char kSocket[] = "/.mesclun/door/socket";
+constexpr char kSocket[] = "socket";
 constexpr uint32_t kBytesMax = 8 * 1024 * 1024;
 constexpr int kCannotStart = 127;
 constexpr int kForwarded[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM, SIGUSR1,
@@ -77,10 +82,10 @@ char** read_texts(int from, const Orders& orders) {
   return list;
 }
 
-int dial() {
+int dial(const char* name) {
   sockaddr_un where{};
   where.sun_family = AF_UNIX;
-  ::strcpy(where.sun_path, kSocket);
+  ::snprintf(where.sun_path, sizeof where.sun_path, "/.mesclun/door/%s", name);
   const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (socket < 0) return -1;
   if (::connect(socket, reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0) {
@@ -140,15 +145,53 @@ int exit_code(int status) {
   }
 }
 
+// The orders, and the ends of the command's pipes, which become our own streams.
+bool read_guard_orders(int from, mesclun::runtime::GuardOrders& orders) {
+  iovec part{&orders, sizeof orders};
+  alignas(cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t n = ::recvmsg(from, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+  if (n != static_cast<ssize_t>(sizeof orders)) return false;
+  if (orders.tty != 0) return true;
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_len != CMSG_LEN(3 * sizeof(int))) return false;
+  int ends[3];
+  ::memcpy(ends, CMSG_DATA(header), sizeof ends);
+  for (int i = 0; i < 3; ++i) {
+    if (::dup2(ends[i], i) < 0) return false;
+    ::close(ends[i]);
+  }
+  return true;
+}
+
+int guard(const char* name) {
+  const int socket = dial(name);
+  mesclun::runtime::GuardOrders orders{};
+  if (socket < 0 || !read_guard_orders(socket, orders)) return kCannotStart;
+  char** texts =
+      read_texts(socket, {.bytes = orders.bytes, .arguments = orders.arguments, .variables = 0});
+  if (texts == nullptr) return kCannotStart;
+  mesclun::runtime::run_exec_guard({.socket = socket,
+                                    .arguments = texts,
+                                    .tty = orders.tty != 0,
+                                    .rows = orders.rows,
+                                    .columns = orders.columns});
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc == 2) return guard(argv[1]);
   for (const int signal : kForwarded) ::signal(signal, pass_on);
   ::signal(SIGPIPE, SIG_IGN);
   // The agent may be gone for a while, and comes back to the same place.
   constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 50'000'000};
   for (;; ::nanosleep(&kPause, nullptr)) {
-    const int door = dial();
+    const int door = dial(kSocket);
     if (door < 0) continue;
     Orders orders{};
     if (read_all(door, &orders, sizeof orders)) {

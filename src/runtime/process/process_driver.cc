@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/race.h"
+#include "runtime/guarded_exec.h"
 #include "runtime/loopback.h"
 #include "runtime/process/run_adoption.h"
 #include "runtime/process/run_launch.h"
@@ -149,6 +150,34 @@ Task<Result<int32_t>> ProcessDriver::exec(std::string instance_id, std::vector<s
     co_return Error::deadline(fmt::format("the command took longer than {} ms", to_millis(limit)));
   }
   co_return answer.reply.exit_code;
+}
+
+Task<Result<std::unique_ptr<ExecStream>>> ProcessDriver::open_exec(std::string instance_id,
+                                                                   ExecSpec spec) {
+  CO_TRY(const RunPtr run, runs_.find_living(instance_id));
+  CO_TRY_DO(check_exec(spec));
+  ShimRequest request{.verb = ShimVerb::Attach,
+                      .command = spec.command,
+                      .tty = spec.tty,
+                      .rows = spec.size.rows,
+                      .columns = spec.size.columns,
+                      .environment = spec.environment};
+  ExecPipes pipes;
+  std::vector<int> ends;
+  if (!spec.tty) {
+    CO_TRY(pipes, make_exec_pipes());
+    ends = pipes.theirs.numbers();
+  }
+  CO_TRY(Descriptor socket, co_await within(clock_, kAskLimit, connect_shim(run->folder, clock_)));
+  const std::string text = to_json_text(request);
+  if (text.size() > kControlMessageBytesMax) {
+    co_return Error::invalid(
+        fmt::format("a command of more than {} bytes", kControlMessageBytesMax));
+  }
+  CO_TRY_DO(send_message(socket.get(), text, ends));
+  pipes.theirs = {};
+  co_return co_await attach_exec(std::move(socket), std::move(pipes.ours), spec.command[0], clock_,
+                                 kAskLimit);
 }
 
 Task<Result<std::vector<RunUsage>>> ProcessDriver::usage() {

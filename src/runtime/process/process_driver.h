@@ -47,6 +47,8 @@ class ProcessDriver final : public ContainerDriver {
                                 Duration limit) override;
   Task<Result<int32_t>> exec(std::string instance_id, std::vector<std::string> command,
                              Duration limit) override;
+  Task<Result<std::unique_ptr<ExecStream>>> open_exec(std::string instance_id,
+                                                      ExecSpec spec) override;
   Task<Result<std::vector<RunUsage>>> usage() override;
   Task<Result<std::vector<LogChunk>>> read_log(std::string instance_id, size_t lines_max) override;
 

@@ -29,25 +29,8 @@ Task<Result<>> wait_readable(stream_descriptor& descriptor) {
   co_return Result<>();
 }
 
-// A shim that is busy starting something takes a moment to accept.
-Task<Result<Descriptor>> connect_patiently(std::string run_folder, Clock& clock) {
-  while (true) {
-    Result<Descriptor> socket = connect_control(run_folder);
-    if (socket || socket.code() != ErrorCode::ResourceExhausted) co_return socket;
-    CO_TRY_DO(co_await clock.sleep_for(5ms));
-  }
-}
-
-Error refusal(const ShimReply& reply) {
-  for (int i = 0; i <= static_cast<int>(ErrorCode::Internal); ++i) {
-    const auto code = static_cast<ErrorCode>(i);
-    if (to_string(code) == reply.error_code) return Error{code, reply.error};
-  }
-  return Error::internal(reply.error);
-}
-
 Task<Result<ShimAnswer>> converse(std::string run_folder, ShimRequest request, Clock& clock) {
-  CO_TRY(Descriptor socket, co_await connect_patiently(std::move(run_folder), clock));
+  CO_TRY(Descriptor socket, co_await connect_shim(std::move(run_folder), clock));
   const std::string text = to_json_text(request);
   if (text.size() > kControlMessageBytesMax) {
     co_return Error::invalid(fmt::format("more than {} bytes", kControlMessageBytesMax));
@@ -67,6 +50,22 @@ Task<Result<ShimAnswer>> converse(std::string run_folder, ShimRequest request, C
 }
 
 }  // namespace
+
+Task<Result<Descriptor>> connect_shim(std::string run_folder, Clock& clock) {
+  while (true) {
+    Result<Descriptor> socket = connect_control(run_folder);
+    if (socket || socket.code() != ErrorCode::ResourceExhausted) co_return socket;
+    CO_TRY_DO(co_await clock.sleep_for(5ms));
+  }
+}
+
+Error refusal(const ShimReply& reply) {
+  for (int i = 0; i <= static_cast<int>(ErrorCode::Internal); ++i) {
+    const auto code = static_cast<ErrorCode>(i);
+    if (to_string(code) == reply.error_code) return Error{code, reply.error};
+  }
+  return Error::internal(reply.error);
+}
 
 Task<Result<ShimAnswer>> ask_shim(std::string run_folder, ShimRequest request, Clock& clock,
                                   Duration limit) {

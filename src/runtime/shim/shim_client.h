@@ -18,6 +18,12 @@ inline constexpr Duration kShimLimit = 30s;
 Task<Result<ShimAnswer>> ask_shim(std::string run_folder, ShimRequest request, Clock& clock,
                                   Duration limit);
 
+// For a conversation of several words. A shim that is busy starting something takes a moment to
+// accept; Unavailable: it has ended.
+Task<Result<Descriptor>> connect_shim(std::string run_folder, Clock& clock);
+// What a reply with an error says.
+Error refusal(const ShimReply& reply);
+
 // Completes when the process behind a pidfd has ended.
 Task<Result<>> wait_for_process(int pidfd);
 

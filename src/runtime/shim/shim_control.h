@@ -14,6 +14,9 @@ enum class ShimVerb {
   Services,  // those that listen at the service ports, in their order
   Egress,    // sets up eth0 with `address` and the route over `gateway`
   Exec,      // runs `command`; answered when it ended; ends with the connection
+  Attach,    // runs `command` for somebody: the connection is its guard's from then on
+             // (exec_guard.h). Without `tty` the command's three ends come as descriptors. A JSON
+             // answer is a refusal.
 };
 
 struct ShimRequest {
@@ -24,8 +27,18 @@ struct ShimRequest {
   int32_t count = 0;
   std::string address;
   std::string gateway;
+  bool tty = false;
+  int32_t rows = 0;
+  int32_t columns = 0;
+  std::map<std::string, std::string> environment;  // over that of the run
 };
-BOOST_DESCRIBE_STRUCT(ShimRequest, (), (verb, command, limit_ms, family, count, address, gateway))
+BOOST_DESCRIBE_STRUCT(ShimRequest, (),
+                      (verb, command, limit_ms, family, count, address, gateway, tty, rows, columns,
+                       environment))
+// Absent from what older agents ask.
+constexpr bool json_has_default(const ShimRequest*, std::string_view member) {
+  return member == "tty" || member == "rows" || member == "columns";
+}
 
 struct ShimReply {
   std::string error;       // empty: done
@@ -62,5 +75,5 @@ struct mesclun::JsonEnum<mesclun::runtime::ShimVerb> {
   using enum mesclun::runtime::ShimVerb;
   static constexpr std::pair<mesclun::runtime::ShimVerb, std::string_view> kNames[] = {
       {Start, "start"},       {Stop, "stop"},     {Sockets, "sockets"}, {Metadata, "metadata"},
-      {Services, "services"}, {Egress, "egress"}, {Exec, "exec"}};
+      {Services, "services"}, {Egress, "egress"}, {Exec, "exec"},       {Attach, "attach"}};
 };

@@ -55,6 +55,30 @@ void default_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+// What a child is before it is anything else.
+[[noreturn]] void guard(const ChildSpec& spec, GuardSetup setup, std::span<const int> ends) {
+  default_signals();
+  ::setsid();
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (!join_cgroups(spec.cgroups)) refuse_exec(setup.socket, errno);
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) refuse_exec(setup.socket, errno);
+  // All of these are above 2, where the shim's own are.
+  for (int i = 0; i < 3; ++i) ::dup2(ends.empty() ? null : ends[static_cast<size_t>(i)], i);
+  setup.socket = ::dup2(setup.socket, 3) == 3 ? 3 : setup.socket;
+  ::close_range(4, ~0U, 0);
+  ::umask(022);
+  if (::chdir(spec.folder.c_str()) != 0) refuse_exec(setup.socket, errno);
+  std::vector<std::string> arguments = spec.command;
+  std::vector<std::string> variables;
+  for (const auto& [name, value] : spec.environment) variables.push_back(name + "=" + value);
+  std::vector<char*> environment = pointers(variables);
+  ::environ = environment.data();
+  const std::vector<char*> words = pointers(arguments);
+  setup.arguments = const_cast<char**>(words.data());
+  run_exec_guard(setup);
+}
+
 [[noreturn]] void become(const ChildSpec& spec, int report) {
   const auto fail = [report](int error, std::string_view what) {
     Failure failure{.error = error};
@@ -111,6 +135,13 @@ Result<pid_t> spawn_child(const ChildSpec& spec) {
   ::waitpid(pid, nullptr, 0);
   errno = failure.error;
   return system_error(failure.what);
+}
+
+Result<pid_t> spawn_guard(const ChildSpec& spec, GuardSetup setup, std::span<const int> ends) {
+  const pid_t pid = ::fork();
+  if (pid < 0) return system_error("cannot fork");
+  if (pid == 0) guard(spec, setup, ends);
+  return pid;
 }
 
 RunExit describe_status(int status) {

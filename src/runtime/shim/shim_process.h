@@ -2,6 +2,9 @@
 // forks.
 #pragma once
 
+#include <span>
+
+#include "runtime/exec_guard.h"
 #include "runtime/process/run_files.h"
 
 namespace mesclun::runtime {
@@ -19,6 +22,9 @@ struct ChildSpec {
 // program runs. NotFound: no such program; PermissionDenied: not executable; other codes as they
 // come.
 Result<pid_t> spawn_child(const ChildSpec& spec);
+// A guard (exec_guard.h) that runs it and answers over `setup.socket`, a copy of which it takes; `ends`
+// are the command's three, none with a terminal. Of `spec` its output counts nothing.
+Result<pid_t> spawn_guard(const ChildSpec& spec, GuardSetup setup, std::span<const int> ends);
 
 // "killed by signal 11 (Segmentation fault)", or nothing.
 RunExit describe_status(int status);

@@ -14,7 +14,7 @@ namespace mesclun::runtime {
 namespace {
 
 constexpr size_t kConnectionsMax = 64;
-constexpr size_t kExecsMax = 32;
+constexpr size_t kExecsMax = 32;  // probes and people's together
 
 ShimReply failure(ErrorCode code, std::string message) {
   ShimReply reply;
@@ -89,10 +89,14 @@ void ShimServer::serve(Connection& connection) {
     return;
   }
   const Result<ShimRequest> request = from_json_text<ShimRequest>((*message)->text);
-  std::vector<Descriptor> descriptors;
+  std::vector<Descriptor> descriptors = std::move((*message)->descriptors);
   const ShimReply reply =
       request ? answer(*request, connection, descriptors) : failure(request.error());
   if (connection.exec != 0) return;
+  if (request && request->verb == ShimVerb::Attach && reply.error.empty()) {
+    connection.socket.reset();
+    return;
+  }
   std::vector<int> numbers;
   for (const Descriptor& descriptor : descriptors) numbers.push_back(descriptor.get());
   if (!send_message(connection.socket.get(), to_json_text(reply), numbers))
@@ -101,6 +105,7 @@ void ShimServer::serve(Connection& connection) {
 
 ShimReply ShimServer::answer(const ShimRequest& request, Connection& connection,
                              std::vector<Descriptor>& descriptors) {
+  const std::vector<Descriptor> came = std::exchange(descriptors, {});
   switch (request.verb) {
     case ShimVerb::Start:
       return start(application_);
@@ -124,6 +129,8 @@ ShimReply ShimServer::answer(const ShimRequest& request, Connection& connection,
     }
     case ShimVerb::Exec:
       return exec(request, connection);
+    case ShimVerb::Attach:
+      return attach(request, connection, came);
   }
   return failure(ErrorCode::Unimplemented, "unknown request");
 }
@@ -132,9 +139,7 @@ ShimReply ShimServer::exec(const ShimRequest& request, Connection& connection) {
   if (!application_.running()) {
     return failure(ErrorCode::FailedPrecondition, "the application does not run");
   }
-  const auto running =
-      std::ranges::count_if(connections_, [](const auto& other) { return other->exec != 0; });
-  if (connection.exec != 0 || static_cast<size_t>(running) >= kExecsMax) {
+  if (connection.exec != 0 || commands() >= kExecsMax) {
     return failure(ErrorCode::ResourceExhausted, "too many commands run at once");
   }
   ChildSpec spec = application_.child_spec();
@@ -155,7 +160,40 @@ ShimReply ShimServer::exec(const ShimRequest& request, Connection& connection) {
   return {};
 }
 
+size_t ShimServer::commands() const {
+  const auto running =
+      std::ranges::count_if(connections_, [](const auto& other) { return other->exec != 0; });
+  return static_cast<size_t>(running) + guards_.size();
+}
+
+ShimReply ShimServer::attach(const ShimRequest& request, Connection& connection,
+                             std::span<const Descriptor> ends) {
+  if (!application_.running()) {
+    return failure(ErrorCode::FailedPrecondition, "the application does not run");
+  }
+  if (connection.exec != 0 || commands() >= kExecsMax) {
+    return failure(ErrorCode::ResourceExhausted, "too many commands run at once");
+  }
+  if (request.command.empty() || ends.size() != (request.tty ? 0 : 3)) {
+    return failure(ErrorCode::InvalidArgument, "no command, or not its three streams");
+  }
+  ChildSpec spec = application_.child_spec();
+  spec.command = request.command;
+  for (const auto& [name, value] : request.environment) spec.environment[name] = value;
+  std::vector<int> numbers;
+  for (const Descriptor& end : ends) numbers.push_back(end.get());
+  const GuardSetup setup{.socket = connection.socket.get(),
+                         .tty = request.tty,
+                         .rows = static_cast<uint16_t>(request.rows),
+                         .columns = static_cast<uint16_t>(request.columns)};
+  const Result<pid_t> pid = spawn_guard(spec, setup, numbers);
+  if (!pid) return failure(pid.error());
+  guards_.insert(*pid);
+  return {};
+}
+
 void ShimServer::on_child_ended(pid_t pid, int status) {
+  guards_.erase(pid);
   for (const auto& connection : connections_) {
     if (connection->exec != pid) continue;
     connection->exec = 0;

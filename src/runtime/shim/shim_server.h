@@ -1,6 +1,8 @@
 // The shim's answers to the agent.
 #pragma once
 
+#include <set>
+
 #include "runtime/shim/shim_application.h"
 #include "runtime/shim/shim_control.h"
 
@@ -8,7 +10,8 @@ struct pollfd;
 
 namespace mesclun::runtime {
 
-// Connections over the run's control socket, and the commands that run for them.
+// Connections over the run's control socket, and the commands that run for them. One that is attached
+// has a guard of its own, which takes its connection along.
 //
 // Runs on:  the shim's only thread; never blocks.
 // Promise:  every request is answered once. A command ends with its limit or its connection.
@@ -40,14 +43,19 @@ class ShimServer {
 
   void accept();
   void serve(Connection& connection);
+  // `descriptors`: what came with the request, then what goes with the answer.
   ShimReply answer(const ShimRequest& request, Connection& connection,
                    std::vector<Descriptor>& descriptors);
   ShimReply exec(const ShimRequest& request, Connection& connection);
+  ShimReply attach(const ShimRequest& request, Connection& connection,
+                   std::span<const Descriptor> ends);
+  size_t commands() const;
 
   const Setup sockets_;
   ShimApplication& application_;
   Clock& clock_;
   std::vector<std::unique_ptr<Connection>> connections_;
+  std::set<pid_t> guards_;  // of commands that were attached
 };
 
 }  // namespace mesclun::runtime
