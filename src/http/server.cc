@@ -92,10 +92,12 @@ Task<Result<>> serve_http(ConnPtr conn, Clock& clock, HttpLimits limits,
     HttpResponse response = co_await handler(std::move(request));
     if (co_await cancel_requested()) co_return Error::cancelled();
     keep_alive = keep_alive && !ending->begun;
-    std::string text;
-    append_response(response, keep_alive, to_head, text);
-    const Result<> sent = co_await send(*conn, clock, limits, std::move(text));
-    if (!sent) co_return Result<>();  // the client left; nothing of ours broke
+    if (response.status != 0) {
+      std::string text;
+      append_response(response, keep_alive, to_head, text);
+      const Result<> sent = co_await send(*conn, clock, limits, std::move(text));
+      if (!sent) co_return Result<>();  // the client left; nothing of ours broke
+    }
     if (response.upgrade) {
       conn->set_deadline(TimePoint::max());
       response.upgrade(with_read_ahead(std::move(conn), input.take_rest()));

@@ -43,7 +43,8 @@ struct HttpResponse {
   int status = 200;
   HeaderList headers;
   std::string body;
-  // After a 101: takes over the connection (with what was read ahead). Not awaited by the server.
+  // After a 101: takes over the connection (with what was read ahead). Not awaited by the server. With
+  // status 0 nothing was said: who takes it answers.
   std::function<void(ConnPtr)> upgrade;
 };
 

@@ -1,5 +1,7 @@
 #include "http/url.h"
 
+#include <functional>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -94,10 +96,14 @@ std::string_view target_path(std::string_view target) {
   return target.substr(0, target.find('?'));
 }
 
-std::optional<std::string> target_query(std::string_view target, std::string_view name) {
+namespace {
+
+// The values of a parameter, not decoded yet, to `take` until it has enough.
+void for_each_value(std::string_view target, std::string_view name,
+                    const std::function<bool(std::string_view)>& take) {
   std::string_view rest = target;
   const size_t mark = rest.find('?');
-  if (mark == std::string_view::npos) return std::nullopt;
+  if (mark == std::string_view::npos) return;
   rest.remove_prefix(mark + 1);
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('&'), rest.size());
@@ -105,9 +111,32 @@ std::optional<std::string> target_query(std::string_view target, std::string_vie
     rest.remove_prefix(std::min(end + 1, rest.size()));
     const size_t equals = std::min(pair.find('='), pair.size());
     if (pair.substr(0, equals) != name) continue;
-    return percent_decode(pair.substr(std::min(equals + 1, pair.size())), true);
+    if (!take(pair.substr(std::min(equals + 1, pair.size())))) return;
   }
-  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> target_query(std::string_view target, std::string_view name) {
+  std::optional<std::string> found;
+  for_each_value(target, name, [&](std::string_view text) {
+    found = percent_decode(text, true);
+    return false;
+  });
+  return found;
+}
+
+Result<std::vector<std::string>> target_query_all(std::string_view target, std::string_view name) {
+  std::vector<std::string> found;
+  bool broken = false;
+  for_each_value(target, name, [&](std::string_view text) {
+    std::optional<std::string> value = percent_decode(text, true);
+    broken = !value;
+    if (value) found.push_back(*std::move(value));
+    return !broken;
+  });
+  if (broken) return Error::invalid(fmt::format("a broken escape in the parameter {}", name));
+  return found;
 }
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/socket_conn.h"
 
@@ -37,6 +38,8 @@ std::optional<std::string> take_authority(std::string& target);
 std::string_view target_path(std::string_view target);
 // The value of a query parameter, decoded.
 std::optional<std::string> target_query(std::string_view target, std::string_view name);
+// All of them, in order. InvalidArgument: a broken escape.
+Result<std::vector<std::string>> target_query_all(std::string_view target, std::string_view name);
 
 // "a%20b" to "a b"; nothing for a broken escape.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
