@@ -183,7 +183,8 @@ link::Hello NodeAgent::hello() const {
   link::Hello hello{.machine_id = node_.machine_id,
                     .node_secret = node_.node_secret,
                     .join_token = parts_.fresh_join_token ? parts_.fresh_join_token() : join_token_,
-                    .facts = facts_};
+                    .facts = facts_,
+                    .understands = {"exec"}};
   return hello;
 }
 
@@ -325,6 +326,14 @@ Task<Result<ConnPtr>> NodeAgent::connect_instance(std::string instance_id, uint1
     co_return Error{ErrorCode::Unavailable, "that instance does not run here", Cause::Unreachable};
   }
   co_return co_await parts_.driver.connect(std::move(instance_id), port, true, kConnectLimit);
+}
+
+Task<Result<std::unique_ptr<runtime::ExecStream>>> NodeAgent::open_exec(std::string instance_id,
+                                                                        runtime::ExecSpec spec) {
+  if (find_instance(instance_id) == nullptr) {
+    co_return Error::not_found("the instance does not run on its machine any more");
+  }
+  co_return co_await parts_.driver.open_exec(std::move(instance_id), std::move(spec));
 }
 
 void NodeAgent::changed() {

@@ -68,6 +68,8 @@ class NodeAgent final : private SessionSubject {
   Result<> learn(link::Spec spec) override;
   void apply(const link::Desired& desired) override;
   void welcomed(const link::Welcome& welcome) override;
+  Task<Result<std::unique_ptr<runtime::ExecStream>>> open_exec(std::string instance_id,
+                                                               runtime::ExecSpec spec) override;
 
   Task<Result<>> adopt(std::vector<AllocationRecord> allocations);
   Task<Result<>> remove_unknown(std::string instance_id);

@@ -48,9 +48,23 @@ Task<Result<>> NodeSession::talk(link::Session& session) {
   subject_.welcomed(welcome);
   CO_TRY_DO(co_await say_known_specs(session));
   changed();
+  const Result<> ended = co_await stand(session, heartbeat);
+  session_ = nullptr;
+  co_return ended;
+}
+
+// What runs for people ends with the session that it came by.
+Task<Result<>> NodeSession::stand(link::Session& session, Duration heartbeat) {
+  ExecHub execs({.executor = parts_.executor,
+                 .session = session,
+                 .open = [this](std::string instance_id, runtime::ExecSpec spec) {
+                   return subject_.open_exec(std::move(instance_id), std::move(spec));
+                 }});
+  execs_ = &execs;
   const Result<> ended = co_await link::beside(
       listen(session, link::silence_of_answerer(heartbeat)), speak(session, heartbeat));
-  session_ = nullptr;
+  execs_ = nullptr;
+  co_await execs.close();
   co_return ended;
 }
 
@@ -85,6 +99,8 @@ Result<> NodeSession::received(link::Message message, link::GatherDesired& gathe
   } else if (const auto* welcome = std::get_if<link::Welcome>(&message)) {
     on_acknowledge(welcome->acknowledged);
     subject_.welcomed(*welcome);
+  } else if (execs_ != nullptr) {
+    std::ignore = execs_->take(message);
   }
   // Anything else is proof of life, or of a newer version.
   return {};

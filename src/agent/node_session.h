@@ -3,6 +3,7 @@
 
 #include "agent/agent_settings.h"
 #include "agent/event_journal.h"
+#include "agent/exec_hub.h"
 #include "agent/log_shipper.h"
 #include "agent/token_cache.h"
 #include "agent/usage_meter.h"
@@ -25,6 +26,9 @@ class SessionSubject {
   virtual void apply(const link::Desired& desired) = 0;
   // Where tunnels lead, and their ticket: at the start of each session and now and then.
   virtual void welcomed(const link::Welcome& welcome) = 0;
+  // A command beside that run, for people. NotFound: it is not here.
+  virtual Task<Result<std::unique_ptr<runtime::ExecStream>>> open_exec(std::string instance_id,
+                                                                       runtime::ExecSpec spec) = 0;
 };
 
 // Runs on:  the agent's loop.
@@ -58,6 +62,7 @@ class NodeSession {
 
  private:
   Task<Result<>> talk(link::Session& session);
+  Task<Result<>> stand(link::Session& session, Duration heartbeat);
   Task<Result<>> say_known_specs(link::Session& session);
   Task<Result<>> listen(link::Session& session, Duration silence_max);
   Result<> received(link::Message message, link::GatherDesired& gather);
@@ -84,6 +89,7 @@ class NodeSession {
 
   // Of the session that stands; stale without one.
   link::Session* session_ = nullptr;
+  ExecHub* execs_ = nullptr;
   int64_t revision_ = 0;     // of the Desired that was applied last
   int64_t events_sent_ = 0;  // the highest sequence that was carried
   TimePoint events_said_{};  // when a report carried some last

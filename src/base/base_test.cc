@@ -114,5 +114,15 @@ TEST(Crypto, KnownAnswers) {
   EXPECT_FALSE(equal_secret("abc", "ab"));
 }
 
+TEST(Crypto, Base64ReadsWhatItWritesAndNothingElse) {
+  for (const std::string bytes : {"", "a", "ab", "abc", "\xff\xfe\xfd?", "abcd"}) {
+    EXPECT_EQ(from_base64(base64(bytes)).value_or("?"), bytes);
+  }
+  for (const char* text :
+       {"a", "ab", "abc", "=", "====", "a===", "ab=c", "YQ==YQ==", " YQ=", "YQ\n="}) {
+    EXPECT_FALSE(from_base64(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace mesclun

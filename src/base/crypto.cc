@@ -4,9 +4,23 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <array>
 #include <cstdlib>
 
 namespace mesclun {
+
+namespace {
+
+constexpr auto kBase64Digits = [] {
+  std::array<bool, 256> table{};
+  for (const char c :
+       std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")) {
+    table[static_cast<unsigned char>(c)] = true;
+  }
+  return table;
+}();
+
+}  // namespace
 
 std::string to_hex(std::string_view bytes) {
   static constexpr std::string_view kDigits = "0123456789abcdef";
@@ -44,6 +58,22 @@ std::string base64(std::string_view bytes) {
                                    static_cast<int>(bytes.size()));
   text.resize(static_cast<size_t>(size));
   return text;
+}
+
+Result<std::string> from_base64(std::string_view text) {
+  const size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  // OpenSSL would skip blanks, and take padding anywhere.
+  const std::string_view digits = text.substr(0, text.size() - padding);
+  bool clean = text.size() % 4 == 0;
+  for (const char c : digits) clean &= kBase64Digits[static_cast<unsigned char>(c)];
+  if (!clean) return Error::invalid("no base64");
+  std::string bytes(text.size() / 4 * 3, '\0');
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                   reinterpret_cast<const unsigned char*>(text.data()),
+                                   static_cast<int>(text.size()));
+  if (size < 0) return Error::invalid("no base64");
+  bytes.resize(static_cast<size_t>(size) - padding);
+  return bytes;
 }
 
 std::string base64url(std::string_view bytes) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/random.h"
+#include "base/result.h"
 
 namespace mesclun {
 
@@ -15,6 +16,8 @@ std::string to_hex(std::string_view bytes);
 // Without padding, the JOSE form.
 std::string base64url(std::string_view bytes);
 std::string base64(std::string_view bytes);
+// InvalidArgument: that is none, with its padding and nothing else.
+Result<std::string> from_base64(std::string_view text);
 // Takes the same time wherever the two differ.
 bool equal_secret(std::string_view a, std::string_view b);
 // `bytes` random bytes in hexadecimal.

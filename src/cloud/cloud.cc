@@ -40,8 +40,8 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
                  [this](std::vector<std::string> endpoints) {
                    node_hub_.set_gateways(std::move(endpoints));
                  }),
-      public_api_(executor, clock, database, accounts_, fleet_loop_, gpu_classes_, logs_, usage_,
-                  settings.api),
+      public_api_(executor, clock, random, database, accounts_, fleet_loop_, node_hub_,
+                  gpu_classes_, logs_, usage_, settings.api),
       gpu_class_endpoint_(gpu_classes_, fleet_loop_, [this] { node_hub_.gpu_classes_changed(); }),
       machine_endpoint_({.random = random,
                          .loop = fleet_loop_,
@@ -84,6 +84,7 @@ Task<Result<>> Cloud::start() {
 
 Task<void> Cloud::stop() {
   co_await api_server_.stop();
+  co_await public_api_.stop();
   co_await node_server_.stop();
   co_await node_hub_.stop();
   co_await route_hub_.stop();

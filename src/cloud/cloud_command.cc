@@ -80,6 +80,12 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
   line.flag("--log-sinks-private", settings.cloud.log_sinks.private_addresses,
             "Let log sinks of groups be on this machine and in private networks: whoever may create "
             "groups then reaches what this cloud reaches there");
+  add_setting(line, "--execs-max", settings.cloud.api.execs.all, size_t{0}, size_t{100'000},
+              "Commands beside instances (mesclun exec) at once; more are answered with 429");
+  add_setting(line, "--organization-execs-max", settings.cloud.api.execs.of_organization, size_t{0},
+              size_t{100'000}, "... of which of one organization");
+  add_setting(line, "--instance-execs-max", settings.cloud.api.execs.of_instance, size_t{0},
+              size_t{32}, "... and beside one instance");
   add_setting(line, "--sessions-max", settings.cloud.nodes.sessions_max, size_t{1},
               size_t{1'000'000}, "Sessions of nodes at once");
   add_setting(line, "--strangers-max", settings.cloud.nodes.strangers.all, size_t{1},

@@ -4,6 +4,7 @@
 #include "base/crypto.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/race.h"
 #include "base/text.h"
 #include "cloud/fleet_nodes.h"
 #include "cloud/fleet_update.h"
@@ -89,6 +90,7 @@ Task<Result<>> NodeHub::let_in(link::Session& session, Joined& node, PeerLimit::
   };
   CO_TRY_DO(co_await loop_.submit(std::move(join)));
   node.id = hello.machine_id;
+  node.runs_commands = std::ranges::find(hello.understands, "exec") != hello.understands.end();
   session.let_in();
   co_return Result<>();
 }
@@ -97,17 +99,45 @@ Task<Result<>> NodeHub::talk(link::Session& session, Joined& node, PeerLimit::Pl
   CO_TRY_DO(co_await let_in(session, node, std::move(place)));
   // Another turn may have taken events of its last session, and not stored them yet.
   CO_TRY_DO(co_await loop_.settled());
-  Live live{.node = node, .session = session, .sender = {scope_.executor(), session}};
+  Live live{.node = node,
+            .session = session,
+            .sender = {scope_.executor(), session},
+            .execs = {scope_.executor(), session}};
   if (const Node* known = fleet_.nodes.find(node.id)) live.acknowledged = known->acknowledged;
   Live*& newest = live_[node.id];
   if (newest != nullptr) newest->session.close();
   newest = &live;
   log_info("nodes", "session began", {{"machine_id", node.id}, {"peer", session.peer_address()}});
   Result<> ended = session.send(make_welcome(live));
-  if (ended) ended = co_await link::beside(listen(live), live.sender.run());
+  if (ended) ended = co_await link::beside(listen(live), speak(live));
   const auto listed = live_.find(node.id);
   if (listed != live_.end() && listed->second == &live) live_.erase(listed);
   co_return ended;
+}
+
+// Each ends only with the session.
+Task<Result<>> NodeHub::speak(Live& live) {
+  std::optional<Result<>> ended[2];
+  co_await join(detail::store_result(live.sender.run(), ended[0]),
+                detail::store_result(live.execs.run(), ended[1]));
+  co_return Result<>();
+}
+
+Result<> NodeHub::check_exec(const std::string& node_id) const {
+  const auto found = live_.find(node_id);
+  if (found == live_.end()) {
+    return Error::unavailable("the machine of this instance has no connection to the cloud now");
+  }
+  if (found->second->node.runs_commands) return {};
+  return Error{ErrorCode::Unimplemented,
+               "the agent of this instance's machine is of a version that runs no commands for "
+               "people"};
+}
+
+Result<std::unique_ptr<NodeExec>> NodeHub::open_exec(const std::string& node_id,
+                                                     link::ExecOpen order) {
+  TRY_DO(check_exec(node_id));
+  return live_.find(node_id)->second->execs.open(std::move(order));
 }
 
 Result<> NodeHub::check(const link::Hello& hello) const {
@@ -225,7 +255,7 @@ Task<Result<>> NodeHub::handle(Live& live, link::Message message) {
     answer_token(live.session, live.node.id, *request);
   } else if (std::holds_alternative<link::Heartbeat>(message)) {
     CO_TRY_DO(live.session.send(link::heartbeat_at(clock_)));
-  } else {
+  } else if (!live.execs.take(message)) {
     co_return Error::invalid("an agent does not say that");
   }
   co_return Result<>();

@@ -5,6 +5,7 @@
 
 #include "base/scope.h"
 #include "cloud/desired_sender.h"
+#include "cloud/exec_link.h"
 #include "cloud/fleet_loop.h"
 #include "cloud/gpu_classes.h"
 #include "cloud/log_table.h"
@@ -49,16 +50,24 @@ class NodeHub {
   void acknowledge_logs(const std::string& node_id, int64_t sequence);
   size_t sessions() const { return scope_.running(); }
 
+  // Whether a command could be begun there now. Unavailable: it has no session; Unimplemented: its
+  // agent is of a version that does not know how.
+  Result<> check_exec(const std::string& node_id) const;
+  // Fails also: ResourceExhausted, the node has too many.
+  Result<std::unique_ptr<NodeExec>> open_exec(const std::string& node_id, link::ExecOpen order);
+
  private:
   struct Joined {
     std::string id;      // of the machine; empty until it is let in
     int64_t number = 0;  // of its session
+    bool runs_commands = false;
   };
   // A session of a node that was let in; it lives in its task.
   struct Live {
     const Joined node;
     link::Session& session;
     DesiredSender sender;
+    ExecLink execs;
     int64_t acknowledged = 0;  // the highest event that is stored
     bool warned_of_refused = false;
     link::GatherKnownSpecs known_specs{};
@@ -75,6 +84,7 @@ class NodeHub {
   Task<Result<>> handle(Live& live, link::Message message);
   Task<Result<>> take_report(Joined node, link::Report report);
   Task<Result<>> close_soon(Joined node);
+  Task<Result<>> speak(Live& live);
   void warn_of_refused(Live& live) const;
   Result<> check(const link::Hello& hello) const;
   Result<> resolve_gpus(link::NodeFacts& facts) const;

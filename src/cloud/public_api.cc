@@ -6,15 +6,19 @@
 
 namespace mesclun::cloud {
 
-Result<ApiTarget> PublicApi::authorize(const HttpRequest& request, const std::string& rest) const {
+Result<const ApiKey*> PublicApi::key_of(const HttpRequest& request) const {
   const auto header = request.head.headers.find("Salad-Api-Key");
   if (!header || header->empty()) {
     return Error{ErrorCode::Unauthenticated, "send your API key in the header Salad-Api-Key"};
   }
   const ApiKey* key = accounts_.find_key(*header);
-  if (key == nullptr) {
-    return Error{ErrorCode::Unauthenticated, "the API key in Salad-Api-Key is not known here"};
-  }
+  if (key != nullptr) return key;
+  return Error{ErrorCode::Unauthenticated, "the API key in Salad-Api-Key is not known here"};
+}
+
+Result<ApiTarget> PublicApi::authorize(const Result<const ApiKey*>& shown,
+                                       const std::string& rest) const {
+  TRY(const ApiKey* key, shown);
   ApiTarget target{.key_id = key->id};
   const auto segments = split_path(rest);
   if (!segments || segments->size() < 3 || (*segments)[0] != "organizations") {
@@ -47,12 +51,10 @@ Result<ApiTarget> PublicApi::authorize(const HttpRequest& request, const std::st
   return target;
 }
 
-std::optional<HttpResponse> PublicApi::refuse_excess(const HttpRequest& request,
+std::optional<HttpResponse> PublicApi::refuse_excess(const Result<const ApiKey*>& key,
                                                      RateLimiter& limiter, std::string_view route) {
-  const auto header = request.head.headers.find("Salad-Api-Key");
-  const ApiKey* key = header ? accounts_.find_key(*header) : nullptr;
-  if (key == nullptr) return std::nullopt;
-  const auto wait = limiter.take(fmt::format("{} {}", key->id, route), clock_.now());
+  if (!key) return std::nullopt;
+  const auto wait = limiter.take(fmt::format("{} {}", (*key)->id, route), clock_.now());
   if (!wait) return std::nullopt;
   const Error limited{ErrorCode::ResourceExhausted,
                       "this key made more requests in a minute than it may"};
@@ -60,9 +62,10 @@ std::optional<HttpResponse> PublicApi::refuse_excess(const HttpRequest& request,
 }
 
 Task<HttpResponse> PublicApi::handle_public(HttpRequest request, std::string rest) {
-  auto target = authorize(request, rest);
+  const Result<const ApiKey*> key = key_of(request);
+  auto target = authorize(key, rest);
   // A key's calls count whatever they name.
-  if (auto refused = refuse_excess(request, requests_, "")) co_return *std::move(refused);
+  if (auto refused = refuse_excess(key, requests_, "")) co_return *std::move(refused);
   if (!target) co_return problem_answer(target.error());
   auto answer = co_await route(std::move(request), *std::move(target));
   if (answer) co_return *std::move(answer);
@@ -113,14 +116,29 @@ Task<std::optional<HttpResponse>> PublicApi::answer_at_once(HttpRequest& request
 }
 
 Task<HttpResponse> PublicApi::handle_mesclun(HttpRequest request, std::string rest) {
-  const auto target = authorize(request, rest);
+  Result<const ApiKey*> key = key_of(request);
+  std::optional<ExecTicket> ticket;
+  if (!key && request.query("ticket")) {
+    Result<ExecTicket> shown = execs_.redeem(request, rest);
+    if (!shown) co_return problem_answer(shown.error());
+    ticket = *std::move(shown);
+    const auto found = accounts_.keys().find(ticket->key_id);
+    if (found != accounts_.keys().end()) key = &found->second;
+  }
+  const auto target = authorize(key, rest);
   // Logs and events are counted apart: who follows the ones can still look at the others.
   const std::string kind = target && !target->rest.empty() ? target->rest.back() : "";
   const bool known = kind == "logs" || kind == "events";
-  if (auto refused = refuse_excess(request, activity_requests_, known ? kind : "other")) {
+  if (auto refused = refuse_excess(key, activity_requests_, known ? kind : "other")) {
     co_return *std::move(refused);
   }
   if (!target) co_return problem_answer(target.error());
+  if (target->project && ExecEndpoint::serves(target->rest)) {
+    auto answer = co_await execs_.handle(std::move(request), *target, rest, std::move(ticket));
+    if (answer) co_return *std::move(answer);
+    const bool full = answer.code() == ErrorCode::ResourceExhausted;
+    co_return problem_answer(answer.error(), full ? std::optional<Duration>(5s) : std::nullopt);
+  }
   if (auto answer = co_await answer_at_once(request, *target)) co_return *std::move(answer);
   const std::string key_id = target->key_id;
   if (waiting_[key_id] >= settings_.activity_waiting_max) {

@@ -160,6 +160,7 @@ class StalledSession final : public Session {
   }
   Result<> send(const Message&) override { return {}; }
   Task<Result<>> wait_for_room() override { co_return Result<>(); }
+  Task<Result<>> wait_until_below(size_t) override { co_return Result<>(); }
   bool has_room() const override { return true; }
   void let_in() override {}
   Task<Result<>> pump() override { co_return Result<>(); }

@@ -8,10 +8,12 @@ namespace {
 
 // In the order of the variant.
 constexpr std::array<std::string_view, std::variant_size_v<Message>> kTypes = {
-    "hello",         "welcome", "goodbye",       "known_specs",
-    "spec",          "desired", "report",        "acknowledge",
-    "heartbeat",     "logs",    "token_request", "token_reply",
-    "gateway_hello", "routes",  "usage",         "logs_acknowledge"};
+    "hello",         "welcome",     "goodbye",       "known_specs",
+    "spec",          "desired",     "report",        "acknowledge",
+    "heartbeat",     "logs",        "token_request", "token_reply",
+    "gateway_hello", "routes",      "usage",         "logs_acknowledge",
+    "exec_open",     "exec_data",   "exec_window",   "exec_input_end",
+    "exec_resize",   "exec_signal", "exec_close",    "exec_exit"};
 
 template <size_t kIndex = 0>
 Result<Message> read_as(size_t index, const json::value& value) {

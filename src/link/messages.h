@@ -76,8 +76,12 @@ struct Hello {
   std::string node_secret;  // proves on later sessions that it is the same machine
   std::string join_token;   // lets an unknown machine in
   NodeFacts facts;
+  // Kinds of messages that it understands beyond those that every agent does: "exec". An agent that
+  // does not name one never gets such a message, which would end its session.
+  std::vector<std::string> understands;
 };
-BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, machine_id, node_secret, join_token, facts))
+BOOST_DESCRIBE_STRUCT(Hello, (),
+                      (protocol, machine_id, node_secret, join_token, facts, understands))
 
 // Cloud to agent, answer to Hello. A refused session gets Goodbye instead.
 struct Welcome {
@@ -362,6 +366,81 @@ struct TokenReply {
 };
 BOOST_DESCRIBE_STRUCT(TokenReply, (), (group_id, jwt, expires))
 
+// ---- a command beside an instance (exec), agent and cloud ----
+//
+//   cloud                                                        agent
+//     ── Open ────────────────────────────────────────────────►   starts it
+//     ── Data (stdin), InputEnd, Resize, Signal ──────────────►
+//     ◄── Data (stdout, stderr) ──────────────────────────────
+//     ── Window: so many bytes more ──────────────────────────►   may say them
+//     ◄── Window ─────────────────────────────────────────────   read so much of stdin
+//     ◄── Exit, the last word ────────────────────────────────   it has ended
+//     ── Close: nobody is there any more ─────────────────────►   ends it; no Exit follows
+//
+// Both sides begin with kExecWindowBytes. All execs of a session end with it.
+
+// Bytes of one direction of one exec that may be under way unread.
+inline constexpr int64_t kExecWindowBytes = 128 * 1024;
+// In one message, before it is encoded: heartbeats pass between them.
+inline constexpr size_t kExecDataBytesMax = 16 * 1024;
+
+struct ExecOpen {
+  std::string exec_id;  // chosen by the cloud
+  std::string instance_id;
+  std::vector<std::string> command;
+  bool tty = false;
+  int32_t rows = 24;
+  int32_t columns = 80;
+  std::map<std::string, std::string> environment;  // over that of the instance
+};
+BOOST_DESCRIBE_STRUCT(ExecOpen, (),
+                      (exec_id, instance_id, command, tty, rows, columns, environment))
+
+enum class ExecChannel { Input, Output, Errors };
+struct ExecData {
+  std::string exec_id;
+  ExecChannel channel = ExecChannel::Input;
+  std::string data;  // base64
+};
+BOOST_DESCRIBE_STRUCT(ExecData, (), (exec_id, channel, data))
+
+struct ExecWindow {
+  std::string exec_id;
+  int64_t bytes = 0;  // that may be sent on top of those that were allowed before
+};
+BOOST_DESCRIBE_STRUCT(ExecWindow, (), (exec_id, bytes))
+
+struct ExecInputEnd {
+  std::string exec_id;
+};
+BOOST_DESCRIBE_STRUCT(ExecInputEnd, (), (exec_id))
+
+struct ExecResize {
+  std::string exec_id;
+  int32_t rows = 24;
+  int32_t columns = 80;
+};
+BOOST_DESCRIBE_STRUCT(ExecResize, (), (exec_id, rows, columns))
+
+struct ExecSignal {
+  std::string exec_id;
+  int32_t number = 0;  // as Linux counts them
+};
+BOOST_DESCRIBE_STRUCT(ExecSignal, (), (exec_id, number))
+
+struct ExecClose {
+  std::string exec_id;
+};
+BOOST_DESCRIBE_STRUCT(ExecClose, (), (exec_id))
+
+struct ExecExit {
+  std::string exec_id;
+  int32_t code = 0;
+  std::string detail;      // for people
+  std::string error_code;  // an ErrorCode's name: it was not begun, or is lost; else empty
+};
+BOOST_DESCRIBE_STRUCT(ExecExit, (), (exec_id, code, detail, error_code))
+
 // ---- gateway and cloud ----
 
 // Gateway to cloud, first frame.
@@ -436,7 +515,8 @@ constexpr bool json_has_default(const ReplicaWish*, std::string_view member) {
 
 using Message = std::variant<Hello, Welcome, Goodbye, KnownSpecs, Spec, Desired, Report,
                              Acknowledge, Heartbeat, LogBatch, TokenRequest, TokenReply,
-                             GatewayHello, RouteUpdate, Usage, LogAcknowledge>;
+                             GatewayHello, RouteUpdate, Usage, LogAcknowledge, ExecOpen, ExecData,
+                             ExecWindow, ExecInputEnd, ExecResize, ExecSignal, ExecClose, ExecExit>;
 
 // As in the `type` member.
 std::string_view message_name(const Message& message);
@@ -453,6 +533,12 @@ struct mesclun::JsonEnum<mesclun::link::NodeMode> {
   using enum mesclun::link::NodeMode;
   static constexpr std::pair<mesclun::link::NodeMode, std::string_view> kNames[] = {
       {Active, "active"}, {Paused, "paused"}, {Draining, "draining"}};
+};
+template <>
+struct mesclun::JsonEnum<mesclun::link::ExecChannel> {
+  using enum mesclun::link::ExecChannel;
+  static constexpr std::pair<mesclun::link::ExecChannel, std::string_view> kNames[] = {
+      {Input, "stdin"}, {Output, "stdout"}, {Errors, "stderr"}};
 };
 template <>
 struct mesclun::JsonEnum<mesclun::link::RunAction> {

@@ -88,6 +88,11 @@ class ConnSession final : public Session {
     if (closed_) co_return session_closed();
     co_return Result<>();
   }
+  Task<Result<>> wait_until_below(size_t bytes) override {
+    while (!closed_ && (load_.bytes > bytes || !has_room())) CO_TRY_DO(co_await changed_.wait());
+    if (closed_) co_return session_closed();
+    co_return Result<>();
+  }
   bool has_room() const override { return load_.has_room(limits_); }
   void let_in() override { frame_bytes_max_ = kFrameBytesMax; }
 
@@ -235,6 +240,15 @@ class MemorySession final : public Session {
     const auto out = out_;
     const SessionLimits limits = limits_;
     while (!out->closed && !out->load.has_room(limits)) CO_TRY_DO(co_await out->room.wait());
+    if (out->closed) co_return session_closed();
+    co_return Result<>();
+  }
+  Task<Result<>> wait_until_below(size_t bytes) override {
+    const auto out = out_;
+    const SessionLimits limits = limits_;
+    while (!out->closed && (out->load.bytes > bytes || !out->load.has_room(limits))) {
+      CO_TRY_DO(co_await out->room.wait());
+    }
     if (out->closed) co_return session_closed();
     co_return Result<>();
   }

@@ -33,6 +33,8 @@ class Session {
   virtual Result<> send(const Message& message) = 0;
   // Whoever has much to say waits here before each piece: until the queue is at most half full.
   virtual Task<Result<>> wait_for_room() = 0;
+  // The same until at most so many bytes wait: for what must not stand in the way of others.
+  virtual Task<Result<>> wait_until_below(size_t bytes) = 0;
   virtual bool has_room() const = 0;
   // The peer is known: it may send frames of kFrameBytesMax from now on.
   virtual void let_in() = 0;

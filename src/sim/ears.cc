@@ -16,6 +16,9 @@ class Ears::Listening final : public link::Session {
     return session_->send(message);
   }
   Task<Result<>> wait_for_room() override { return session_->wait_for_room(); }
+  Task<Result<>> wait_until_below(size_t bytes) override {
+    return session_->wait_until_below(bytes);
+  }
   bool has_room() const override { return session_->has_room(); }
   void let_in() override { session_->let_in(); }
   Task<Result<>> pump() override { return session_->pump(); }
