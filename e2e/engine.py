@@ -12,7 +12,8 @@ from waiting import wait_for
 
 DOCKERD = "/usr/sbin/dockerd"
 BUSYBOX = "/bin/busybox"
-APPLETS = ("sh", "sleep", "true", "test", "cat", "wget", "httpd", "date", "mkdir", "id", "grep", "nc", "dd", "fallocate")
+APPLETS = ("sh", "sleep", "true", "test", "cat", "wget", "httpd", "date", "mkdir", "id", "grep", "nc", "dd",
+           "fallocate", "stty", "setsid", "tty")
 
 
 class EngineRefused(Exception):

@@ -35,6 +35,9 @@ class Terminal:
     def press(self, key: str) -> None:
         self._tmux("send-keys", "-t", "story", key)
 
+    def resize(self, columns: int, lines: int) -> None:
+        self._tmux("resize-window", "-t", "story", "-x", str(columns), "-y", str(lines))
+
     def screen(self) -> list[str]:
         """What is to be seen, with what has left at the top; without empty lines at the end."""
         return self._tmux("capture-pane", "-p", "-J", "-S", "-", "-t", "story").rstrip().splitlines()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
+import random
 import signal
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cloud import Cloud, unique_name
+import processes
+from cloud import BINARY, Cloud, unique_name
 from engine import BUSYBOX, DOCKERD, Engine, EngineRefused, Registry
+from exec_socket import exec_path, open_exec
 from groups import App, serving_instances
 from waiting import wait_for
 
@@ -166,3 +171,38 @@ def test_instances_come_back_after_a_restart_of_the_engine(engine: Engine, site:
     engine.restart()
     wait_for(lambda: serving_instances(site.api, site.name), "an instance that serves", 90)
     wait_for(lambda: starts(site) > 0, "its answer", 30)
+
+
+def test_commands_run_beside_a_container_and_end_with_its_agent(docker_cloud: Cloud, site: App) -> None:
+    def run(*words: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([str(BINARY), "exec", "-i", site.name, "--", *words], input=data, capture_output=True,
+                              timeout=90, env=docker_cloud.environment())
+    instance = site.api.instances(site.name)[0]
+    asked = run("sh", "-c", "echo $SALAD_INSTANCE_ID; cat /www/rights >/dev/null && echo aside >&2; exit 3")
+    assert (asked.returncode, asked.stdout.decode().strip(), asked.stderr) == (3, instance["id"], b"aside\n")
+    assert run("/no/such").returncode == 127
+    data = random.Random(2).randbytes(20 * 1024 * 1024)
+    assert hashlib.sha256(run("cat", data=data).stdout).digest() == hashlib.sha256(data).digest()
+
+    path = exec_path(site.api, site.name, instance["id"])
+    shell = open_exec(site.api, path, "sh", tty="true", rows="33", columns="77")
+    shell.write(b"stty size; tty; id -u; echo re''ady\n")
+    assert b"33 77\r\n/dev/pts/" in shell.hear(b"ready\r\n").out
+    shell.write(b"\x04")
+    assert shell.hear().last["exit"]["code"] == 0
+
+    mark = unique_name("orphan")
+    lasting = open_exec(site.api, path, "sh", "-c",
+                        f"(setsid sh -c 'while :; do sleep 0.1; done; : {mark}' &); echo up; sleep 600; : {mark}")
+    lasting.hear(b"up\n")
+
+    def left() -> list[processes.Process]:
+        return processes.find(lambda p: mark in " ".join(p.arguments))
+    assert left()
+    number = docker_cloud.node_of(instance["machine_id"])
+    killed = docker_cloud.agent_pid(number)
+    os.kill(killed, signal.SIGKILL)
+    assert lasting.hear().last["error"]["type"] == "unavailable"
+    wait_for(lambda: not left(), "the end of what it ran", 30)
+    wait_for(lambda: run("true").returncode == 0, "a command by the next agent", 60)
+    assert starts(site) == 1

@@ -50,6 +50,7 @@ constexpr Subcommand kSubcommands[] = {
      "Instances: list, reallocate, restart, ..."},
     {"logs", mesclun::client::run_logs_command, "What the containers of a group print"},
     {"events", mesclun::client::run_events_command, "What the cloud did to a group, and why"},
+    {"exec", mesclun::client::run_exec_command, "A command or a shell beside an instance"},
     {"stats", mesclun::client::run_stats_command, "What instances use: CPU, memory, requests"},
     {"load", mesclun::client::run_load_command,
      "Send requests to a service, as many as it can take"},

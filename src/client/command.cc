@@ -86,6 +86,12 @@ std::string explain(const Error& error, const Context& context, KeyKind key) {
 
 int run_verb(const CommonOptions& options, Needs needs, const Console& console,
              const Environment& environment, const Verb& verb) {
+  return run_verb(options, needs, console, environment, verb, {});
+}
+
+int run_verb(const CommonOptions& options, Needs needs, const Console& console,
+             const Environment& environment, const Verb& verb,
+             const std::function<bool(int number)>& take_signal) {
   const Result<Context> context = resolve_context(options.context, environment);
   if (!context) {
     console.note("mesclun: " + context.error().message);
@@ -101,9 +107,14 @@ int run_verb(const CommonOptions& options, Needs needs, const Console& console,
   ApiClient api(clock, *std::move(settings), [&](const std::string& text) { console.note(text); });
   Session session{clock, console, api, *context, options.format};
   int signalled = 0;
-  const Result<> result = run_with_signals(io, verb(session), {SIGINT, SIGTERM}, [&](int number) {
+  const std::function<bool(int)> on_signal = [&](int number) {
+    if (take_signal && take_signal(number)) return false;
     return is_first_signal(number, signalled);
-  });
+  };
+  const Result<> result =
+      take_signal
+          ? run_with_signals(io, verb(session), {SIGINT, SIGTERM, SIGHUP, SIGWINCH}, on_signal)
+          : run_with_signals(io, verb(session), {SIGINT, SIGTERM}, on_signal);
   if (signalled != 0) return 128 + signalled;
   if (result) return 0;
   print_error(console, result.error(), *context, api.last_key());

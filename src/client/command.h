@@ -41,6 +41,11 @@ using Verb = std::function<Task<Result<>>(Session&)>;
 // Ctrl-C and 143 after SIGTERM, without a message. A second signal ends the process at once.
 int run_verb(const CommonOptions& options, Needs needs, const Console& console,
              const Environment& environment, const Verb& verb);
+// The same for a verb that does something about signals itself, SIGHUP and SIGWINCH too: `take_signal`
+// is true where nothing else is to follow.
+int run_verb(const CommonOptions& options, Needs needs, const Console& console,
+             const Environment& environment, const Verb& verb,
+             const std::function<bool(int number)>& take_signal);
 
 // A mistake on the command line that only the verb could see: exit status 2.
 Error usage_error(std::string message);

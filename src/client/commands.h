@@ -12,6 +12,7 @@ int run_instance_command(int argc, char** argv);
 int run_run_command(int argc, char** argv);
 int run_logs_command(int argc, char** argv);
 int run_events_command(int argc, char** argv);
+int run_exec_command(int argc, char** argv);
 int run_node_command(int argc, char** argv);
 int run_gateway_command(int argc, char** argv);  // list, forget
 int run_token_command(int argc, char** argv);
@@ -29,6 +30,7 @@ int instance_command(int argc, char** argv, const Console& console, const Enviro
 int run_command(int argc, char** argv, const Console& console, const Environment& environment);
 int logs_command(int argc, char** argv, const Console& console, const Environment& environment);
 int events_command(int argc, char** argv, const Console& console, const Environment& environment);
+int exec_command(int argc, char** argv, const Console& console, const Environment& environment);
 int node_command(int argc, char** argv, const Console& console, const Environment& environment);
 int gateway_command(int argc, char** argv, const Console& console, const Environment& environment);
 int token_command(int argc, char** argv, const Console& console, const Environment& environment);
