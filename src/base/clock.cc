@@ -39,6 +39,11 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
   const Error bad = Error::invalid(
       fmt::format("'{}' is not a time such as 2026-01-02T03:04:05Z", text.substr(0, 64)));
   if (text.size() < 20 || text.size() > 40 || (text[10] != 'T' && text[10] != 't')) return bad;
+  // A sign alone would be the least of all offsets, which has no opposite.
+  const bool zone = text.back() == 'Z' || text.back() == 'z' ||
+                    has_shape(text.substr(text.size() - 6), "+00:00") ||
+                    has_shape(text.substr(text.size() - 6), "-00:00");
+  if (!zone) return bad;
   // More digits where the seconds end would be seconds, more than there is room for.
   if (!has_shape(text.substr(0, 10), "0000-00-00") || !has_shape(text.substr(11, 8), "00:00:00") ||
       std::string_view(".Zz+-").find(text[19]) == std::string_view::npos) {
