@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import pathlib
 import shutil
 import subprocess
@@ -59,6 +61,19 @@ class Engine:
         return subprocess.run(["/usr/bin/docker", "-H", f"unix://{self.socket}", *words], check=check,
                               capture_output=True, text=True, timeout=120)
 
+    def push(self, image: str, name: str, user: str = "", password: str = "") -> None:
+        """Under another name, to a registry that may come up only now; the engine then has it no more."""
+        config = self.folder / "client"
+        config.mkdir(exist_ok=True)
+        registry = name.split("/")[0]
+        login = base64.b64encode(f"{user}:{password}".encode()).decode()
+        (config / "config.json").write_text(json.dumps({"auths": {registry: {"auth": login}} if user else {}}))
+        self.run("tag", image, name)
+        wait_for(lambda: self.run("--config", str(config), "push", name, check=False).returncode == 0,
+                 f"the registry to take {name}", 30)
+        self.run("rmi", name)
+        shutil.rmtree(config)
+
     def make_image(self, name: str) -> None:
         root = self.folder / "root"
         shutil.rmtree(root, ignore_errors=True)
@@ -87,12 +102,13 @@ class Engine:
 class Registry:
     """Images on this machine's loopback, which engines trust without TLS."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, auth: str = "") -> None:
+        """`auth`: a part of its configuration; without one it serves everybody."""
         self.address = free_address()
-        folder.mkdir()
+        folder.mkdir(parents=True, exist_ok=True)
         config = folder / "config.yml"
         config.write_text(f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/images\n"
-                          f"http:\n  addr: {self.address}\n")
+                          f"http:\n  addr: {self.address}\n{auth}")
         self.process = subprocess.Popen(["docker-registry", "serve", str(config)],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

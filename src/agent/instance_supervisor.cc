@@ -287,6 +287,11 @@ Task<Result<bool>> InstanceSupervisor::fetch_image() {
   ImageFetch fetch{
       .driver = parts_.driver,
       .clock = parts_.clock,
+      .rights = parts_.pulls,
+      .private_images = parts_.private_images,
+      .save_private_images = parts_.save_node,
+      .spec = {group_id(), book_.wish().version},
+      .organization_id = book_.assignment().group.organization_id,
       .is_unwanted = [this] { return book_.wish().stop || !record().let_go_reason.empty(); },
       .wake = wake_,
       .show = [this](std::optional<int32_t> percent) { show_pulling(percent); }};

@@ -11,6 +11,8 @@
 
 #include "agent/allocation_book.h"
 #include "agent/instance_run.h"
+#include "agent/private_images.h"
+#include "agent/pull_rights.h"
 #include "agent/run_maker.h"
 #include "agent/token_cache.h"
 #include "base/random.h"
@@ -33,6 +35,9 @@ class InstanceSupervisor final : public MetadataHost, private InstanceRun::Obser
     StateStore& store;
     EventJournal& journal;
     TokenCache& tokens;
+    PullRights& pulls;
+    PrivateImages& private_images;
+    std::function<Result<>()> save_node;  // with the private images
     LogShipper& logs;
     const AgentSettings& settings;
     const NodeIdentity& node;

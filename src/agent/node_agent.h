@@ -95,6 +95,8 @@ class NodeAgent final : private SessionSubject {
   EventJournal journal_;
   LogShipper logs_;
   TokenCache tokens_;
+  PullRights pulls_;
+  PrivateImages private_images_;
   MachineWatch watch_;
   UsageMeter usage_;
   InstanceSupervisor::Parts supervisor_parts_;

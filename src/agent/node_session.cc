@@ -27,8 +27,8 @@ void NodeSession::changed() {
   changed_.notify_all();
 }
 
-bool NodeSession::ask(const link::TokenRequest& request) {
-  return session_ != nullptr && session_->send(request).has_value();
+bool NodeSession::ask(const link::Message& question) {
+  return session_ != nullptr && session_->send(question).has_value();
 }
 
 Task<Result<>> NodeSession::talk(link::Session& session) {
@@ -96,6 +96,8 @@ Result<> NodeSession::received(link::Message message, link::GatherDesired& gathe
     parts_.logs.acknowledge(stored->sequence);
   } else if (const auto* reply = std::get_if<link::TokenReply>(&message)) {
     parts_.tokens.on_reply(*reply);
+  } else if (auto* pull = std::get_if<link::PullReply>(&message)) {
+    parts_.pulls.on_reply(std::move(*pull));
   } else if (const auto* welcome = std::get_if<link::Welcome>(&message)) {
     on_acknowledge(welcome->acknowledged);
     subject_.welcomed(*welcome);

@@ -5,6 +5,7 @@
 #include "agent/event_journal.h"
 #include "agent/exec_hub.h"
 #include "agent/log_shipper.h"
+#include "agent/pull_rights.h"
 #include "agent/token_cache.h"
 #include "agent/usage_meter.h"
 #include "link/parts.h"
@@ -45,6 +46,7 @@ class NodeSession {
     EventJournal& journal;
     LogShipper& logs;
     TokenCache& tokens;
+    PullRights& pulls;
     UsageMeter& usage;
     const AgentSettings& settings;
   };
@@ -55,7 +57,7 @@ class NodeSession {
   // Something is to be reported.
   void changed();
   // False while there is no session.
-  bool ask(const link::TokenRequest& request);
+  bool ask(const link::Message& question);
   bool connected() const { return session_ != nullptr; }
   // For people: "connected", or what went wrong last.
   const std::string& state() const { return keeper_.state(); }

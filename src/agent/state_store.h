@@ -16,9 +16,16 @@ struct NodeRecord {
   std::string machine_id;  // empty: a new node
   std::string node_secret;
   link::NodeMode mode = link::NodeMode::Active;
-  int64_t restarts = 0;  // of the agent
+  int64_t restarts = 0;   // of the agent
+  // private_images.h: organizations by repository.
+  std::map<std::string, std::vector<std::string>> private_repositories;
 };
-BOOST_DESCRIBE_STRUCT(NodeRecord, (), (machine_id, node_secret, mode, restarts))
+BOOST_DESCRIBE_STRUCT(NodeRecord, (),
+                      (machine_id, node_secret, mode, restarts, private_repositories))
+// Older agents did not write it.
+constexpr bool json_has_default(const NodeRecord*, std::string_view member) {
+  return member == "private_repositories";
+}
 
 // What was decided about a run, kept from before it is carried out until it was. The driver knows
 // how a run ended only until it is removed, and a run that we end looks like one that failed.

@@ -284,7 +284,7 @@ Result<GroupSpec> read_group_spec(const json::value& document, const SpecRules& 
   read_json(with_text_environment(document), spec, JsonPath{}, problems);
   // Ranges of members that have the wrong type already would only add noise.
   if (problems.empty()) complete_spec(spec, rules, problems);
-  // Write-only, and of no use to a runtime that pulls nothing.
+  // Kept elsewhere: nodes and answers show all of a spec.
   spec.container.registry_authentication.reset();
   if (!problems.empty()) return problems.to_error();
   return spec;

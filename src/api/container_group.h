@@ -30,9 +30,10 @@ struct Container {
   Resources resources;
   std::map<std::string, std::string> environment_variables;
   std::optional<bool> image_caching;
-  std::optional<json::object> logging;                  // one sink (log_sink.h)
-  std::optional<json::object> registry_authentication;  // never stored, never returned
-  std::optional<Priority> priority;                     // set once completed
+  std::optional<json::object> logging;  // one sink (log_sink.h)
+  // Read by registry_authentication.h; never part of a spec that was read.
+  std::optional<json::object> registry_authentication;
+  std::optional<Priority> priority;  // set once completed
   bool operator==(const Container&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Container, (),

@@ -21,29 +21,37 @@ constexpr CauseRow kCauses[] = {
     {Cause::Usage, "usage"},
 };
 
+// Statuses as the public contract names them: it has no 409, a taken name answers 400.
+constexpr ErrorCodeRow kRows[] = {
+    {ErrorCode::Cancelled, "cancelled", 499, 1, "cancelled"},
+    {ErrorCode::InvalidArgument, "invalid_argument", 400, 3, "invalid_request"},
+    {ErrorCode::DeadlineExceeded, "deadline_exceeded", 504, 4, "timeout"},
+    {ErrorCode::NotFound, "not_found", 404, 5, "not_found"},
+    {ErrorCode::AlreadyExists, "already_exists", 400, 6, "name_conflict"},
+    {ErrorCode::PermissionDenied, "permission_denied", 403, 7, "forbidden"},
+    {ErrorCode::Unauthenticated, "unauthenticated", 401, 16, "unauthorized"},
+    {ErrorCode::ResourceExhausted, "resource_exhausted", 429, 8, "rate_limited"},
+    {ErrorCode::FailedPrecondition, "failed_precondition", 400, 9, "invalid_state"},
+    {ErrorCode::OutOfRange, "out_of_range", 413, 11, "too_large"},
+    {ErrorCode::Unimplemented, "unimplemented", 501, 12, "unimplemented"},
+    {ErrorCode::Unavailable, "unavailable", 503, 14, "unavailable"},
+    {ErrorCode::Internal, "internal", 500, 13, "internal_error"},
+};
+
 }  // namespace
 
 const ErrorCodeRow& error_code_row(ErrorCode code) {
-  // Statuses as the public contract names them: it has no 409, a taken name answers 400.
-  static constexpr ErrorCodeRow kRows[] = {
-      {ErrorCode::Cancelled, "cancelled", 499, 1, "cancelled"},
-      {ErrorCode::InvalidArgument, "invalid_argument", 400, 3, "invalid_request"},
-      {ErrorCode::DeadlineExceeded, "deadline_exceeded", 504, 4, "timeout"},
-      {ErrorCode::NotFound, "not_found", 404, 5, "not_found"},
-      {ErrorCode::AlreadyExists, "already_exists", 400, 6, "name_conflict"},
-      {ErrorCode::PermissionDenied, "permission_denied", 403, 7, "forbidden"},
-      {ErrorCode::Unauthenticated, "unauthenticated", 401, 16, "unauthorized"},
-      {ErrorCode::ResourceExhausted, "resource_exhausted", 429, 8, "rate_limited"},
-      {ErrorCode::FailedPrecondition, "failed_precondition", 400, 9, "invalid_state"},
-      {ErrorCode::OutOfRange, "out_of_range", 413, 11, "too_large"},
-      {ErrorCode::Unimplemented, "unimplemented", 501, 12, "unimplemented"},
-      {ErrorCode::Unavailable, "unavailable", 503, 14, "unavailable"},
-      {ErrorCode::Internal, "internal", 500, 13, "internal_error"},
-  };
   for (const ErrorCodeRow& row : kRows) {
     if (row.code == code) return row;
   }
   std::abort();
+}
+
+std::optional<ErrorCode> error_code_named(std::string_view name) {
+  for (const ErrorCodeRow& row : kRows) {
+    if (row.name == name) return row.code;
+  }
+  return std::nullopt;
 }
 
 std::string_view Error::problem_type() const {

@@ -1,6 +1,7 @@
 // What went wrong, as a value: a code that callers act on, and a sentence for people.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -73,6 +74,8 @@ inline int http_status(ErrorCode code) {
 }
 // The other way round, for who reads a problem object; None for any other `type`.
 Cause cause_of(std::string_view problem_type);
+// By its name, as to_string() has it.
+std::optional<ErrorCode> error_code_named(std::string_view name);
 // "Not Found" for 404; empty for a status that nobody has defined.
 std::string_view http_reason(int status);
 inline std::string_view to_string(ErrorCode code) {

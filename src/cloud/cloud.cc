@@ -33,8 +33,10 @@ Cloud::Cloud(const asio::any_io_executor& executor, Clock& clock, Random& random
       event_log_(executor, clock, fleet_, database, logs_),
       log_sinks_(executor, clock, random, fleet_, settings.log_sinks),
       tokens_(clock, random, database, settings.token_issuer),
-      node_hub_(executor, clock, settings.nodes, fleet_, fleet_loop_, gpu_classes_, tokens_, logs_,
-                usage_),
+      pull_grants_(executor, clock, database, fleet_,
+                   {.private_addresses = settings.private_addresses, .ecr = settings.ecr_api}),
+      node_hub_(executor, clock, settings.nodes, fleet_, fleet_loop_, gpu_classes_, tokens_,
+                pull_grants_, logs_, usage_),
       route_hub_(executor, clock, settings.gateways, fleet_, fleet_loop_, accounts_, database,
                  usage_,
                  [this](std::vector<std::string> endpoints) {
@@ -87,6 +89,7 @@ Task<void> Cloud::stop() {
   co_await public_api_.stop();
   co_await node_server_.stop();
   co_await node_hub_.stop();
+  co_await pull_grants_.stop();
   co_await route_hub_.stop();
   co_await loops_.stop();
   co_await log_sinks_.stop();

@@ -7,6 +7,7 @@
 #include "cloud/node_hub.h"
 #include "cloud/operator_api.h"
 #include "cloud/public_api.h"
+#include "cloud/pull_grants.h"
 #include "cloud/route_hub.h"
 
 namespace mesclun::cloud {
@@ -19,7 +20,11 @@ struct CloudSettings {
   LogTableSettings logs;
   LogSinkSettings log_sinks;
   HttpLimits http;
-  KeepSecret keep_secret;  // of rotated tokens; null: they cannot be rotated
+  // For development: what tenants name may be in private networks and on this machine, and without
+  // TLS.
+  bool private_addresses = false;
+  std::optional<HttpUrl> ecr_api;  // for development: in place of AWS's own
+  KeepSecret keep_secret;          // of rotated tokens; null: they cannot be rotated
   std::string token_issuer = "https://matrix-api.salad.io";
 };
 
@@ -75,6 +80,7 @@ class Cloud : private FleetListener {
   LogSinks log_sinks_;
   UsageTable usage_;
   WorkloadTokens tokens_;
+  PullGrants pull_grants_;
   NodeHub node_hub_;
   RouteHub route_hub_;
   PublicApi public_api_;

@@ -69,6 +69,19 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
               "Requests a minute of one key for logs, and as many for events, below /api/mesclun");
   add_bytes_setting(line, "--group-bytes-max", settings.cloud.api.specs.group_bytes_max, 64 * 1024,
                     3 << 20, "The largest group, as JSON; it travels to nodes in one frame");
+  line.flag(
+          "--private-addresses", settings.cloud.private_addresses,
+          "For development: what groups name for the cloud to call, such as their registries, may "
+          "be on this machine and in private networks, and without TLS")
+      .environment(line.variable_of("--private-addresses"));
+  auto read_ecr = [&ecr = settings.cloud.ecr_api](const std::string& text) -> Result<> {
+    TRY(ecr, parse_http_url(text));
+    return {};
+  };
+  line.option("--ecr-api", std::move(read_ecr),
+              "For development: where the API of AWS's registries is, in place of their own")
+      .value_name("URL")
+      .environment(line.variable_of("--ecr-api"));
   add_setting(line, "--token-issuer", settings.cloud.token_issuer,
               "The `iss` claim of workload identity tokens");
   add_bytes_setting(line, "--body-max", settings.cloud.http.body_bytes_max, 1024, 64 << 20,

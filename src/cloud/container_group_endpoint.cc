@@ -28,6 +28,11 @@ Result<> check_supported(const api::GroupSpec& spec) {
   return {};
 }
 
+RegistryLogin of_group(RegistryLogin login, const std::string& group_id) {
+  login.group_id = group_id;
+  return login;
+}
+
 json::object group_document(const Fleet& fleet, const Group& group, std::string_view user_agent) {
   json::object document = api::group_json(group.spec, facts_of(fleet, group));
   if (api::is_strict_go_client(user_agent)) api::drop_members_unknown_to_go(document);
@@ -140,11 +145,13 @@ Answer ContainerGroupEndpoint::create(HttpRequest request, ProjectIdentity proje
   CO_TRY(const api::GroupSpec spec, api::read_group_spec(body, rules()));
   CO_TRY_DO(check_supported(spec));
   CO_TRY_DO(check_weight(spec));
+  CO_TRY(const api::RegistryChange registry, api::read_registry_authentication(body));
+  CO_TRY(const std::optional<RegistryLogin> login, login_for(registry, spec.container.image));
   const int32_t quota = quota_of(project);
   // Created in this turn, shown in the next: by then it is stored.
   FleetLoop::Command command = [=](Fleet& fleet, Moment now) -> Result<> {
-    TRY_DO(create_group(fleet, project, spec, quota, now));
-    return {};
+    TRY(const std::string id, create_group(fleet, project, spec, quota, now));
+    return login ? set_registry_login(fleet, of_group(*login, id)) : Result<>();
   };
   CO_TRY_DO(co_await loop_.submit(std::move(command)));
   CO_TRY(json::object made, co_await document(project, spec.name, user_agent_of(request)));
@@ -176,13 +183,17 @@ Answer ContainerGroupEndpoint::remove(HttpRequest request, ProjectIdentity proje
 Answer ContainerGroupEndpoint::patch(HttpRequest request, ProjectIdentity project,
                                      std::string name) {
   CO_TRY(const json::value body, read_document(request));
+  CO_TRY(const api::RegistryChange registry, api::read_registry_authentication(body));
   const int32_t quota = quota_of(project);
   FleetLoop::Command command = [=, this](Fleet& fleet, Moment now) -> Result<> {
     TRY(const Group* group, live_group_named(fleet, project.project_id, name));
     TRY(const api::GroupChange change, api::patch_group_spec(group->spec, body, rules()));
     TRY_DO(check_supported(change.spec));
     TRY_DO(check_weight(change.spec));
-    return patch_group(fleet, group->id, change, quota, now);
+    TRY(const std::optional<RegistryLogin> login, login_for(registry, change.spec.container.image));
+    const std::string id = group->id;
+    TRY_DO(patch_group(fleet, id, change, quota, now));
+    return login ? set_registry_login(fleet, of_group(*login, id)) : Result<>();
   };
   CO_TRY_DO(co_await loop_.submit(std::move(command)));
   CO_TRY(json::object changed, co_await document(project, name, user_agent_of(request)));

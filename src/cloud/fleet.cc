@@ -59,6 +59,7 @@ FleetChanges Fleet::take_changes() {
   out.exclusions = std::move(taken.exclusions);
   out.versions = std::move(taken.versions);
   out.versions_kept = settings.versions_kept;
+  out.logins = std::move(taken.logins);
   out.events = std::move(taken.events);
   out.desired = std::move(taken.desired);
   out.routes = std::move(taken.routes);

@@ -52,6 +52,7 @@ struct FleetChanges {
   std::vector<Exclusion> exclusions;
   std::vector<GroupVersion> versions;
   int32_t versions_kept = 0;
+  std::vector<RegistryLogin> logins;
   std::vector<Event> events;
   std::set<std::string> desired;     // nodes whose assignments changed
   std::set<std::string> routes;      // groups whose routes may have changed
@@ -59,7 +60,8 @@ struct FleetChanges {
 
   bool has_rows() const {
     return !groups.empty() || !allocations.empty() || !nodes.empty() || !forgotten_nodes.empty() ||
-           !forgotten_groups.empty() || !exclusions.empty() || !versions.empty() || !events.empty();
+           !forgotten_groups.empty() || !exclusions.empty() || !versions.empty() ||
+           !logins.empty() || !events.empty();
   }
 };
 

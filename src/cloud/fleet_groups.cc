@@ -182,6 +182,13 @@ Result<> patch_group(Fleet& fleet, const std::string& group_id, const api::Group
   return {};
 }
 
+Result<> set_registry_login(Fleet& fleet, RegistryLogin login) {
+  TRY(const Group* group, live_group(fleet, login.group_id));
+  fleet.marks.logins.push_back(std::move(login));
+  begin_anew(fleet, *group);
+  return {};
+}
+
 Result<> reallocate(Fleet& fleet, const std::string& group_id, const std::string& instance,
                     Moment now) {
   TRY(const Allocation* allocation, instance_named(fleet, group_id, instance));

@@ -27,6 +27,9 @@ Result<> start_group(Fleet& fleet, const std::string& group_id, Moment now);
 Result<> stop_group(Fleet& fleet, const std::string& group_id, Moment now);
 Result<> delete_group(Fleet& fleet, const std::string& group_id, Moment now);
 
+// How the group's image is pulled from now on; what failed before says nothing about it.
+Result<> set_registry_login(Fleet& fleet, RegistryLogin login);
+
 // `instance` is an instance id or a machine id.
 Result<> reallocate(Fleet& fleet, const std::string& group_id, const std::string& instance,
                     Moment now);

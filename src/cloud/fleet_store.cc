@@ -111,6 +111,7 @@ Result<> save_fleet(store::Transaction& tx, const FleetChanges& changes) {
     TRY_DO(tx.execute("DELETE FROM event WHERE group_id = $1", {id}));
     TRY_DO(tx.execute("DELETE FROM exclusion WHERE group_id = $1", {id}));
     TRY_DO(forget_versions(tx, id));
+    TRY_DO(forget_logins(tx, id));
   }
   for (const GroupVersion& version : changes.versions) {
     TRY_DO(save_version(tx, version, changes.versions_kept));
@@ -122,7 +123,12 @@ Result<> save_fleet(store::Transaction& tx, const FleetChanges& changes) {
                    "ON CONFLICT (id) DO UPDATE SET document = excluded.document",
                    {id, group.project_id, group.spec.name, to_json_text(group)}));
     // What a deleted group ran, and its secrets, are nobody's any more.
-    if (group.gone) TRY_DO(forget_versions(tx, id));
+    if (!group.gone) continue;
+    TRY_DO(forget_versions(tx, id));
+    TRY_DO(forget_logins(tx, id));
+  }
+  for (const RegistryLogin& login : changes.logins) {
+    TRY_DO(save_login(tx, login));
   }
   for (const auto& [id, allocation] : changes.allocations) {
     TRY_DO(save_allocation(tx, id, allocation));

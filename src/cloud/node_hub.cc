@@ -26,13 +26,14 @@ constexpr Duration kOverloadedMax = 3200ms;
 
 NodeHub::NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSettings settings,
                  Fleet& fleet, FleetLoop& loop, const GpuClasses& gpu_classes,
-                 WorkloadTokens& tokens, LogTable& logs, UsageTable& usage)
+                 WorkloadTokens& tokens, PullGrants& pull_grants, LogTable& logs, UsageTable& usage)
     : clock_(clock),
       settings_(std::move(settings)),
       fleet_(fleet),
       loop_(loop),
       gpu_classes_(gpu_classes),
       tokens_(tokens),
+      pull_grants_(pull_grants),
       logs_(logs),
       usage_(usage),
       strangers_(settings_.strangers),
@@ -253,6 +254,8 @@ Task<Result<>> NodeHub::handle(Live& live, link::Message message) {
     if (whole) usage_.take_node(live.node.id, *whole, clock_.now());
   } else if (const auto* request = std::get_if<link::TokenRequest>(&message)) {
     answer_token(live.session, live.node.id, *request);
+  } else if (const auto* pull = std::get_if<link::PullRequest>(&message)) {
+    answer_pull(live.node, *pull);
   } else if (std::holds_alternative<link::Heartbeat>(message)) {
     CO_TRY_DO(live.session.send(link::heartbeat_at(clock_)));
   } else if (!live.execs.take(message)) {
@@ -307,6 +310,16 @@ void NodeHub::answer_token(link::Session& session, const std::string& node_id,
   }
   const link::Message message = std::move(reply);
   std::ignore = session.send(message);
+}
+
+// By the session that asked, if it is still there.
+void NodeHub::answer_pull(const Joined& node, const link::PullRequest& request) {
+  pull_grants_.ask(node.id, request.spec, [this, node](link::PullReply reply) {
+    const auto found = live_.find(node.id);
+    if (found == live_.end() || found->second->node.number != node.number) return;
+    const link::Message message = std::move(reply);
+    std::ignore = found->second->session.send(message);
+  });
 }
 
 void NodeHub::expel(const std::string& node_id, const Error& why) {

@@ -9,6 +9,7 @@
 #include "cloud/fleet_loop.h"
 #include "cloud/gpu_classes.h"
 #include "cloud/log_table.h"
+#include "cloud/pull_grants.h"
 #include "cloud/usage_table.h"
 #include "cloud/workload_tokens.h"
 #include "http/peer_limit.h"
@@ -30,7 +31,7 @@ class NodeHub {
  public:
   NodeHub(const asio::any_io_executor& executor, Clock& clock, NodeHubSettings settings,
           Fleet& fleet, FleetLoop& loop, const GpuClasses& gpu_classes, WorkloadTokens& tokens,
-          LogTable& logs, UsageTable& usage);
+          PullGrants& pull_grants, LogTable& logs, UsageTable& usage);
 
   // One agent's session, from its Hello to its end. Bounded in number; more are refused.
   void serve(link::SessionPtr session);
@@ -92,6 +93,7 @@ class NodeHub {
   SpecMessage find_spec(const link::SpecName& name);
   void answer_token(link::Session& session, const std::string& node_id,
                     const link::TokenRequest& request);
+  void answer_pull(const Joined& node, const link::PullRequest& request);
 
   Clock& clock_;
   NodeHubSettings settings_;
@@ -99,6 +101,7 @@ class NodeHub {
   FleetLoop& loop_;
   const GpuClasses& gpu_classes_;
   WorkloadTokens& tokens_;
+  PullGrants& pull_grants_;
   LogTable& logs_;
   UsageTable& usage_;
   PeerLimit strangers_;

@@ -28,6 +28,10 @@ CREATE INDEX event_by_group ON event (group_id, sequence)
                                        {2, R"sql(
 CREATE TABLE group_version (group_id TEXT NOT NULL, version BIGINT NOT NULL, document TEXT NOT NULL,
                             PRIMARY KEY (group_id, version))
+)sql"},
+                                       {3, R"sql(
+CREATE TABLE registry_login (group_id TEXT NOT NULL, registry TEXT NOT NULL, sequence BIGINT NOT NULL,
+                             document TEXT NOT NULL, PRIMARY KEY (group_id, registry))
 )sql"}};
 
 constexpr store::Migration kLogs[] = {{1, R"sql(

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "cloud/fleet_state.h"
+#include "cloud/registry_logins.h"
 
 namespace mesclun::cloud {
 
@@ -16,6 +17,7 @@ struct TurnMarks {
   std::set<std::string> nodes;        // likewise
   std::vector<Exclusion> exclusions;
   std::vector<GroupVersion> versions;  // those that are former now
+  std::vector<RegistryLogin> logins;
   std::vector<Event> events;
   // To be told.
   std::set<std::string> desired;     // nodes whose assignments changed

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/race.h"
 #include "http/url.h"
-#include "transfer/sigv4.h"
+#include "http/sigv4.h"
 
 namespace mesclun::companion {
 
@@ -67,11 +67,11 @@ Error no_bucket_url(const Error& error) {
 
 HttpCall signed_call(std::string method, const HttpUrl& url, const BucketCheckConfig& config,
                      Clock& clock) {
-  const transfer::SigningKey key{.access_key_id = config.access_key_id,
+  const SigningKey key{.access_key_id = config.access_key_id,
                                  .secret_access_key = config.secret_access_key,
                                  .region = config.region};
   HttpCall call{.method = std::move(method), .target = url.target};
-  transfer::sign_v4(call, url.authority, key, clock.wall_now(), transfer::kUnsignedPayload);
+  sign_v4(call, url.authority, key, clock.wall_now(), kUnsignedPayload);
   return call;
 }
 

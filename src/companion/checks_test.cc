@@ -11,7 +11,7 @@
 #include "companion/check_result_file.h"
 #include "companion/check_runner.h"
 #include "http/server.h"
-#include "transfer/sigv4.h"
+#include "http/sigv4.h"
 
 namespace mesclun::companion {
 namespace {
@@ -46,7 +46,7 @@ class TestServer {
   std::string address;
   std::vector<std::string> log;  // "PUT /b/x 1000"
   std::map<std::string, std::string> objects;
-  transfer::SigningKey key{.access_key_id = "id", .secret_access_key = "secret"};
+  SigningKey key{.access_key_id = "id", .secret_access_key = "secret"};
   int status = 200;  // of the next `failures` requests
   int failures = 0;
   Duration slow{};  // before each answer, `failures` times
@@ -60,8 +60,8 @@ class TestServer {
         "{}-{}-{}T{}:{}:{}Z", at(0, 4), at(4, 2), at(6, 2), at(9, 2), at(11, 2), at(13, 2)));
     if (!when) return false;
     HttpCall call{.method = request.head.method, .target = request.head.target};
-    transfer::sign_v4(call, request.head.headers.find("Host").value_or(""), key, *when,
-                      transfer::kUnsignedPayload);
+    sign_v4(call, request.head.headers.find("Host").value_or(""), key, *when,
+                      kUnsignedPayload);
     return call.headers.find("Authorization") == request.head.headers.find("Authorization");
   }
 

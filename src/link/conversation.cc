@@ -23,11 +23,8 @@ Goodbye goodbye(const Error& error) {
 
 // What a peer of another version may call its reason is no more than that the session ended.
 Error error_of(const Goodbye& said) {
-  for (int i = 0; i <= static_cast<int>(ErrorCode::Internal); ++i) {
-    const auto code = static_cast<ErrorCode>(i);
-    if (code != ErrorCode::Cancelled && to_string(code) == said.code) return {code, said.reason};
-  }
-  return Error::unavailable(said.reason);
+  const ErrorCode code = error_code_named(said.code).value_or(ErrorCode::Unavailable);
+  return {code == ErrorCode::Cancelled ? ErrorCode::Unavailable : code, said.reason};
 }
 
 Task<void> until_cancelled_after(Task<Result<>> helper) {

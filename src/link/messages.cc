@@ -13,7 +13,8 @@ constexpr std::array<std::string_view, std::variant_size_v<Message>> kTypes = {
     "heartbeat",     "logs",        "token_request", "token_reply",
     "gateway_hello", "routes",      "usage",         "logs_acknowledge",
     "exec_open",     "exec_data",   "exec_window",   "exec_input_end",
-    "exec_resize",   "exec_signal", "exec_close",    "exec_exit"};
+    "exec_resize",   "exec_signal", "exec_close",    "exec_exit",
+    "pull_request",  "pull_reply"};
 
 template <size_t kIndex = 0>
 Result<Message> read_as(size_t index, const json::value& value) {

@@ -441,6 +441,27 @@ struct ExecExit {
 };
 BOOST_DESCRIBE_STRUCT(ExecExit, (), (exec_id, code, detail, error_code))
 
+// Agent to cloud: the right to pull the image of a spec that is to run here.
+struct PullRequest {
+  SpecName spec;
+};
+BOOST_DESCRIBE_STRUCT(PullRequest, (), (spec))
+
+// What the registry wants to be shown: nothing; a token that pulls one repository for some minutes;
+// user and password, where it knows nothing less.
+enum class PullKind { Nothing, Token, Password };
+
+struct PullReply {
+  SpecName spec;
+  std::string refusal_code;  // an ErrorCode's name; empty: granted
+  std::string refusal;       // for people
+  PullKind kind = PullKind::Nothing;
+  std::string registry;
+  std::string user;
+  std::string secret;  // token or password; never on a disk
+};
+BOOST_DESCRIBE_STRUCT(PullReply, (), (spec, refusal_code, refusal, kind, registry, user, secret))
+
 // ---- gateway and cloud ----
 
 // Gateway to cloud, first frame.
@@ -513,10 +534,11 @@ constexpr bool json_has_default(const ReplicaWish*, std::string_view member) {
   return member == "gpu";
 }
 
-using Message = std::variant<Hello, Welcome, Goodbye, KnownSpecs, Spec, Desired, Report,
-                             Acknowledge, Heartbeat, LogBatch, TokenRequest, TokenReply,
-                             GatewayHello, RouteUpdate, Usage, LogAcknowledge, ExecOpen, ExecData,
-                             ExecWindow, ExecInputEnd, ExecResize, ExecSignal, ExecClose, ExecExit>;
+using Message =
+    std::variant<Hello, Welcome, Goodbye, KnownSpecs, Spec, Desired, Report, Acknowledge, Heartbeat,
+                 LogBatch, TokenRequest, TokenReply, GatewayHello, RouteUpdate, Usage,
+                 LogAcknowledge, ExecOpen, ExecData, ExecWindow, ExecInputEnd, ExecResize,
+                 ExecSignal, ExecClose, ExecExit, PullRequest, PullReply>;
 
 // As in the `type` member.
 std::string_view message_name(const Message& message);
@@ -545,6 +567,12 @@ struct mesclun::JsonEnum<mesclun::link::RunAction> {
   using enum mesclun::link::RunAction;
   static constexpr std::pair<mesclun::link::RunAction, std::string_view> kNames[] = {
       {Restart, "restart"}, {Recreate, "recreate"}};
+};
+template <>
+struct mesclun::JsonEnum<mesclun::link::PullKind> {
+  using enum mesclun::link::PullKind;
+  static constexpr std::pair<mesclun::link::PullKind, std::string_view> kNames[] = {
+      {Nothing, "nothing"}, {Token, "token"}, {Password, "password"}};
 };
 template <>
 struct mesclun::JsonEnum<mesclun::link::RunState> {

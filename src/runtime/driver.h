@@ -72,6 +72,16 @@ struct LogChunk {
   std::string text;    // one line without its end
 };
 
+// What a registry wants to be shown for a pull. Kept nowhere: neither on a disk nor by the engine.
+struct RegistryAccess {
+  std::string registry;  // whom it is for
+  std::string token;     // of a bearer; or else
+  std::string user;
+  std::string password;
+
+  bool empty() const { return token.empty() && user.empty(); }
+};
+
 // A run that took more of the disk than it may.
 struct DiskExcess {
   int64_t used_bytes = 0;  // at least; it may have gone on
@@ -123,8 +133,10 @@ class ContainerDriver {
   // NotFound, no such image, or no right to see it; PermissionDenied, the registry wants (other)
   // credentials; FailedPrecondition, it is for other machines; ResourceExhausted, the disk is full;
   // DeadlineExceeded, nothing came for minutes; Unavailable, the registry or the way to it.
-  virtual Task<Result<>> pull(std::string image, std::function<void(double)> progress) {
+  virtual Task<Result<>> pull(std::string image, RegistryAccess access,
+                              std::function<void(double)> progress) {
     std::ignore = image;
+    std::ignore = access;
     std::ignore = progress;
     co_return Result<>();
   }

@@ -122,8 +122,9 @@ Task<Result<bool>> DockerDriver::has_image(std::string image) {
   co_return co_await images_.has(std::move(image));
 }
 
-Task<Result<>> DockerDriver::pull(std::string image, std::function<void(double)> progress) {
-  co_return co_await images_.pull(std::move(image), std::move(progress));
+Task<Result<>> DockerDriver::pull(std::string image, RegistryAccess access,
+                                  std::function<void(double)> progress) {
+  co_return co_await images_.pull(std::move(image), std::move(access), std::move(progress));
 }
 
 Task<Result<>> DockerDriver::create(RunSpec spec) {

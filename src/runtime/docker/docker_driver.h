@@ -27,7 +27,8 @@ class DockerDriver final : public ContainerDriver {
   Task<Result<std::vector<RunInfo>>> list() override;
   Task<Result<>> check() override;
   Task<Result<bool>> has_image(std::string image) override;
-  Task<Result<>> pull(std::string image, std::function<void(double)> progress) override;
+  Task<Result<>> pull(std::string image, RegistryAccess access,
+                      std::function<void(double)> progress) override;
   Task<Result<>> create(RunSpec spec) override;
   Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) override;
   Task<Result<>> start(std::string instance_id) override;

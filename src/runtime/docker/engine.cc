@@ -21,6 +21,7 @@ HttpCall to_http(EngineCall call) {
                .headers = {},
                .body = std::move(call.body)};
   if (!out.body.empty()) out.headers.add("Content-Type", call.content_type);
+  if (!call.registry_auth.empty()) out.headers.add("X-Registry-Auth", call.registry_auth);
   return out;
 }
 

@@ -12,6 +12,7 @@ struct EngineCall {
   std::string target;  // without the version: "/containers/json?all=1"
   std::string body;    // JSON unless `content_type` says otherwise
   std::string content_type = "application/json";
+  std::string registry_auth = {};  // X-Registry-Auth; empty: none
 };
 
 // An answer whose body comes as long as the engine likes.

@@ -93,10 +93,12 @@ Task<Result<bool>> ImageKeeper::has(std::string image) {
   co_return known.error();
 }
 
-Task<Result<>> ImageKeeper::pull(std::string image, std::function<void(double)> progress) {
+Task<Result<>> ImageKeeper::pull(std::string image, RegistryAccess access,
+                                 std::function<void(double)> progress) {
   const std::string name = full_image_name(image);
   CO_TRY(const bool had, co_await has(image));
-  CO_TRY_DO(co_await pull_image(parts_.engine, parts_.clock, image, std::move(progress)));
+  CO_TRY_DO(co_await pull_image(parts_.engine, parts_.clock, image, std::move(access),
+                                std::move(progress)));
   const Result<json::value> pulled = co_await inspect_image(parts_.engine, name);
   if (!pulled && pulled.code() == ErrorCode::Cancelled) co_return pulled.error();
   // Without an entry it stays for good, which is no harm.

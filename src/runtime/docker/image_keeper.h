@@ -35,7 +35,8 @@ class ImageKeeper {
 
   // As ContainerDriver::has_image and pull. What is asked for here is needed now.
   Task<Result<bool>> has(std::string image);
-  Task<Result<>> pull(std::string image, std::function<void(double)> progress);
+  Task<Result<>> pull(std::string image, RegistryAccess access,
+                      std::function<void(double)> progress);
 
  private:
   Task<Result<>> look();

@@ -1,4 +1,4 @@
-#include "transfer/sigv4.h"
+#include "http/sigv4.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "http/url.h"
 
-namespace mesclun::transfer {
+namespace mesclun {
 
 namespace {
 
@@ -120,4 +120,4 @@ void sign_v4(HttpCall& call, std::string_view host, const SigningKey& key, WallT
                   key.access_key_id, scope, headers.names, to_hex(hmac_sha256(secret, to_sign))));
 }
 
-}  // namespace mesclun::transfer
+}  // namespace mesclun

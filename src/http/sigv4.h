@@ -1,4 +1,5 @@
-// Signing of requests to S3-compatible storage: AWS Signature Version 4, in headers.
+// Signing of requests to S3-compatible storage and other services of AWS: Signature Version 4, in
+// headers.
 #pragma once
 
 #include <string>
@@ -7,7 +8,7 @@
 #include "base/clock.h"
 #include "http/client.h"
 
-namespace mesclun::transfer {
+namespace mesclun {
 
 struct SigningKey {
   std::string access_key_id;
@@ -26,4 +27,4 @@ inline constexpr std::string_view kUnsignedPayload = "UNSIGNED-PAYLOAD";
 void sign_v4(HttpCall& call, std::string_view host, const SigningKey& key, WallTime now,
              std::string_view payload_sha256);
 
-}  // namespace mesclun::transfer
+}  // namespace mesclun

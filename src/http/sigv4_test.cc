@@ -1,12 +1,12 @@
 // The examples of "Signature Calculations for the Authorization Header" in the documentation of S3.
-#include "transfer/sigv4.h"
+#include "http/sigv4.h"
 
 #include <gtest/gtest.h>
 
 #include "base/crypto.h"
 #include "http/url.h"
 
-namespace mesclun::transfer {
+namespace mesclun {
 namespace {
 
 const SigningKey kKey{.access_key_id = "AKIAIOSFODNN7EXAMPLE",
@@ -87,4 +87,4 @@ TEST(SigV4, UriEncodingKeepsOnlyWhatIsUnreserved) {
 }
 
 }  // namespace
-}  // namespace mesclun::transfer
+}  // namespace mesclun
