@@ -159,6 +159,9 @@ void add_behaviour_settings(CommandLine& line, AgentSettings& s) {
   add_setting(line, "--stop-grace", s.stop_grace, 0s, 1h, "From SIGTERM to SIGKILL");
   add_setting(line, "--heartbeat", s.heartbeat, 100ms, 1min,
               "How often the cloud hears from an idle agent, unless it says otherwise");
+  add_setting(line, "--stop-after-silence", s.stop_after_silence, 0s,
+              Duration(std::chrono::hours(24 * 30)),
+              "Without a session with the cloud for so long all instances are stopped; 0s: never");
   add_setting(line, "--usage-period", s.usage_period, 500ms, 30s,
               "How often the cloud is told what instances use");
   add_setting(line, "--report-gap", s.report_gap, 1ms, 1s, "Least time between two reports");

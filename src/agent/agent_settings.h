@@ -17,6 +17,8 @@ struct AgentSettings {
   Duration report_gap = 20ms;   // between two reports
   Duration usage_period = 10s;  // how often it is told what instances use
   Duration heartbeat = 5s;      // until the cloud says otherwise
+  // Without a session for so long everything is stopped; zero: never.
+  Duration stop_after_silence = 10min;
   link::RedialSettings cloud{.refused_wait = 30s};
   link::RedialSettings gateways{.back_off_min = 50ms, .back_off_max = 5s};
   std::vector<MeasuredEndpoint> measured;  // how far they are is told

@@ -174,6 +174,7 @@ class TestNode {
   TunnelDialer* tunnels = nullptr;
   LogSegments* log_segments = nullptr;
   // What the agent is shown instead of those above.
+  Clock* shown_clock = &loop.clock;
   StateStore* shown_store = &store;
   runtime::ContainerDriver* shown_driver = &driver;
   std::unique_ptr<NodeAgent> agent;
@@ -184,7 +185,7 @@ class TestNode {
   }
   void start() {
     NodeAgent::Parts parts{.executor = loop.executor(),
-                           .clock = loop.clock,
+                           .clock = *shown_clock,
                            .random = random,
                            .driver = *shown_driver,
                            .store = *shown_store,

@@ -1,8 +1,10 @@
 #include "agent/node_agent.h"
 
+#include "agent/silence_rule.h"
 #include "base/crypto.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/units.h"
 
 namespace mesclun::agent {
 
@@ -118,6 +120,7 @@ Task<Result<>> NodeAgent::start() {
   if (node_.mode == NodeMode::Draining) let_go_all(std::string(kDrainReason));
   scope_.spawn(reap());
   scope_.spawn(watch_.run());
+  if (settings_.stop_after_silence > Duration::zero()) scope_.spawn(watch_silence());
   scope_.spawn(session_.run());
   co_return Result<>();
 }
@@ -178,6 +181,24 @@ Task<Result<>> NodeAgent::stop_instances(std::string reason, Duration limit) {
   // The last report gets a moment to leave.
   if (session_.connected()) CO_TRY_DO(co_await parts_.clock.sleep_for(5 * settings_.report_gap));
   co_return Result<>();
+}
+
+Task<Result<>> NodeAgent::watch_silence() {
+  SilenceRule rule(settings_.stop_after_silence, std::chrono::milliseconds(node_.silent_ms),
+                   parts_.clock.now());
+  while (true) {
+    CO_TRY_DO(co_await parts_.clock.sleep_for(rule.period()));
+    const SilenceRule::Verdict verdict = rule.look(session_.connected(), parts_.clock.now());
+    if (verdict.save) {
+      node_.silent_ms = to_millis(rule.silent());
+      // On a full disk an agent after us counts from what was stored last.
+      std::ignore = parts_.store.save_node(node_);
+    }
+    if (verdict.stop) {
+      let_go_all(fmt::format("no word from the cloud for {}",
+                             format_duration(settings_.stop_after_silence)));
+    }
+  }
 }
 
 Task<void> NodeAgent::close() {

@@ -13,7 +13,7 @@ namespace mesclun::agent {
 // Runs on:  one loop, without threads and, behind StateStore, without files: the simulator has
 //           thousands.
 // Promise:  nothing is started twice, whatever is repeated or restarted; without a cloud everything
-//           runs on.
+//           runs on, until it was silent for too long (silence_rule.h).
 // Lifetime: start() once, close() before destruction; the parts outlive it. After close() live
 //           applications run on, and an agent over the same store and driver adopts them.
 class NodeAgent final : private SessionSubject {
@@ -74,6 +74,7 @@ class NodeAgent final : private SessionSubject {
   Task<Result<>> adopt(std::vector<AllocationRecord> allocations);
   Task<Result<>> remove_unknown(std::string instance_id);
   Task<Result<>> reap();
+  Task<Result<>> watch_silence();
   Task<Result<ConnPtr>> connect_instance(std::string instance_id, uint16_t port);
 
   void remember_spec(const Assignment& stored);

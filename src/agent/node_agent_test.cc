@@ -126,7 +126,8 @@ TEST_F(NodeAgentTest, FilesOfARunInItsBackOffAreKeptOverARestart) {
   EXPECT_NE(node.driver.find_spec(node.driver.live().at(0))->files_of, "");
 }
 
-TEST_F(NodeAgentTest, WithoutACloudEverythingRunsOn) {
+TEST_F(NodeAgentTest, WithoutACloudEverythingRunsOnWhereTheOwnerWantsIt) {
+  node.settings.stop_after_silence = Duration::zero();
   begin({.exit_after = 1h});
   node.cloud.down = true;
   node.cloud.hang_up();
@@ -140,6 +141,7 @@ TEST_F(NodeAgentTest, WithoutACloudEverythingRunsOn) {
 }
 
 TEST_F(NodeAgentTest, EventsOfATimeWithoutACloudArriveOnceInOrder) {
+  node.settings.stop_after_silence = Duration::zero();
   begin({.exit_after = 10min});
   node.cloud.down = true;
   node.cloud.hang_up();

@@ -17,14 +17,15 @@ struct NodeRecord {
   std::string node_secret;
   link::NodeMode mode = link::NodeMode::Active;
   int64_t restarts = 0;   // of the agent
+  int64_t silent_ms = 0;  // silence_rule.h
   // private_images.h: organizations by repository.
   std::map<std::string, std::vector<std::string>> private_repositories;
 };
 BOOST_DESCRIBE_STRUCT(NodeRecord, (),
-                      (machine_id, node_secret, mode, restarts, private_repositories))
-// Older agents did not write it.
+                      (machine_id, node_secret, mode, restarts, silent_ms, private_repositories))
+// Older agents did not write these.
 constexpr bool json_has_default(const NodeRecord*, std::string_view member) {
-  return member == "private_repositories";
+  return member == "silent_ms" || member == "private_repositories";
 }
 
 // What was decided about a run, kept from before it is carried out until it was. The driver knows
