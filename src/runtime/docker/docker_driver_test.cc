@@ -262,7 +262,7 @@ class DockerImageTest : public DockerTest {
     for (const std::string& image : {idle, used, theirs, had}) {
       CO_TRY(const bool here, co_await driver->has_image(image));
       EXPECT_EQ(here, image == had) << image;
-      CO_TRY_DO(co_await driver->pull(image, [](double) {}));
+      CO_TRY_DO(co_await driver->pull(image, {}, [](double) {}));
     }
     RunSpec lives = spec("sleep 600");
     lives.image = used;
