@@ -18,7 +18,7 @@ constexpr int64_t kMiB = 1024 * 1024;
 // Tries everything at once and says what it hears: "tcp ADDRESS PORT" of each server that says hello, the
 // address of a name, and which of some files it sees.
 constexpr const char* kScript = R"sh(
-try() { (echo ?; sleep 2) | nc -w 3 $1 $2 2>/dev/null | grep -q hello && echo tcp $1 $2; }
+try() { { (echo ?; sleep 2) | nc -w 3 $1 $2 | grep -q hello; } 2>/dev/null && echo tcp $1 $2; }
 for target in $TARGETS; do try ${target%,*} ${target#*,} & done
 nslookup world.example 2>/dev/null | grep -q 203.0.113.2 && echo knows names
 for file in $FILES; do test -e $file && echo sees $file; done
