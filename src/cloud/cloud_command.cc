@@ -90,9 +90,10 @@ void add_cloud_settings(CommandLine& line, CloudHostSettings& settings) {
               int64_t{1'000'000'000}, "Lines of container output that are kept, of all groups");
   add_setting(line, "--organization-log-lines-max", settings.cloud.logs.organization_lines_max,
               int64_t{1000}, int64_t{1'000'000'000}, "... of which of one organization");
-  line.flag("--log-sinks-private", settings.cloud.log_sinks.private_addresses,
-            "Let log sinks of groups be on this machine and in private networks: whoever may create "
-            "groups then reaches what this cloud reaches there");
+  line.flag(
+      "--log-sinks-private", settings.cloud.log_sinks.private_addresses,
+      "Let log sinks of groups be on this machine and in private networks: whoever may create "
+      "groups then reaches what this cloud reaches there");
   add_setting(line, "--execs-max", settings.cloud.api.execs.all, size_t{0}, size_t{100'000},
               "Commands beside instances (mesclun exec) at once; more are answered with 429");
   add_setting(line, "--organization-execs-max", settings.cloud.api.execs.of_organization, size_t{0},

@@ -10,8 +10,8 @@
 #include "base/integer.h"
 #include "base/log.h"
 #include "base/race.h"
-#include "http/url.h"
 #include "http/sigv4.h"
+#include "http/url.h"
 
 namespace mesclun::companion {
 
@@ -68,8 +68,8 @@ Error no_bucket_url(const Error& error) {
 HttpCall signed_call(std::string method, const HttpUrl& url, const BucketCheckConfig& config,
                      Clock& clock) {
   const SigningKey key{.access_key_id = config.access_key_id,
-                                 .secret_access_key = config.secret_access_key,
-                                 .region = config.region};
+                       .secret_access_key = config.secret_access_key,
+                       .region = config.region};
   HttpCall call{.method = std::move(method), .target = url.target};
   sign_v4(call, url.authority, key, clock.wall_now(), kUnsignedPayload);
   return call;

@@ -60,8 +60,7 @@ class TestServer {
         "{}-{}-{}T{}:{}:{}Z", at(0, 4), at(4, 2), at(6, 2), at(9, 2), at(11, 2), at(13, 2)));
     if (!when) return false;
     HttpCall call{.method = request.head.method, .target = request.head.target};
-    sign_v4(call, request.head.headers.find("Host").value_or(""), key, *when,
-                      kUnsignedPayload);
+    sign_v4(call, request.head.headers.find("Host").value_or(""), key, *when, kUnsignedPayload);
     return call.headers.find("Authorization") == request.head.headers.find("Authorization");
   }
 
