@@ -80,8 +80,8 @@ def test_the_whole_day_is_as_the_story_tells_it(
     cloud = new_cloud(nodes=3)
     cloud.folder.mkdir(parents=True)
     cloud.api_address, cloud.gateway_address = free_address(), free_address()
-    environment = {"MESCLUN_CONTEXT": str(cloud.context), "PATH": f"{BINARY.parent}:{os.environ['PATH']}",
-                   "TERM": "screen", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    environment = {"MESCLUN_UP_RUNTIME": "process", "MESCLUN_CONTEXT": str(cloud.context),
+                   "PATH": f"{BINARY.parent}:{os.environ['PATH']}", "TERM": "screen", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
     up, desk, side = (windows(name, environment) for name in ("up", "desk", "side"))
     spec = echo_spec(name="story", replicas=2)
     (tmp_path / "story.json").write_text(json.dumps(spec))
