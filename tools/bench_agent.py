@@ -133,7 +133,7 @@ def agent_rows(binary: pathlib.Path) -> list[dict[str, Any]]:
             print(cloud.log_tail(), file=sys.stderr)
             raise
         finally:
-            cloud.stop()
+            cloud.kill_everything()  # what its containers are ends with their engine
             engine.stop()
 
 
