@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 
+#include "base/log.h"
 #include "runtime/process/run_files.h"
 #include "runtime/process/run_files_trash.h"
 
@@ -114,5 +116,24 @@ class RunTable {
   std::map<std::string, Ptr> runs_;
   std::optional<Trash> trash_;
 };
+
+// Puts what an earlier driver left into the table: `adopt` is called with the name of each run of the
+// folder. Of one that it cannot take up, which is of a create() that was interrupted, everything goes,
+// first what `forget` knows of. Cancelled only.
+template <class Run>
+Task<Result<>> adopt_each(RunTable<Run>& runs,
+                          std::function<Task<Result<>>(const std::string& name)> adopt,
+                          std::function<void(const std::string& name)> forget = {}) {
+  for (const std::string& name : list_folder(runs.files().runs())) {
+    const Result<> adopted = co_await adopt(name);
+    if (adopted) continue;
+    if (adopted.code() == ErrorCode::Cancelled) co_return adopted;
+    log_warning("driver", "forgets a run that was not complete",
+                {{"run", name}, {"why", adopted.error().message}});
+    if (forget) forget(name);
+    runs.discard(name);
+  }
+  co_return Result<>();
+}
 
 }  // namespace mesclun::runtime

@@ -66,15 +66,8 @@ Task<Result<>> remove_strangers(const DockerParts& parts) {
 }  // namespace
 
 Task<Result<>> adopt_containers(DockerParts parts) {
-  for (const std::string& name : list_folder(parts.runs.files().runs())) {
-    const Result<> adopted = co_await adopt(parts, name);
-    if (adopted) continue;
-    if (adopted.code() == ErrorCode::Cancelled) co_return adopted;
-    // A create() that was interrupted.
-    log_warning("driver", "forgets a run that was not complete",
-                {{"run", name}, {"why", adopted.error().message}});
-    parts.runs.discard(name);
-  }
+  const auto adopt_one = [&parts](const std::string& name) { return adopt(parts, name); };
+  CO_TRY_DO(co_await adopt_each(parts.runs, adopt_one));
   CO_TRY_DO(co_await remove_strangers(parts));
   parts.runs.discard_files();
   for (const auto& [id, run] : parts.runs.all()) {

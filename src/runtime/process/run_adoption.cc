@@ -1,6 +1,5 @@
 #include "runtime/process/run_adoption.h"
 
-#include "base/log.h"
 #include "runtime/process/run_listeners.h"
 
 namespace mesclun::runtime {
@@ -37,16 +36,12 @@ Task<Result<>> adopt(RunParts parts, std::string instance_id) {
 }  // namespace
 
 Task<Result<>> adopt_runs(RunParts parts) {
-  for (const std::string& name : list_folder(parts.runs.files().runs())) {
-    const Result<> adopted = co_await adopt(parts, name);
-    if (adopted) continue;
-    if (adopted.code() == ErrorCode::Cancelled) co_return adopted;
-    // A create() that was interrupted; its shim ends when it finds its folder gone.
-    log_warning("driver", "forgets a run that was not complete",
-                {{"run", name}, {"why", adopted.error().message}});
+  const auto adopt_one = [&parts](const std::string& name) { return adopt(parts, name); };
+  // Its shim ends when it finds its folder gone.
+  const auto forget = [&parts](const std::string& name) {
     remove_cgroups(parts.walls.cgroups.paths_of(name));
-    parts.runs.discard(name);
-  }
+  };
+  CO_TRY_DO(co_await adopt_each(parts.runs, adopt_one, forget));
   parts.runs.discard_files();
   co_return Result<>();
 }

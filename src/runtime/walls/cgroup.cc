@@ -6,11 +6,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "base/file.h"
+#include "base/integer.h"
 #include "base/text.h"
+#include "runtime/walls/mountinfo.h"
 
 namespace mesclun::runtime {
 
@@ -20,8 +21,8 @@ constexpr int64_t kPeriodMicroseconds = 100'000;
 // The kernel refuses less.
 constexpr int64_t kQuotaMicrosecondsMin = 1'000;
 
-bool has_word(std::string_view text, char separator, std::string_view word) {
-  const std::vector<std::string_view> words = split(text, separator);
+bool has_word(std::string_view text, std::string_view word) {
+  const std::vector<std::string_view> words = split(text, ' ');
   return std::ranges::find(words, word) != words.end();
 }
 
@@ -51,9 +52,8 @@ std::vector<pid_t> processes_of(const std::string& cgroup) {
   std::vector<pid_t> pids;
   const Result<std::string> text = read_file(cgroup + "/cgroup.procs");
   for (const std::string_view line : split(text ? *text : std::string(), '\n')) {
-    pid_t pid = 0;
-    std::from_chars(line.data(), line.data() + line.size(), pid);
-    if (pid > 0) pids.push_back(pid);
+    const auto pid = parse_integer<pid_t>(line);
+    if (pid && *pid > 0) pids.push_back(*pid);
   }
   return pids;
 }
@@ -65,26 +65,22 @@ CgroupMounts find_cgroup_mounts(
     const std::function<std::string(const std::string&)>& controllers_of) {
   CgroupMounts found;
   std::string unified;
-  for (const std::string_view line : split(mountinfo, '\n')) {
-    // id parent device root mount-point options ... - type source super-options
-    const size_t dash = line.find(" - ");
-    if (dash == std::string_view::npos) continue;
-    const std::vector<std::string_view> left = split(line.substr(0, dash), ' ');
-    const std::vector<std::string_view> right = split(line.substr(dash + 3), ' ');
-    if (left.size() < 5 || right.size() < 3) continue;
-    if (right[0] == "cgroup2" && unified.empty()) unified = left[4];
-    if (right[0] != "cgroup") continue;
-    if (found.cpu.empty() && has_word(right[2], ',', "cpu")) found.cpu = left[4];
-    if (found.memory.empty() && has_word(right[2], ',', "memory")) found.memory = left[4];
+  for (const CgroupMount& mount : list_cgroup_mounts(mountinfo)) {
+    if (mount.v2) {
+      if (unified.empty()) unified = mount.point;
+      continue;
+    }
+    if (found.cpu.empty() && mount.has("cpu")) found.cpu = mount.point;
+    if (found.memory.empty() && mount.has("memory")) found.memory = mount.point;
   }
   if (unified.empty() || (!found.cpu.empty() && !found.memory.empty())) return found;
   std::string controllers = controllers_of(unified);
   std::ranges::replace(controllers, '\n', ' ');
-  if (found.cpu.empty() && has_word(controllers, ' ', "cpu")) {
+  if (found.cpu.empty() && has_word(controllers, "cpu")) {
     found.cpu = unified;
     found.cpu_v2 = true;
   }
-  if (found.memory.empty() && has_word(controllers, ' ', "memory")) {
+  if (found.memory.empty() && has_word(controllers, "memory")) {
     found.memory = unified;
     found.memory_v2 = true;
   }
@@ -205,9 +201,7 @@ int64_t out_of_memory_kills(const std::vector<std::string>& cgroups) {
       for (const std::string_view line : split(text ? *text : std::string(), '\n')) {
         constexpr std::string_view kName = "oom_kill ";
         if (!line.starts_with(kName)) continue;
-        int64_t count = 0;
-        std::from_chars(line.data() + kName.size(), line.data() + line.size(), count);
-        return count;
+        return parse_integer<int64_t>(line.substr(kName.size())).value_or(0);
       }
     }
   }

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 #include "base/file.h"
+#include "base/integer.h"
 #include "base/text.h"
+#include "runtime/walls/mountinfo.h"
 
 namespace mesclun::runtime {
 
@@ -17,34 +18,17 @@ namespace {
 std::optional<int64_t> read_number(const std::string& file, std::string_view label) {
   const Result<std::string> text = read_file(file);
   if (!text) return std::nullopt;
-  for (std::string_view line : split(*text, '\n')) {
+  for (const std::string_view line : split(*text, '\n')) {
     if (!line.starts_with(label)) continue;
-    line.remove_prefix(label.size());
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
-    return error == std::errc() ? std::optional(value) : std::nullopt;
+    return parse_integer<int64_t>(line.substr(label.size()));
   }
   return std::nullopt;
 }
 
-struct Mount {
-  std::string_view root;  // the group that is seen at `point`
-  std::string_view point;
-};
-
 // Of version 1 with that controller; of version 2 for "".
-std::optional<Mount> find_mount(std::string_view mountinfo, std::string_view controller) {
-  for (const std::string_view line : split(mountinfo, '\n')) {
-    // id parent device root mount-point options ... - type source super-options
-    const size_t dash = line.find(" - ");
-    if (dash == std::string_view::npos) continue;
-    const std::vector<std::string_view> left = split(line.substr(0, dash), ' ');
-    const std::vector<std::string_view> right = split(line.substr(dash + 3), ' ');
-    if (left.size() < 5 || right.size() < 3) continue;
-    if (right[0] != (controller.empty() ? "cgroup2" : "cgroup")) continue;
-    const std::vector<std::string_view> options = split(right[2], ',');
-    if (!controller.empty() && std::ranges::find(options, controller) == options.end()) continue;
-    return Mount{.root = left[3], .point = left[4]};
+std::optional<CgroupMount> find_mount(std::string_view mountinfo, std::string_view controller) {
+  for (CgroupMount& mount : list_cgroup_mounts(mountinfo)) {
+    if (controller.empty() ? mount.v2 : !mount.v2 && mount.has(controller)) return std::move(mount);
   }
   return std::nullopt;
 }
@@ -70,7 +54,7 @@ struct Places {
   std::string_view ours;
 
   std::string folder(std::string_view controller) const {
-    const std::optional<Mount> mount = find_mount(mountinfo, controller);
+    const std::optional<CgroupMount> mount = find_mount(mountinfo, controller);
     std::string_view path = path_of(theirs, controller);
     if (!mount || path == path_of(ours, controller)) return "";
     if (mount->root != "/") {

@@ -36,7 +36,6 @@ class Datagram(socketserver.BaseRequestHandler):
 class Tcp(socketserver.ThreadingTCPServer):
   allow_reuse_address = True
 class Tcp6(Tcp): address_family = socket.AF_INET6
-class Tcp6(Tcp): address_family = socket.AF_INET6
 for port in (53, 80):
   threading.Thread(target=socketserver.UDPServer(('0.0.0.0', port), Datagram).serve_forever).start()
   threading.Thread(target=Tcp(('0.0.0.0', port), Stream).serve_forever).start()
