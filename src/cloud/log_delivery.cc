@@ -5,7 +5,7 @@
 #include <boost/beast/zlib/deflate_stream.hpp>
 #include <boost/crc.hpp>
 
-#include "base/crypto.h"
+#include "http/client.h"
 #include "http/url.h"
 
 namespace mesclun::cloud {
@@ -60,8 +60,7 @@ HttpCall http_call_of(const api::HttpSink& sink, std::span<const std::string> re
     call.headers.set("Content-Encoding", "gzip");
   }
   if (sink.user) {
-    call.headers.set("Authorization",
-                     "Basic " + base64(*sink.user + ":" + sink.password.value_or("")));
+    call.headers.set("Authorization", basic_authorization(*sink.user, sink.password.value_or("")));
   }
   for (const api::NameAndValue& header : sink.headers) {
     if (!is_own_header(header.name)) call.headers.set(header.name, header.value);

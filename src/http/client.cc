@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/crypto.h"
 #include "base/race.h"
 #include "base/service.h"
 #include "http/forward.h"
@@ -98,6 +99,10 @@ Task<Result<int>> http_status_of(Conn& conn, HttpCall call, std::string host) {
   HttpReader reader = HttpReader::response(input, kHeadBytesMax, call.method == "HEAD");
   CO_TRY_DO(co_await http_begin(conn, call, host, reader));
   co_return reader.response_head().status;
+}
+
+std::string basic_authorization(std::string_view user, std::string_view password) {
+  return "Basic " + base64(fmt::format("{}:{}", user, password));
 }
 
 Task<Result<ConnPtr>> http_upgrade(ConnPtr conn, std::string host, std::string target,

@@ -35,6 +35,9 @@ Task<Result<>> http_begin(Conn& conn, const HttpCall& call, std::string_view hos
 // use.
 Task<Result<int>> http_status_of(Conn& conn, HttpCall call, std::string host);
 
+// As the Authorization header has user and password (RFC 7617).
+std::string basic_authorization(std::string_view user, std::string_view password);
+
 // Asks for another protocol over `conn`: "GET target, Upgrade: protocol". Returns the connection
 // after the 101; PermissionDenied, Unauthenticated or Unavailable when the server answers anything
 // else.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/crypto.h"
+#include "http/client.h"
 #include "http/sigv4.h"
 #include "registry/challenge.h"
 
@@ -126,7 +127,7 @@ Result<NextCall> after_first_answer(const HttpReply& answer, const ImageName& im
 
 HttpCall basic_call(std::string target, const api::RegistryAuthentication& credentials) {
   HttpCall call{.target = std::move(target)};
-  call.headers.add("Authorization", "Basic " + base64(credentials.user + ":" + credentials.secret));
+  call.headers.add("Authorization", basic_authorization(credentials.user, credentials.secret));
   return call;
 }
 
