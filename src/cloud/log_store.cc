@@ -71,24 +71,25 @@ Result<> remove_oldest(store::Transaction& tx, const std::string& organization_i
   return count_rows(tx, organization_id, -removed);
 }
 
-LogEntry entry_of(const store::Row& row) {
-  LogEntry entry{.time = row.integer(0), .receive_time = row.integer(1)};
-  entry.resource_type = row.text(2);
-  const auto label = [&](const char* name, std::string value) {
-    if (!value.empty()) entry.labels.emplace(name, std::move(value));
+}  // namespace
+
+LogEntry entry_of(std::string resource_type, const LogRow& row, const LogOwner& owner) {
+  LogEntry entry{.time = row.time,
+                 .receive_time = row.receive_time,
+                 .resource_type = std::move(resource_type)};
+  const auto label = [&entry](const char* name, const std::string& value) {
+    if (!value.empty()) entry.labels.emplace(name, value);
   };
-  label("project_name", row.text(7));
-  label("container_group_name", row.text(8));
+  label("project_name", owner.project_name);
+  label("container_group_name", owner.group_name);
   if (entry.resource_type != "deployment_controller") {
-    label("instance_id", row.text(4));
-    label("machine_id", row.text(5));
-    label("container_group_version", std::to_string(row.integer(6)));
+    label("instance_id", row.instance_id);
+    label("machine_id", row.machine_id);
+    label("container_group_version", std::to_string(row.version));
   }
-  set_log(entry, row.text(3));
+  set_log(entry, row.text);
   return entry;
 }
-
-}  // namespace
 
 int64_t entry_time(int64_t said, int64_t received, int64_t retention) {
   const int64_t time = said > received || said < received - retention ? received : said;
@@ -209,7 +210,16 @@ Result<std::vector<LogEntry>> load_entries(store::Transaction& tx, const LogRang
   TRY(const auto rows, tx.query(sql, {range.organization_id, range.start, range.end, limit}));
   std::vector<LogEntry> out;
   out.reserve(rows.size());
-  for (const store::Row& row : rows) out.push_back(entry_of(row));
+  for (const store::Row& row : rows) {
+    const LogRow found{.time = row.integer(0),
+                       .receive_time = row.integer(1),
+                       .text = row.text(3),
+                       .instance_id = row.text(4),
+                       .machine_id = row.text(5),
+                       .version = static_cast<int32_t>(row.integer(6))};
+    const LogOwner owner{.project_name = row.text(7), .group_name = row.text(8)};
+    out.push_back(entry_of(row.text(2), found, owner));
+  }
   return out;
 }
 

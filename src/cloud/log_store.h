@@ -16,6 +16,21 @@ struct LogOwner {
   std::string group_name;
 };
 
+struct LogRow {
+  int64_t sequence = 0;
+  int64_t time = 0;  // unix ns, the node's clock
+  int64_t receive_time = 0;
+  std::string stream;
+  std::string text;
+  std::string instance_id;
+  std::string machine_id;
+  int32_t version = 1;
+};
+
+// As answers and queries have it. Of a group's own events, deployment_controller, the labels name no
+// run; labels that nobody knows are left out.
+LogEntry entry_of(std::string resource_type, const LogRow& row, const LogOwner& owner);
+
 // Lines of one run, and who said them.
 struct OwnedLines {
   std::string machine_id;

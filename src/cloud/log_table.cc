@@ -15,19 +15,6 @@ constexpr size_t kOrganizationPart = 4;  // one may use 1/4 of what waits
 constexpr Duration kLookForAged = 1min;
 constexpr int64_t kLookedAtOnce = 500;  // by a query, in one turn of the reader
 
-LogEntry entry_of(const LogRow& row, const LogOwner& owner) {
-  LogEntry entry{.time = row.time,
-                 .receive_time = row.receive_time,
-                 .resource_type = "container",
-                 .labels = {{"project_name", owner.project_name},
-                            {"container_group_name", owner.group_name},
-                            {"container_group_version", std::to_string(row.version)},
-                            {"instance_id", row.instance_id},
-                            {"machine_id", row.machine_id}}};
-  set_log(entry, row.text);
-  return entry;
-}
-
 }  // namespace
 
 Task<Result<>> LogTable::load() {
@@ -187,7 +174,7 @@ Task<Result<LogTable::Slice>> LogTable::read_once(std::shared_ptr<const LogLines
           row.text(4),    row.text(5),    row.text(6),    static_cast<int32_t>(row.integer(7))};
       slice->first = std::min(slice->first.value_or(line.sequence), line.sequence);
       slice->last = std::max(slice->last.value_or(line.sequence), line.sequence);
-      if (!lines->query || lines->query->matches(entry_of(line, lines->owner))) {
+      if (!lines->query || lines->query->matches(entry_of("container", line, lines->owner))) {
         slice->rows.push_back(std::move(line));
       }
     }

@@ -10,17 +10,6 @@
 
 namespace mesclun::cloud {
 
-struct LogRow {
-  int64_t sequence = 0;
-  int64_t time = 0;  // unix ns, the node's clock
-  int64_t receive_time = 0;
-  std::string stream;
-  std::string text;
-  std::string instance_id;
-  std::string machine_id;
-  int32_t version = 1;
-};
-
 // Lines of one group's output, by their sequence.
 struct LogLines {
   std::string group_id;
