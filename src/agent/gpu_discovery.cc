@@ -71,6 +71,21 @@ struct Calls {
 
 constexpr uint64_t kMebibyte = 1024 * 1024;
 
+struct Device {
+  std::array<char, kNameBytes> name{};
+  std::array<char, kNameBytes> uuid{};
+  nvmlMemory memory{};
+};
+
+nvmlReturn read_device(const Calls& nvml, unsigned index, Device& out) {
+  nvmlDevice device = nullptr;
+  nvmlReturn error = nvml.handle(index, &device);
+  if (error == 0) error = nvml.name(device, out.name.data(), kNameBytes - 1);
+  if (error == 0) error = nvml.memory(device, &out.memory);
+  if (error == 0) error = nvml.uuid(device, out.uuid.data(), kNameBytes - 1);
+  return error;
+}
+
 void read_versions(const Calls& nvml, GpuDiscovery& out) {
   std::array<char, kNameBytes> driver{};
   if (nvml.driver != nullptr && nvml.driver(driver.data(), kNameBytes - 1) == 0) {
@@ -87,15 +102,10 @@ std::vector<link::GpuReading> read_memory(const Calls& nvml) {
   unsigned count = 0;
   if (nvml.count(&count) != 0) return out;
   for (unsigned i = 0; i < count; ++i) {
-    nvmlDevice device = nullptr;
-    std::array<char, kNameBytes> uuid{};
-    nvmlMemory memory{};
-    if (nvml.handle(i, &device) != 0 || nvml.memory(device, &memory) != 0 ||
-        nvml.uuid(device, uuid.data(), kNameBytes - 1) != 0) {
-      continue;
-    }
-    out.push_back(
-        {.device = uuid.data(), .memory_free_mb = static_cast<int64_t>(memory.free / kMebibyte)});
+    Device device;
+    if (read_device(nvml, i, device) != 0) continue;
+    out.push_back({.device = device.uuid.data(),
+                   .memory_free_mb = static_cast<int64_t>(device.memory.free / kMebibyte)});
   }
   return out;
 }
@@ -107,22 +117,14 @@ void list_devices(const Calls& nvml, GpuDiscovery& out) {
     return;
   }
   for (unsigned i = 0; i < count; ++i) {
-    nvmlDevice device = nullptr;
-    std::array<char, kNameBytes> name{};
-    std::array<char, kNameBytes> uuid{};
-    nvmlMemory memory{};
-    nvmlReturn error = nvml.handle(i, &device);
-    if (error == 0) error = nvml.name(device, name.data(), kNameBytes - 1);
-    if (error == 0) error = nvml.memory(device, &memory);
-    if (error == 0) error = nvml.uuid(device, uuid.data(), kNameBytes - 1);
-    if (error != 0) {
+    Device device;
+    if (const nvmlReturn error = read_device(nvml, i, device); error != 0) {
       out.problem = fmt::format("GPU {} does not answer (NVML error {})", i, error);
       continue;
     }
-    link::GpuFacts gpu{.name = gpu_class_name(name.data(), memory.total),
-                       .device = uuid.data(),
-                       .memory_mb = static_cast<int64_t>(memory.total / kMebibyte)};
-    out.gpus.push_back(std::move(gpu));
+    out.gpus.push_back({.name = gpu_class_name(device.name.data(), device.memory.total),
+                        .device = device.uuid.data(),
+                        .memory_mb = static_cast<int64_t>(device.memory.total / kMebibyte)});
   }
 }
 

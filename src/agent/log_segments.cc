@@ -3,10 +3,17 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <charconv>
 #include <filesystem>
 
+#include "base/integer.h"
+
 namespace mesclun::agent {
+
+namespace {
+
+constexpr std::string_view kSuffix = ".log";
+
+}  // namespace
 
 std::vector<int64_t> MemoryLogSegments::list() {
   std::vector<int64_t> out;
@@ -38,16 +45,17 @@ Result<std::unique_ptr<FileLogSegments>> FileLogSegments::open(std::string folde
 }
 
 std::string FileLogSegments::path(int64_t number) const {
-  return fmt::format("{}/{:020}.log", folder_, number);
+  return fmt::format("{}/{:020}{}", folder_, number, kSuffix);
 }
 
 std::vector<int64_t> FileLogSegments::list() {
   std::vector<int64_t> out;
   for (const std::string& name : list_folder(folder_)) {
-    int64_t number = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (error != std::errc() || std::string_view(end) != ".log" || number <= 0) continue;
-    out.push_back(number);
+    std::string_view digits = name;
+    if (!digits.ends_with(kSuffix)) continue;
+    digits.remove_suffix(kSuffix.size());
+    const auto number = parse_integer<int64_t>(digits);
+    if (number && *number > 0) out.push_back(*number);
   }
   return out;
 }

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 
+#include "base/integer.h"
 #include "base/log.h"
 
 namespace mesclun::agent {
@@ -18,11 +18,10 @@ constexpr size_t kReadBytes = 256 * 1024;
 constexpr size_t kKeptBytesMax = 256 * 1024;
 
 std::optional<int64_t> take_number(std::string_view& text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const auto used = static_cast<size_t>(end - text.data());
-  if (error != std::errc() || used >= text.size() || text[used] != ' ') return std::nullopt;
-  text.remove_prefix(used + 1);
+  const size_t blank = text.find(' ');
+  if (blank == std::string_view::npos) return std::nullopt;
+  const auto value = parse_integer<int64_t>(text.substr(0, blank));
+  if (value) text.remove_prefix(blank + 1);
   return value;
 }
 
@@ -194,10 +193,12 @@ void LogSpool::remove_first() {
 
 void LogSpool::begin(std::optional<int64_t> stored) {
   acknowledges_ = stored.has_value();
-  // What the cloud has forgotten since is not here either.
-  if (stored) acknowledge(*stored);
-  if (stored) acknowledged_ = *stored;
-  if (stored) next_sequence_ = std::max(next_sequence_, *stored + 1);
+  if (stored) {
+    acknowledge(*stored);
+    // What the cloud has forgotten since is not here either.
+    acknowledged_ = *stored;
+    next_sequence_ = std::max(next_sequence_, *stored + 1);
+  }
   rewind();
 }
 

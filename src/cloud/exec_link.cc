@@ -11,14 +11,6 @@ namespace {
 // As on the other side: heartbeats and wishes for the node pass between.
 constexpr size_t kQueuedBytesMax = 64 * 1024;
 
-ErrorCode code_named(const std::string& name) {
-  for (int i = 0; i <= static_cast<int>(ErrorCode::Internal); ++i) {
-    const auto code = static_cast<ErrorCode>(i);
-    if (to_string(code) == name) return code;
-  }
-  return ErrorCode::Unavailable;
-}
-
 }  // namespace
 
 NodeExec::NodeExec(const asio::any_io_executor& executor, ExecLink& link, std::string id)
@@ -98,7 +90,10 @@ void NodeExec::take(const link::ExecWindow& window) {
 void NodeExec::take(const link::ExecExit& exit) {
   if (end_) return;
   end_ = End{.code = exit.code, .detail = exit.detail, .error = {}};
-  if (!exit.error_code.empty()) end_->error = Error{code_named(exit.error_code), exit.detail};
+  if (!exit.error_code.empty()) {
+    end_->error =
+        Error{error_code_named(exit.error_code).value_or(ErrorCode::Unavailable), exit.detail};
+  }
   changed_.notify_all();
 }
 

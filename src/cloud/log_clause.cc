@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/clock.h"
+#include "base/integer.h"
 #include "base/text.h"
 
 namespace mesclun::cloud {
@@ -105,11 +106,9 @@ bool holds(const LogClause& clause, const json::value& value) {
 const json::value* find_path(const json::value& value, std::span<const std::string> path) {
   if (path.empty()) return &value;
   if (const json::array* items = value.if_array()) {
-    size_t index = 0;
-    const char* end = path[0].data() + path[0].size();
-    const auto [stopped, error] = std::from_chars(path[0].data(), end, index);
-    if (error != std::errc() || stopped != end || index >= items->size()) return nullptr;
-    return find_path((*items)[index], path.subspan(1));
+    const auto index = parse_integer<size_t>(path[0]);
+    if (!index || *index >= items->size()) return nullptr;
+    return find_path((*items)[*index], path.subspan(1));
   }
   const json::object* object = value.if_object();
   if (object == nullptr) return nullptr;
@@ -208,13 +207,11 @@ bool holds(const LogClause& clause, const LogEntry& entry) {
 }  // namespace
 
 std::optional<LogNumber> parse_log_number(std::string_view text) {
+  if (const auto integer = parse_integer<int64_t>(text)) {
+    return LogNumber{.integer = *integer, .real = static_cast<double>(*integer)};
+  }
   LogNumber number;
   const char* end = text.data() + text.size();
-  int64_t integer = 0;
-  const auto whole = std::from_chars(text.data(), end, integer);
-  if (whole.ec == std::errc() && whole.ptr == end) {
-    return LogNumber{.integer = integer, .real = static_cast<double>(integer)};
-  }
   const auto real = std::from_chars(text.data(), end, number.real);
   // "inf" and "nan" are words.
   const bool digits = text.find_first_of("0123456789") != std::string_view::npos;

@@ -60,11 +60,7 @@ Task<Result<Descriptor>> connect_shim(std::string run_folder, Clock& clock) {
 }
 
 Error refusal(const ShimReply& reply) {
-  for (int i = 0; i <= static_cast<int>(ErrorCode::Internal); ++i) {
-    const auto code = static_cast<ErrorCode>(i);
-    if (to_string(code) == reply.error_code) return Error{code, reply.error};
-  }
-  return Error::internal(reply.error);
+  return {error_code_named(reply.error_code).value_or(ErrorCode::Internal), reply.error};
 }
 
 Task<Result<ShimAnswer>> ask_shim(std::string run_folder, ShimRequest request, Clock& clock,
