@@ -93,6 +93,17 @@ def new_app(cloud: Cloud, api: Api) -> Iterator[Callable[..., App]]:
 
 
 @pytest.fixture(scope="module")
+def app(cloud: Cloud) -> Iterator[App]:
+    """One replica, so that two requests of a test meet in one process."""
+    made = App(cloud, cloud.api(), echo_spec())
+    try:
+        made.wait_until_serving()
+        yield made
+    finally:
+        made.delete()
+
+
+@pytest.fixture(scope="module")
 def shared_app(cloud: Cloud) -> Iterator[App]:
     """Two replicas that the tests of one module use without changing them."""
     app = App(cloud, cloud.api(), echo_spec(replicas=2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -16,6 +17,12 @@ DOCKERD = "/usr/sbin/dockerd"
 BUSYBOX = "/bin/busybox"
 APPLETS = ("sh", "sleep", "true", "test", "cat", "wget", "httpd", "date", "mkdir", "id", "grep", "nc", "dd",
            "fallocate", "stty", "setsid", "tty")
+
+
+def missing() -> list[str]:
+    """What this machine lacks for an engine of the tests' own."""
+    lacks = [program for program in (DOCKERD, BUSYBOX) if not os.access(program, os.X_OK)]
+    return lacks if os.geteuid() == 0 else [*lacks, "root"]
 
 
 class EngineRefused(Exception):

@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import urllib.parse
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,16 +17,6 @@ from cloud import BINARY, Cloud, unique_name
 from groups import App, echo_spec, idle_spec
 from http_call import Connection
 from waiting import wait_for
-
-
-@pytest.fixture(scope="module")
-def app(cloud: Cloud) -> Iterator[App]:
-    made = App(cloud, cloud.api(), echo_spec())
-    try:
-        made.wait_until_serving()
-        yield made
-    finally:
-        made.delete()
 
 
 def yaml_of(spec: dict[str, Any]) -> str:

@@ -16,14 +16,12 @@ import pytest
 
 import processes
 from cloud import BINARY, Cloud, unique_name
-from engine import BUSYBOX, DOCKERD, Engine, EngineRefused, Registry
+from engine import Engine, EngineRefused, Registry, missing
 from exec_socket import exec_path, open_exec
 from groups import App, serving_instances
 from waiting import wait_for
 
-missing = [program for program in (DOCKERD, BUSYBOX) if not os.access(program, os.X_OK)]
-pytestmark = [pytest.mark.skipif(bool(missing), reason=f"not here: {missing}"),
-              pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not here: {missing()}")
 
 SITE = ("mkdir -p /www; date > /www/index.html; date >> /www/starts; echo up as $SALAD_INSTANCE_ID; "
         "wget -q -O /www/status --header 'Metadata: true' http://169.254.169.254/v1/status; "

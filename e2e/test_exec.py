@@ -25,16 +25,6 @@ from waiting import wait_for
 MUCH = 20 * 1024 * 1024
 
 
-@pytest.fixture(scope="module")
-def app(cloud: Cloud) -> Iterator[App]:
-    made = App(cloud, cloud.api(), echo_spec())
-    try:
-        made.wait_until_serving()
-        yield made
-    finally:
-        made.delete()
-
-
 @pytest.fixture
 def instance(app: App) -> str:
     return app.api.instances(app.name)[0]["id"]

@@ -10,7 +10,7 @@ import http.client
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,17 +21,6 @@ from http_call import Connection, Reply
 from waiting import wait_for
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def single_app(cloud: Cloud) -> Iterator[App]:
-    """One replica, so that two requests of a test meet in one process."""
-    app = App(cloud, cloud.api(), echo_spec())
-    try:
-        app.wait_until_serving()
-        yield app
-    finally:
-        app.delete()
 
 
 def networking(**changes: Any) -> dict[str, Any]:
@@ -46,19 +35,19 @@ def expect_refusal(reply: Reply, status: int) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_method_path_and_query_arrive_unchanged(single_app: App, method: str) -> None:
-    reply = single_app.call(method, "/?a=b%20c&empty=&a=d", body=b"x" if method in ("POST", "PUT", "PATCH") else None)
+def test_method_path_and_query_arrive_unchanged(app: App, method: str) -> None:
+    reply = app.call(method, "/?a=b%20c&empty=&a=d", body=b"x" if method in ("POST", "PUT", "PATCH") else None)
     assert reply.status == 200
     assert (reply.json["method"], reply.json["path"]) == (method, "/?a=b%20c&empty=&a=d")
 
 
-def test_head_has_no_body(single_app: App) -> None:
-    reply = single_app.call("HEAD", "/")
+def test_head_has_no_body(app: App) -> None:
+    reply = app.call("HEAD", "/")
     assert reply.status == 200 and reply.body == b"" and int(reply.headers["content-length"]) > 0
 
 
-def test_headers_are_completed_and_cleaned(single_app: App) -> None:
-    seen = single_app.call("GET", "/", headers={
+def test_headers_are_completed_and_cleaned(app: App) -> None:
+    seen = app.call("GET", "/", headers={
         "Salad-Api-Key": "secret", "X-Custom": "kept", "Connection": "keep-alive, X-Hop", "X-Hop": "1",
         "X-Forwarded-For": "192.0.2.1"}).json["headers"]
     assert "salad-api-key" not in seen, "the key is not the application's business"
@@ -66,36 +55,36 @@ def test_headers_are_completed_and_cleaned(single_app: App) -> None:
     assert seen["x-custom"] == "kept"
     assert seen["x-forwarded-for"].split(",")[-1].strip() in ("127.0.0.1", "::1")
     assert seen["x-forwarded-proto"] == "http"
-    assert single_app.dns in (seen.get("x-forwarded-host", ""), seen["host"].split(":")[0])
+    assert app.dns in (seen.get("x-forwarded-host", ""), seen["host"].split(":")[0])
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 404, 418, 429, 500, 503])
-def test_status_codes_of_the_application_pass(single_app: App, status: int) -> None:
-    reply = single_app.call("POST", f"/echo?status={status}", body=b"text", headers={"Content-Type": "text/x-own"})
+def test_status_codes_of_the_application_pass(app: App, status: int) -> None:
+    reply = app.call("POST", f"/echo?status={status}", body=b"text", headers={"Content-Type": "text/x-own"})
     assert (reply.status, reply.body, reply.media_type) == (status, b"text", "text/x-own")
     assert "x-gateway-error" not in reply.headers
 
 
-def test_large_bodies_pass_both_ways(single_app: App) -> None:
+def test_large_bodies_pass_both_ways(app: App) -> None:
     body = os.urandom(MIB) * 24
     expected = {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    assert single_app.call("POST", "/digest", body=body).json == expected
+    assert app.call("POST", "/digest", body=body).json == expected
     pieces = (body[i:i + 100_000] for i in range(0, len(body), 100_000))
-    assert single_app.call("POST", "/digest", body=pieces).json == expected, "in chunks, without a length"
-    assert len(single_app.call("GET", f"/bytes?n={24 * MIB}").body) == 24 * MIB
-    assert single_app.call("GET", "/stream?n=3&times=1000").body == \
+    assert app.call("POST", "/digest", body=pieces).json == expected, "in chunks, without a length"
+    assert len(app.call("GET", f"/bytes?n={24 * MIB}").body) == 24 * MIB
+    assert app.call("GET", "/stream?n=3&times=1000").body == \
         b"".join(b"piece %d\n" % i * 1000 for i in range(3))
 
 
-def test_bodies_beyond_a_gibibyte_are_refused_unsent(single_app: App) -> None:
-    reply = single_app.call("POST", "/digest", body=b"", headers={"Content-Length": str(2**30 + 1)})
+def test_bodies_beyond_a_gibibyte_are_refused_unsent(app: App) -> None:
+    reply = app.call("POST", "/digest", body=b"", headers={"Content-Length": str(2**30 + 1)})
     expect_refusal(reply, 413)
 
 
-def test_expect_continue(single_app: App) -> None:
-    host, port = single_app.cloud.gateway_address.rsplit(":", 1)
+def test_expect_continue(app: App) -> None:
+    host, port = app.cloud.gateway_address.rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=30) as raw:
-        raw.sendall(f"POST /digest HTTP/1.1\r\nHost: {single_app.dns}\r\nContent-Length: 5\r\n"
+        raw.sendall(f"POST /digest HTTP/1.1\r\nHost: {app.dns}\r\nContent-Length: 5\r\n"
                     "Expect: 100-continue\r\nConnection: close\r\n\r\n".encode())
         assert raw.recv(1000).startswith(b"HTTP/1.1 100")
         raw.sendall(b"hello")
@@ -103,33 +92,33 @@ def test_expect_continue(single_app: App) -> None:
     assert b"HTTP/1.1 200" in answer and hashlib.sha256(b"hello").hexdigest().encode() in answer
 
 
-def test_pieces_of_a_stream_arrive_when_they_are_sent(single_app: App) -> None:
-    host, port = single_app.cloud.gateway_address.rsplit(":", 1)
+def test_pieces_of_a_stream_arrive_when_they_are_sent(app: App) -> None:
+    host, port = app.cloud.gateway_address.rsplit(":", 1)
     gate = unique_name("gate")
     stream = http.client.HTTPConnection(host, int(port), timeout=30)
-    stream.request("GET", f"/stream?n=3&gate={gate}", headers={"Host": single_app.dns})
+    stream.request("GET", f"/stream?n=3&gate={gate}", headers={"Host": app.dns})
     # The head is there although nothing of the body is.
     response = None
     for number in range(3):
-        single_app.call("POST", f"/go?gate={gate}")
+        app.call("POST", f"/go?gate={gate}")
         response = response or stream.getresponse()
         assert response.readline() == b"piece %d\n" % number
     assert response is not None and response.read() == b""
     stream.close()
 
 
-def test_one_connection_carries_many_requests(single_app: App) -> None:
-    with Connection(single_app.cloud.gateway_address) as connection:
+def test_one_connection_carries_many_requests(app: App) -> None:
+    with Connection(app.cloud.gateway_address) as connection:
         for number in range(20):
-            reply = connection.call("POST", "/echo", body=b"%d" % number, headers={"Host": single_app.dns})
+            reply = connection.call("POST", "/echo", body=b"%d" % number, headers={"Host": app.dns})
             assert reply.body == b"%d" % number
 
 
-def test_websocket(single_app: App) -> None:
-    host, port = single_app.cloud.gateway_address.rsplit(":", 1)
+def test_websocket(app: App) -> None:
+    host, port = app.cloud.gateway_address.rsplit(":", 1)
     key = base64.b64encode(os.urandom(16)).decode()
     with socket.create_connection((host, int(port)), timeout=30) as raw:
-        raw.sendall(f"GET /websocket HTTP/1.1\r\nHost: {single_app.dns}\r\nUpgrade: websocket\r\n"
+        raw.sendall(f"GET /websocket HTTP/1.1\r\nHost: {app.dns}\r\nUpgrade: websocket\r\n"
                     f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
         stream = raw.makefile("rb")
         head = b"".join(iter(stream.readline, b"\r\n")).decode()
@@ -162,8 +151,8 @@ def test_many_clients_at_once(shared_app: App) -> None:
     assert [reply.body for reply in replies] == [b"%d" % n for n in range(200)]
 
 
-def test_unknown_hosts_are_not_found(cloud: Cloud, single_app: App) -> None:
-    for host in ("nobody.localhost", "example.com", f"{single_app.dns}.evil.example"):
+def test_unknown_hosts_are_not_found(cloud: Cloud, app: App) -> None:
+    for host in ("nobody.localhost", "example.com", f"{app.dns}.evil.example"):
         with Connection(cloud.gateway_address) as connection:
             expect_refusal(connection.call("GET", "/", headers={"Host": host}), 404)
 
@@ -174,12 +163,12 @@ def test_people_get_a_page(cloud: Cloud) -> None:
     assert reply.status == 404 and reply.media_type.startswith("text/html") and b"404" in reply.body
 
 
-def test_connections_that_the_application_breaks(single_app: App) -> None:
-    expect_refusal(single_app.call("GET", "/drop"), 502)
+def test_connections_that_the_application_breaks(app: App) -> None:
+    expect_refusal(app.call("GET", "/drop"), 502)
     # Half an answer must not look like a whole one.
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
-        single_app.call("GET", "/drop?middle=1")
-    assert single_app.call("GET", "/").status == 200
+        app.call("GET", "/drop?middle=1")
+    assert app.call("GET", "/").status == 200
 
 
 def test_a_port_where_nobody_listens_is_refused(cloud: Cloud) -> None:
@@ -278,11 +267,11 @@ def test_a_key_is_asked_for_if_the_group_wants_one(cloud: Cloud, api: Any) -> No
         app.delete()
 
 
-def test_malformed_requests_end_with_400(cloud: Cloud, single_app: App) -> None:
+def test_malformed_requests_end_with_400(cloud: Cloud, app: App) -> None:
     host, port = cloud.gateway_address.rsplit(":", 1)
     both_lengths = "Content-Length: 1\r\nTransfer-Encoding: chunked"
     for text in ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "nonsense\r\n\r\n",
-                 f"POST / HTTP/1.1\r\nHost: {single_app.dns}\r\n{both_lengths}\r\n\r\n"):
+                 f"POST / HTTP/1.1\r\nHost: {app.dns}\r\n{both_lengths}\r\n\r\n"):
         with socket.create_connection((host, int(port)), timeout=30) as raw:
             raw.sendall(text.encode())
             assert raw.recv(1000).startswith(b"HTTP/1.1 400 "), text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -10,15 +9,13 @@ from typing import Any
 import pytest
 
 from cloud import Cloud, unique_name
-from engine import BUSYBOX, DOCKERD, Engine, EngineRefused, Registry
+from engine import Engine, EngineRefused, Registry, missing
 from groups import App, serving_instances
 from http_call import Api
 from registries import FakeEcr, TokenRealm, passwords
 from waiting import wait_for
 
-missing = [program for program in (DOCKERD, BUSYBOX) if not os.access(program, os.X_OK)]
-pytestmark = [pytest.mark.skipif(bool(missing), reason=f"not here: {missing}"),
-              pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not here: {missing()}")
 
 USER, PASSWORD, AWS_PASSWORD, AWS_KEY = "robot", "hunter2-of-the-robot", "hunter2-of-aws", "AKIAE2E"
 

@@ -15,6 +15,8 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
+from bench_idle import resident
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "e2e"))
 
@@ -27,18 +29,13 @@ COMMAND = ["sleep", "1000000"]
 INSTANCES = 10
 ROUNDS = 7
 WATCH_SECONDS = 30
-PAGE = os.sysconf("SC_PAGE_SIZE")
+MIB = 2**20
 # What each says of the group's containers; all pass.
 PROBES: dict[str, dict[str, Any]] = {
     "exec": {"exec": {"command": ["true"]}},
     "tcp": {"tcp": {"port": 8080}},
     "http": {"http": {"path": "/", "port": 8080, "scheme": "http"}},
 }
-
-
-def resident(pid: int) -> float:
-    """MiB."""
-    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 2**20
 
 
 def cpu_seconds(pid: int) -> float:
@@ -100,7 +97,7 @@ def with_instances(api: Any, agent: int, name: str, probe: dict[str, Any] | None
         wait_until_serving(api, one)
     time.sleep(2)
     taken = cpu_while_watched(agent)
-    memory = resident(agent)
+    memory = resident([agent]) / MIB
     for one in names:
         api.delete(f"/containers/{one}")
     for one in names:
@@ -111,9 +108,9 @@ def with_instances(api: Any, agent: int, name: str, probe: dict[str, Any] | None
 def agent_rows(binary: pathlib.Path) -> list[dict[str, Any]]:
     os.environ["MESCLUN_BIN"] = str(binary)
     from cloud import RolesCloud
-    from engine import BUSYBOX, DOCKERD, Engine, EngineRefused
-    if os.geteuid() != 0 or not all(os.access(program, os.X_OK) for program in (DOCKERD, BUSYBOX)):
-        print("agent: left out, it needs root, dockerd and busybox", file=sys.stderr)
+    from engine import Engine, EngineRefused, missing
+    if missing():
+        print(f"agent: left out, not here: {missing()}", file=sys.stderr)
         return []
     try:
         engine = Engine()
@@ -148,7 +145,7 @@ def measure(cloud: RolesCloud, engine: Engine) -> list[dict[str, Any]]:
     agent = cloud.role("agent 1").pid
     time.sleep(2)
     idle = cpu_while_watched(agent)
-    rows = [row("no instance", "resident_memory", resident(agent), "MiB"),
+    rows = [row("no instance", "resident_memory", resident([agent]) / MIB, "MiB"),
             row("no instance", "cpu_per_hour", idle * 3600, "s")]
 
     started, peers = [], []
