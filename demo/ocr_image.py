@@ -13,29 +13,22 @@ import pathlib
 import queue
 import shutil
 import subprocess
-import tarfile
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
 import engine
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "tools"))
+
+from local_image import Files, files_below, standard_library, with_libraries, write_archive  # noqa: E402
+
 REPOSITORY = "mesclun/demo-ocr"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 # Where things are inside.
 COMPANION, SERVER = "/usr/local/bin/mesclun-app", "/app/ocr_server.py"
 PYTHON = pathlib.Path("/usr/bin/python3")
-# Of the standard library: tests, tools with windows, and what other packages brought.
-LEFT_OUT = {"test", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "dist-packages", "site-packages",
-            "__pycache__"}
-PIECE = 256 * 1024
-
-
-def libraries_of(programs: list[pathlib.Path]) -> set[pathlib.Path]:
-    """What the loader would take for them, itself included."""
-    told = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True).stdout
-    # What ends with a colon is the program that the next lines are about.
-    return {pathlib.Path(word) for word in told.split() if word.startswith("/") and not word.endswith(":")}
 
 
 def model_folder() -> pathlib.Path:
@@ -43,54 +36,25 @@ def model_folder() -> pathlib.Path:
     return pathlib.Path((told.stdout + told.stderr).split('"')[1])
 
 
-def files_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(set(folders) - LEFT_OUT)
-        yield from (pathlib.Path(where, name) for name in sorted(names))
-
-
-def contents(mesclun_app: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Path in the image: file of this machine."""
+def contents(mesclun_app: pathlib.Path) -> Files:
     tesseract = pathlib.Path(shutil.which("tesseract") or "/usr/bin/tesseract")
-    # Of that Python, which need not be the one that runs this.
-    asked = subprocess.run([str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_paths()['stdlib'])"],
-                           capture_output=True, text=True, check=True)
-    library = pathlib.Path(asked.stdout.strip())
     files = {str(path): path for path in (PYTHON, tesseract)}
-    for folder in (library, model_folder()):
+    for folder in (standard_library(PYTHON), model_folder()):
         files |= {str(path): path for path in files_below(folder)}
-    extensions = [path for path in files.values() if path.suffix == ".so"]
-    files |= {str(path): path for path in libraries_of([PYTHON, tesseract, mesclun_app, *extensions])}
     files[COMPANION] = mesclun_app
     files[SERVER] = HERE / "ocr_server.py"
     for path in files_below(HERE.parent / "helpers" / "python"):
         if path.suffix == ".py":
             files[f"/app/{path.name}"] = path
-    return {name: path.resolve() for name, path in sorted(files.items()) if path.is_file()}
+    return with_libraries(files)
 
 
-def digest(files: dict[str, pathlib.Path]) -> str:
+def digest(files: Files) -> str:
     whole = hashlib.sha256()
     for name, path in files.items():
         with path.open("rb") as file:
             whole.update(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return whole.hexdigest()[:16]
-
-
-def write_archive(files: dict[str, pathlib.Path], out: io.RawIOBase, show: Callable[[float], None]) -> None:
-    total = sum(path.stat().st_size for path in files.values())
-    done = 0
-    with tarfile.open(fileobj=out, mode="w|", bufsize=PIECE) as archive:
-        temporary = tarfile.TarInfo("tmp")
-        temporary.type, temporary.mode = tarfile.DIRTYPE, 0o1777
-        archive.addfile(temporary)
-        for name, path in files.items():
-            entry = tarfile.TarInfo(name.lstrip("/"))
-            entry.size, entry.mode = path.stat().st_size, 0o755 if os.access(path, os.X_OK) else 0o644
-            with path.open("rb") as file:
-                archive.addfile(entry, file)
-            done += entry.size
-            show(done / total)
 
 
 def why_no_containers(wanted: str) -> str:

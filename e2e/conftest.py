@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
 
 from cloud import BINARY, Cloud, RolesCloud  # noqa: E402
 from companion import Companion  # noqa: E402

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 
+import local_image
 from ports import free_address
 from waiting import wait_for
 
@@ -93,6 +94,13 @@ class Engine:
         subprocess.run(["tar", "-C", str(root), "-cf", str(packed), "."], check=True)
         self.run("import", "--change", 'CMD ["sh", "-c", "echo the command of the image; sleep 600"]',
                  str(packed), name)
+
+    def import_files(self, files: local_image.Files, name: str) -> None:
+        packed = self.folder / "image.tar"
+        with packed.open("wb") as out:
+            local_image.write_archive(files, out)
+        self.run("import", str(packed), name)
+        packed.unlink()
 
     def containers(self) -> list[str]:
         return self.run("ps", "-aq").stdout.split()

@@ -18,7 +18,8 @@ import processes
 from cloud import BINARY, Cloud, unique_name
 from engine import Engine, EngineRefused, Registry, missing
 from exec_socket import exec_path, open_exec
-from groups import App, serving_instances
+from groups import App, echo_spec, serving_instances
+from sdk_walk import LANGUAGES, sdk_container, sdk_files, walk_through_all_calls
 from waiting import wait_for
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not here: {missing()}")
@@ -117,6 +118,17 @@ def test_a_container_survives_its_killed_agent(docker_cloud: Cloud, site: App) -
     wait_for(lambda: serving_instances(site.api, site.name), "the adopted instance", 60)
     wait_for(lambda: starts(site) == 1, "the same container", 30)
     assert site.api.instances(site.name)[0]["id"] == before["id"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_official_metadata_sdks_from_inside(engine: Engine, docker_cloud: Cloud, language: str) -> None:
+    image = f"e2e-sdk-{language}:1"
+    engine.import_files(sdk_files(language), image)
+    container = {**sdk_container(language), "image": image}
+    app = App(docker_cloud, docker_cloud.api(), echo_spec(container=container))
+    app.wait_until_serving()
+    walk_through_all_calls(app)
+    app.delete()
 
 
 def test_what_fills_its_disk_moves(docker_cloud: Cloud) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 import jwt
 import pytest
 
-from cloud import REPOSITORY, Cloud
-from groups import APPS, PORT, App, echo_spec, serving_instances
-from http_call import Connection
+from cloud import Cloud
+from groups import App, echo_spec
+from sdk_walk import LANGUAGES, new_run, sdk_container, verified_claims, walk_through_all_calls
 from waiting import wait_for
 
 MARK = {"X-Send-Metadata": "true"}
-NODE_MODULES = REPOSITORY / "build/node/node_modules"
-JS_SDK = NODE_MODULES / "@saladtechnologies-oss/salad-cloud-imds-sdk"
 
 
 def ask(app: App, method: str, path: str, body: bytes | None = None, **headers: str) -> dict[str, Any]:
@@ -66,28 +62,18 @@ def test_unknown_paths_and_methods(shared_app: App) -> None:
 def test_token_is_signed_by_a_published_key(cloud: Cloud, shared_app: App) -> None:
     token = json_of(ask(shared_app, "GET", "/v1/token"))["jwt"]
     assert len(token) <= 1000
-    with Connection(cloud.api_address) as connection:
-        keys = connection.call("GET", "/.well-known/workload-jwks.json").json
+    claims = verified_claims(shared_app, token)
     header = jwt.get_unverified_header(token)
     group = shared_app.api.group(shared_app.name)
-    organization_id = jwt.decode(token, options={"verify_signature": False})["salad_organization_id"]
-
-    def verify(text: str) -> dict[str, Any]:
-        key = next(key for key in jwt.PyJWKSet.from_dict(keys).keys if key.key_id == header["kid"])
-        return jwt.decode(text, key, algorithms=["ES256"], audience=organization_id,
-                          options={"require": ["exp", "iat", "nbf", "sub", "aud", "jti"]})
-
-    claims = verify(token)
     assert header["typ"] == "JWT" and header["kid"].startswith("salad-workload-")
     assert claims["sub"] == claims["salad_machine_id"]
     assert claims["sub"] in [instance["machine_id"] for instance in shared_app.api.instances(shared_app.name)]
     assert claims["salad_workload_id"] == group["id"] and claims["salad_workload_name"] == group["name"]
     assert claims["salad_organization_name"] == cloud.organization
-    assert claims["aud"] == claims["salad_organization_id"]
     assert claims["exp"] - claims["iat"] == 300 and claims["nbf"] <= claims["iat"] and claims["jti"]
     head, body, signature = token.split(".")
     with pytest.raises(jwt.InvalidSignatureError):
-        verify(f"{head}.{body[:-2]}AA.{signature}")
+        verified_claims(shared_app, f"{head}.{body[:-2]}AA.{signature}")
 
 
 def test_deletion_cost(shared_app: App) -> None:
@@ -129,57 +115,9 @@ def test_environment(cloud: Cloud, new_app: Callable[..., App]) -> None:
     assert not leaked, "nothing of the machine reaches the application"
 
 
-def new_run(app: App, before: dict[str, Any], what: str) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        found = [i for i in serving_instances(app.api, app.name) if i["id"] != before["id"]]
-        return found[0] if found else None
-    after = wait_for(look, f"a new run after {what}", 60)
-    wait_for(lambda: app.call("GET", "/").status == 200, "the new run behind the gateway", 15)
-    return after
-
-
-def sdk_container(language: str) -> dict[str, Any]:
-    container = echo_spec()["container"]
-    if language == "python":
-        if importlib.util.find_spec("salad_cloud_imds_sdk") is None:
-            pytest.skip("the Python IMDS SDK is not installed")
-        return container
-    node = shutil.which("node")
-    if node is None or not JS_SDK.exists():
-        pytest.skip("the JavaScript IMDS SDK is not installed")
-    return {**container, "command": [node, str(APPS / "imds_sdk.cjs")],
-            "environment_variables": {"PORT": str(PORT), "NODE_PATH": str(NODE_MODULES)}}
-
-
-@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_official_sdks_from_inside(new_app: Callable[..., App], language: str) -> None:
-    app = new_app(container=sdk_container(language))
-    assert app.call("GET", "/sdk/status").json == {"ready": True, "started": True}
-    assert app.call("GET", "/sdk/token").json["jwt"].count(".") == 2
-    assert app.call("GET", "/sdk/deletion-cost?argument=7").json == {"deletion_cost": 7}
-
-    first = app.api.instances(app.name)[0]
-    run = app.call("GET", "/").json["run"]
-    app.call("PUT", "/file/kept.txt", body=b"files")
-    assert app.call("POST", "/sdk/restart").status == 200
-    second = new_run(app, first, "restart")
-    assert second["machine_id"] == first["machine_id"]
-    assert app.call("GET", "/").json["run"] != run
-    assert app.call("GET", "/file/kept.txt").body == b"files", "a restart keeps files"
-    assert second["deletion_cost"] == 0, "it belongs to the run"
-
-    assert app.call("POST", "/sdk/recreate").status == 200
-    third = new_run(app, second, "recreate")
-    assert third["machine_id"] == first["machine_id"]
-    assert app.call("GET", "/file/kept.txt").status == 404, "a fresh container has no files of the old one"
-
-    assert app.call("POST", "/sdk/reallocate?argument=too+slow+here").status == 200
-    fourth = new_run(app, third, "reallocate")
-    assert fourth["machine_id"] != first["machine_id"]
-    events = {event["event_name"]: event for event in app.api.events(app.name)}
-    for name in ("Instance Restarted", "Instance Recreated", "Instance Reallocated by User"):
-        assert name in events
-    assert "too slow here" in events["Instance Reallocated by User"]["detail"]
+    walk_through_all_calls(new_app(container=sdk_container(language)))
 
 
 def test_reasons_are_checked_but_not_their_case(new_app: Callable[..., App]) -> None:
