@@ -231,6 +231,8 @@ class RolesCloud(Cloud):
     def __init__(self, folder: pathlib.Path, nodes: int = 3, arguments: list[str] | None = None) -> None:
         super().__init__(folder, nodes, arguments)
         self._running: dict[str, subprocess.Popen[str]] = {}
+        self.gateway_arguments = ["--tunnels", "127.0.0.1:0"]
+        self.agents_dial = self.nodes_address  # those that start from now on
         self.agent_memory = "4GiB"
         self.agent_arguments: list[str] = []
 
@@ -244,8 +246,8 @@ class RolesCloud(Cloud):
 
     def start_gateway(self) -> None:
         ready = self._start("gateway", [
-            "gateway", "--listen", self.gateway_address, "--tunnels", "127.0.0.1:0", "--cloud", self.nodes_address,
-            "--gateway-token-file", str(self.data / "gateway.token")])
+            "gateway", "--listen", self.gateway_address, "--cloud", self.nodes_address,
+            "--gateway-token-file", str(self.data / "gateway.token"), *self.gateway_arguments])
         self.gateway_address = address_in(ready["gateway"])
 
     def _start(self, name: str, words: list[str]) -> dict[str, str]:
@@ -273,7 +275,7 @@ class RolesCloud(Cloud):
         folder = self.node_folder(number)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         agent = self.spawn([
-            str(BINARY), "agent", "--cloud", self.nodes_address, "--join-token-file", str(self.data / "join.token"),
+            str(BINARY), "agent", "--cloud", self.agents_dial, "--join-token-file", str(self.data / "join.token"),
             "--data", str(folder), "--name", f"node-{number}", "--memory", self.agent_memory, "--stop-grace", "5s",
             *self.agent_arguments])
         (folder / "agent.pid").write_text(str(agent.pid))
