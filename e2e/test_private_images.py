@@ -33,6 +33,7 @@ class World:
         self.cloud = Cloud(folder, nodes=1, arguments=[
             "--runtime", "docker", "--engine", f"unix:{self.engine.socket}", "--no-egress",
             "--private-addresses", "--ecr-api", f"{self.ecr.uri}/"])
+        self.cloud.settings = {"MESCLUN_AGENT_IMAGE_CACHE_PRIVATE_AGE": "5s"}
         self.cloud.start()
         self.cloud.wait_for_nodes()
 
@@ -41,6 +42,9 @@ class World:
         name = f"{registry.address}/{unique_name('team')}/app:1"
         self.engine.push("e2e-busybox:1", name, USER, PASSWORD)
         return name
+
+    def has(self, image: str) -> bool:
+        return self.engine.run("image", "inspect", image, check=False).returncode == 0
 
     def stop(self) -> None:
         self.cloud.stop()
@@ -160,3 +164,22 @@ def test_aws_gives_a_password_of_hours_for_a_signed_question(world: World) -> No
     assert not holds(world.cloud.data / "nodes", "signs-only")
     assert all("signs-only" not in str(one) for one in world.ecr.received)
     app.delete()
+
+
+def test_a_private_image_leaves_soon_unless_its_group_wants_it_cached(world: World) -> None:
+    kept, left = world.image(world.by_password), world.image(world.by_password)
+    app = group(world, kept, basic())
+    wait_for(lambda: runs(app), "an instance of the private image", 60)
+    before = app.api.instances(app.name)[0]
+    reply = app.api.patch(f"/containers/{app.name}", {"container": {"image_caching": True}})
+    assert reply.status == 200 and reply.json["container"]["image_caching"] is True, reply
+    wait_for(lambda: app.api.instances(app.name)[0]["version"] > before["version"], "the new version", 20)
+    assert app.api.instances(app.name)[0]["id"] == before["id"], "nothing restarts for it"
+    app.delete()
+
+    # What goes first was needed later.
+    app = group(world, left, basic())
+    wait_for(lambda: runs(app), "an instance of the private image", 60)
+    app.delete()
+    wait_for(lambda: not world.has(left), "the private image to leave", 60)
+    assert world.has(kept)

@@ -126,6 +126,8 @@ void add_offer_settings(CommandLine& line, CommandSettings& s, const MachineFact
                     "used go");
   add_setting(line, "--image-cache-age", s.options.driver.image_cache.age_max, 1min, 365 * 24h,
               "How long an image pulled here stays that no instance uses");
+  add_setting(line, "--image-cache-private-age", s.options.driver.image_cache.private_age_max, 5s,
+              365 * 24h, "The same for a private image, unless its group has image_caching");
   add_setting(line, "--disk-period", s.options.driver.disk_period, 100ms, 1h,
               "How often it is looked how much containers wrote; longer where looking takes long");
 }

@@ -365,7 +365,7 @@ Task<Result<NextStep>> InstanceSupervisor::next_step() {
   }
 }
 
-// To a version that asks for no other run: what of it limits the run is changed as it lives.
+// To a version that asks for no other run: what it says of the run is changed as it lives.
 // Cancelled is the only error.
 Task<Result<>> InstanceSupervisor::catch_up() {
   const runtime::RunLimits limits = limits_of(wanted_spec_, parts_.node);
@@ -384,6 +384,12 @@ Task<Result<>> InstanceSupervisor::catch_up() {
       co_return Result<>();
     }
     spec_.container.resources = resources;
+  }
+  const std::optional<bool> caching = wanted_spec_.container.image_caching;
+  if (caching != spec_.container.image_caching) {
+    // It is the same to a run that is gone.
+    std::ignore = parts_.driver.set_image_caching(instance_id(), caching.value_or(false));
+    spec_.container.image_caching = caching;
   }
   if (version == book_.wish().version) book_.carry();
   co_return Result<>();

@@ -1,5 +1,6 @@
 // One instance on a node under virtual time: lifecycle.md §3 to §6 and imds.md §5, seen from the
 // cloud.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "agent/agent_test_kit.h"
@@ -57,6 +58,21 @@ TEST_F(InstanceTest, NewLimitsAreSetAsItRuns) {
   EXPECT_EQ(node.report().instance_id, instance);
   EXPECT_EQ(node.driver.find_spec(instance)->cpu_cores, 1.5) << "half of each core";
   EXPECT_EQ(node.driver.find_spec(instance)->memory_bytes, int64_t{4096} * 1024 * 1024);
+  EXPECT_EQ(node.driver.starts(), 1u);
+}
+
+TEST_F(InstanceTest, WhetherItsImageIsCachedChangesAsItRuns) {
+  begin();
+  ASSERT_TRUE(running());
+  const std::string instance = node.report().instance_id;
+  for (const bool caching : {true, false}) {
+    ++wanted().wish.version;
+    node.cloud.set_spec(
+        wanted(), test_spec(fmt::format(R"({{"container": {{"image_caching": {}}}}})", caching)));
+    node.cloud.say();
+    ASSERT_TRUE(node.until([&] { return node.report().version == wanted().wish.version; }));
+    EXPECT_EQ(node.driver.find_spec(instance)->image_caching, caching);
+  }
   EXPECT_EQ(node.driver.starts(), 1u);
 }
 

@@ -48,6 +48,7 @@ runtime::RunSpec make_run(const Assignment& assignment, const api::GroupSpec& sp
                           const NodeIdentity& node, std::string instance_id, std::string files_of) {
   runtime::RunSpec run;
   run.image = spec.container.image;
+  run.image_caching = spec.container.image_caching.value_or(false);
   run.command = spec.container.command;
   run.environment = make_environment(assignment.group, spec, instance_id, node.machine_id);
   if (assignment.wish.nodes_left) {

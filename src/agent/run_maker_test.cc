@@ -39,6 +39,11 @@ TEST(RunMaker, PlatformVariablesWinAndHostnameDoesNot) {
   EXPECT_EQ(make("{}").environment.at("HOSTNAME"), "i");
 }
 
+TEST(RunMaker, ItsImageIsCachedOnlyIfItsGroupSaysSo) {
+  EXPECT_FALSE(make("{}").image_caching);
+  EXPECT_TRUE(make(R"({"container": {"image_caching": true}})").image_caching);
+}
+
 TEST(RunMaker, TheInstanceIsToldHowManyNodesAreLeft) {
   Assignment told = assignment({});
   told.wish.nodes_left = 2;

@@ -22,6 +22,7 @@ inline constexpr size_t kServicesMax = 8;
 struct RunSpec {
   std::string instance_id;                         // names the run; unique to each start
   std::string image;                               // named, not pulled, by the process driver
+  bool image_caching = false;                      // its group lets a private image stay for later
   std::vector<std::string> command;                // program and arguments, no shell
   std::map<std::string, std::string> environment;  // complete, with the platform's variables
   double cpu_cores = 1;                            // hard limit of CPU time, may be a fraction
@@ -150,6 +151,12 @@ class ContainerDriver {
   // For a run that was created and has not ended. Where facts() say that a limit is not kept, it is
   // not kept now either. Less memory than is in use may end the application.
   virtual Task<Result<>> set_limits(std::string instance_id, RunLimits limits) = 0;
+  // What RunSpec says of it, from now on. NotFound.
+  virtual Result<> set_image_caching(const std::string& instance_id, bool caching) {
+    std::ignore = instance_id;
+    std::ignore = caching;
+    return {};
+  }
   // Until the application has ended and nothing of the run is alive, whatever walls there are.
   // Several tasks may wait.
   virtual Task<Result<RunExit>> wait(std::string instance_id) = 0;

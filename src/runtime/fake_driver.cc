@@ -181,6 +181,12 @@ Task<Result<>> FakeDriver::set_limits(std::string instance_id, RunLimits limits)
   co_return Result<>();
 }
 
+Result<> FakeDriver::set_image_caching(const std::string& instance_id, bool caching) {
+  TRY(const RunPtr run, find(instance_id));
+  run->spec.image_caching = caching;
+  return {};
+}
+
 Task<Result<>> FakeDriver::stop(std::string instance_id, Duration grace) {
   CO_TRY(const RunPtr run, find(instance_id));
   if (run->exit) co_return Result<>();

@@ -33,6 +33,9 @@ class MortalDriver final : public ContainerDriver {
     CO_TRY_DO(co_await kill_.pass_or_hang());
     co_return co_await driver_.set_limits(std::move(instance_id), limits);
   }
+  Result<> set_image_caching(const std::string& instance_id, bool caching) override {
+    return driver_.set_image_caching(instance_id, caching);
+  }
   Task<Result<RunExit>> wait(std::string instance_id) override {
     return driver_.wait(std::move(instance_id));
   }

@@ -142,12 +142,14 @@ Task<Result<>> DockerDriver::create(RunSpec spec) {
   record.memory_bytes = spec.memory_bytes;
   record.disk_bytes = spec.disk_bytes;
   record.image = full_image_name(spec.image);
+  record.image_caching = spec.image_caching;
   record.create_time = to_unix_nanos(clock_.wall_now());
   record.label = spec.label;
   const auto run = std::make_shared<DockerRun>(scope_.executor(), std::move(record),
                                                runs_.files().run(spec.instance_id));
   // From here on nobody else can take its name or its files.
   runs_.add(run);
+  images_.note_use(*run->record.image);
   const Result<> made = co_await make(run, std::move(spec));
   if (made) {
     run->ready = true;
@@ -249,6 +251,13 @@ Task<Result<>> DockerDriver::set_limits(std::string instance_id, RunLimits limit
   run->record.memory_bytes = limits.memory_bytes;
   run->record.disk_bytes = limits.disk_bytes;
   co_return write_record(run->folder + "/run.json", run->record);
+}
+
+Result<> DockerDriver::set_image_caching(const std::string& instance_id, bool caching) {
+  TRY(const RunPtr run, runs_.find(instance_id));
+  run->record.image_caching = caching;
+  images_.note_use(run->record.image.value_or(""));
+  return write_record(run->folder + "/run.json", run->record);
 }
 
 Task<Result<RunExit>> DockerDriver::wait(std::string instance_id) {

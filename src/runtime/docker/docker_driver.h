@@ -33,6 +33,7 @@ class DockerDriver final : public ContainerDriver {
   Result<std::optional<Listener>> metadata_listener(const std::string& instance_id) override;
   Task<Result<>> start(std::string instance_id) override;
   Task<Result<>> set_limits(std::string instance_id, RunLimits limits) override;
+  Result<> set_image_caching(const std::string& instance_id, bool caching) override;
   Task<Result<RunExit>> wait(std::string instance_id) override;
   Task<Result<DiskExcess>> disk_excess(std::string instance_id) override;
   Task<Result<>> stop(std::string instance_id, Duration grace) override;

@@ -19,7 +19,7 @@ struct DockerDriverSettings {
   // Between two looks at what runs have written; longer where looking takes long.
   Duration disk_period = 10s;
   ImageCacheLimits image_cache;
-  Duration image_period = 1min;  // between two looks for images that nobody needs
+  Duration image_period = 10s;  // between two looks for images that nobody needs
 };
 
 }  // namespace mesclun::runtime

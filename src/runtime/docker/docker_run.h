@@ -29,7 +29,8 @@ struct DockerRecord {
   int64_t memory_bytes = 0;  // for the message when it was exceeded
   // What its limits say; none: an older mesclun made the run, which bounded no disk.
   std::optional<int64_t> disk_bytes;
-  std::optional<std::string> image;  // as full_image_name() has it
+  std::optional<std::string> image;   // as full_image_name() has it
+  std::optional<bool> image_caching;  // as RunSpec has it
   std::optional<int64_t> image_bytes;
   int64_t create_time = 0;  // unix ns
   int64_t start_time = 0;   // unix ns; 0: not started
@@ -38,7 +39,7 @@ struct DockerRecord {
 BOOST_DESCRIBE_STRUCT(StartOrders, (), (command, environment))
 BOOST_DESCRIBE_STRUCT(DockerRecord, (),
                       (instance_id, container, files, folder, orders, memory_bytes, disk_bytes,
-                       image, image_bytes, create_time, start_time, label))
+                       image, image_caching, image_bytes, create_time, start_time, label))
 
 // Loop only. Kept alive by whoever works with it, also when the driver has forgotten it.
 struct DockerRun {

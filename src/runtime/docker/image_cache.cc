@@ -4,6 +4,15 @@
 
 namespace mesclun::runtime {
 
+namespace {
+
+Duration age_max_of(const PulledImage& image, const ImageCacheLimits& limits) {
+  const bool leaves_soon = image.is_private.value_or(false) && !image.caching.value_or(false);
+  return leaves_soon ? std::min(limits.private_age_max, limits.age_max) : limits.age_max;
+}
+
+}  // namespace
+
 std::vector<std::string> choose_removals(std::vector<PulledImage> idle, ImageCacheLimits limits,
                                          int64_t now) {
   std::ranges::sort(idle, {},
@@ -14,7 +23,7 @@ std::vector<std::string> choose_removals(std::vector<PulledImage> idle, ImageCac
   for (const PulledImage& image : idle) {
     const Duration age = std::chrono::nanoseconds(now - image.use_time);
     const bool in_the_way = bytes > limits.bytes_max && age >= kImageFresh;
-    if (age <= limits.age_max && !in_the_way) continue;
+    if (age <= age_max_of(image, limits) && !in_the_way) continue;
     bytes -= image.bytes;
     out.push_back(image.name);
   }

@@ -40,6 +40,23 @@ TEST(ImageCache, WhatWasJustNeededStaysEvenIfItIsTooLarge) {
               ElementsAre("old"));
 }
 
+TEST(ImageCache, PrivateOnesGoSoonUnlessTheirGroupsWantThemCached) {
+  const auto private_image = [](std::string name, Duration age, bool caching) {
+    PulledImage out = image(std::move(name), 1, age);
+    out.is_private = true;
+    out.caching = caching;
+    return out;
+  };
+  const std::vector<PulledImage> idle{
+      private_image("just-used", 4min, false), private_image("left", 6min, false),
+      private_image("cached", 23h, true), private_image("cached-for-long", 25h, true),
+      image("for-everybody", 1, 6min)};
+  const ImageCacheLimits limits{.bytes_max = 1000, .age_max = 24h};
+  EXPECT_THAT(choose_removals(idle, limits, kNow), ElementsAre("cached-for-long", "left"));
+  EXPECT_THAT(choose_removals(idle, {.age_max = 1min, .private_age_max = 1h}, kNow).size(), 5u)
+      << "never longer than the others";
+}
+
 TEST(ImageCache, AClockThatWentBackRemovesNothing) {
   EXPECT_THAT(choose_removals({image("later", 500, -48h)}, {.bytes_max = 100, .age_max = 1h}, kNow),
               IsEmpty());

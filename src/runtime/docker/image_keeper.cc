@@ -37,8 +37,8 @@ Task<Result<>> ImageKeeper::run() {
 Task<Result<>> ImageKeeper::look() {
   std::vector<PulledImage> idle;
   for (PulledImage& image : images_) {
-    if (is_in_use(image.name)) {
-      touch(image.name);
+    if (caching_of_runs(image.name).has_value()) {
+      note_use(image.name);
     } else {
       idle.push_back(image);
     }
@@ -52,14 +52,14 @@ Task<Result<>> ImageKeeper::look() {
     // Later again, with the engine back, or without the container of somebody else.
     log_info("driver", "an image that no run needs stays",
              {{"image", name}, {"why", removed.error().message}});
-    touch(name);
+    note_use(name);
   }
   co_return Result<>();
 }
 
 Task<Result<>> ImageKeeper::remove(std::string name) {
   const PulledImage* known = find(name);
-  if (known == nullptr || is_in_use(name)) co_return Result<>();
+  if (known == nullptr || caching_of_runs(name).has_value()) co_return Result<>();
   // Whoever asks for it meanwhile waits, and then pulls it again.
   removing_ = name;
   Result<> removed = co_await remove_now(*known);
@@ -86,7 +86,7 @@ Task<Result<>> ImageKeeper::remove_now(PulledImage image) {
 Task<Result<bool>> ImageKeeper::has(std::string image) {
   const std::string name = full_image_name(image);
   while (removing_ == name) CO_TRY_DO(co_await removed_.wait());
-  touch(name);
+  note_use(name);
   const Result<json::value> known = co_await inspect_image(parts_.engine, name);
   if (known) co_return true;
   if (known.code() == ErrorCode::NotFound) co_return false;
@@ -96,18 +96,31 @@ Task<Result<bool>> ImageKeeper::has(std::string image) {
 Task<Result<>> ImageKeeper::pull(std::string image, RegistryAccess access,
                                  std::function<void(double)> progress) {
   const std::string name = full_image_name(image);
+  const bool is_private = !access.empty();
   CO_TRY(const bool had, co_await has(image));
   CO_TRY_DO(co_await pull_image(parts_.engine, parts_.clock, image, std::move(access),
                                 std::move(progress)));
   const Result<json::value> pulled = co_await inspect_image(parts_.engine, name);
   if (!pulled && pulled.code() == ErrorCode::Cancelled) co_return pulled.error();
   // Without an entry it stays for good, which is no harm.
-  if (had || !pulled) co_return Result<>();
-  forget(name);
-  images_.push_back({.name = name,
-                     .id = text_of(*pulled, "Id"),
-                     .bytes = number_of(*pulled, "Size"),
-                     .use_time = to_unix_nanos(parts_.clock.wall_now())});
+  PulledImage* known = find(name);
+  if ((had && known == nullptr) || !pulled) co_return Result<>();
+  PulledImage image_now{.name = name,
+                        .id = text_of(*pulled, "Id"),
+                        .bytes = number_of(*pulled, "Size"),
+                        .use_time = to_unix_nanos(parts_.clock.wall_now()),
+                        .is_private = is_private,
+                        .caching = caching_of_runs(name)};
+  if (known != nullptr && known->id != image_now.id) {
+    // The engine has no name for that one any more.
+    known->name = known->id;
+    known = nullptr;
+  }
+  if (known != nullptr) {
+    *known = std::move(image_now);
+  } else {
+    images_.push_back(std::move(image_now));
+  }
   save();
   co_return Result<>();
 }
@@ -117,14 +130,23 @@ PulledImage* ImageKeeper::find(std::string_view name) {
   return found == images_.end() ? nullptr : &*found;
 }
 
-bool ImageKeeper::is_in_use(std::string_view name) const {
-  return std::ranges::any_of(parts_.runs.all(), [name](const auto& entry) {
-    return entry.second->record.image.value_or("") == name;
-  });
+std::optional<bool> ImageKeeper::caching_of_runs(std::string_view name) const {
+  std::optional<bool> out;
+  for (const auto& [id, run] : parts_.runs.all()) {
+    if (run->record.image.value_or("") != name) continue;
+    out = out.value_or(false) || run->record.image_caching.value_or(false);
+  }
+  return out;
 }
 
-void ImageKeeper::touch(std::string_view name) {
-  if (PulledImage* known = find(name)) known->use_time = to_unix_nanos(parts_.clock.wall_now());
+void ImageKeeper::note_use(std::string_view name) {
+  PulledImage* known = find(name);
+  if (known == nullptr) return;
+  known->use_time = to_unix_nanos(parts_.clock.wall_now());
+  const std::optional<bool> caching = caching_of_runs(name);
+  if (!caching || caching == known->caching) return;
+  known->caching = caching;
+  save();
 }
 
 void ImageKeeper::forget(std::string_view name) {

@@ -37,14 +37,16 @@ class ImageKeeper {
   Task<Result<bool>> has(std::string image);
   Task<Result<>> pull(std::string image, RegistryAccess access,
                       std::function<void(double)> progress);
+  // It is needed now; by runs whose groups say what becomes of it, if there are any.
+  void note_use(std::string_view name);
 
  private:
   Task<Result<>> look();
   Task<Result<>> remove(std::string name);
   Task<Result<>> remove_now(PulledImage image);
   PulledImage* find(std::string_view name);
-  bool is_in_use(std::string_view name) const;
-  void touch(std::string_view name);
+  // Whether a group of a run that uses it lets it stay; nothing: no run does.
+  std::optional<bool> caching_of_runs(std::string_view name) const;
   void forget(std::string_view name);
   void save();
 
