@@ -24,7 +24,7 @@ Task<Result<RuntimeSigns>> look_around(Clock& clock, const DriverSettings& setti
                      .is_root = ::geteuid() == 0};
   if (!signs.is_root) co_return signs;
   Engine engine(clock, settings.engine);
-  const Result<> answers = co_await ask_engine(engine, settings.engine);
+  const Result<json::value> answers = co_await ask_engine(engine, settings.engine);
   if (!answers && answers.code() == ErrorCode::Cancelled) co_return answers.error();
   if (!answers) signs.engine_problem = answers.error().message;
   co_return signs;

@@ -4,6 +4,7 @@
 
 #include "runtime/docker/answer.h"
 #include "runtime/docker/image_pull.h"
+#include "runtime/walls/cgroup.h"
 
 namespace mesclun::runtime {
 
@@ -29,6 +30,7 @@ void append_strings(std::vector<std::string>& out, const json::value& config,
 json::object container_limits(RunLimits limits) {
   json::object out;
   out["NanoCpus"] = static_cast<int64_t>(limits.cpu_cores * 1e9);
+  out["CpuShares"] = cpu_shares(limits.cpu_cores);
   out["Memory"] = limits.memory_bytes;
   out["MemorySwap"] = limits.memory_bytes;
   return out;
@@ -37,6 +39,7 @@ json::object container_limits(RunLimits limits) {
 json::object container_config(const RunSpec& spec, const ContainerPlan& plan) {
   json::object host =
       container_limits({.cpu_cores = spec.cpu_cores, .memory_bytes = spec.memory_bytes});
+  if (!plan.cgroup_parent.empty()) host["CgroupParent"] = plan.cgroup_parent;
   host["NetworkMode"] = "none";
   host["Binds"] =
       json::array{plan.starter + ":/.mesclun/start:ro", plan.door + ":/.mesclun/door:ro"};

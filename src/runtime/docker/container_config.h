@@ -17,14 +17,16 @@ struct ContainerPlan {
   size_t log_bytes_max = 0;               // of one log file of two
   int64_t processes_max = 0;              // threads count too
   std::vector<std::string> name_servers;  // empty: the engine chooses
+  std::string cgroup_parent;              // likewise
 };
 
 // The body of POST /containers/create. It has no network: the driver makes one. Neither more
 // privileges than at its start, nor any capability but those that ordinary images need to change
 // users and files, and to listen below 1024.
 json::object container_config(const RunSpec& spec, const ContainerPlan& plan);
-// What can be changed while it lives, the body of POST /containers/ID/update. Memory without swap:
-// what is above the limit is killed rather than slow.
+// What can be changed while it lives, the body of POST /containers/ID/update. Beside a limit of CPU
+// time it has a share by its cores. Memory without swap: what is above the limit is killed rather than
+// slow.
 json::object container_limits(RunLimits limits);
 
 // What an image runs by itself, from GET /images/NAME/json.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/docker/cgroup_parent.h"
+
 namespace mesclun::runtime {
 namespace {
 
@@ -16,6 +18,7 @@ TEST(ContainerConfig, AContainerGetsItsLimitsAndNothingOfTheMachine) {
       spec, {.files = "f", .data_folder = "/d", .starter = "/d/starter", .door = "/d/door"});
   const json::object& host = config.at("HostConfig").as_object();
   EXPECT_EQ(host.at("NanoCpus"), 1'500'000'000);
+  EXPECT_EQ(host.at("CpuShares"), 1536);
   EXPECT_EQ(host.at("Memory"), int64_t{1} << 30);
   EXPECT_EQ(host.at("MemorySwap"), host.at("Memory"));
   EXPECT_EQ(host.at("ShmSize"), int64_t{1} << 26);
@@ -29,6 +32,20 @@ TEST(ContainerConfig, AContainerGetsItsLimitsAndNothingOfTheMachine) {
   EXPECT_EQ(config.at("Hostname").as_string().size(), 63u);
   EXPECT_EQ(json::serialize(config).find("SECRET"), std::string::npos)
       << "whoever may ask the engine would see it";
+}
+
+TEST(ContainerConfig, AllContainersHaveOneGroupAboveThem) {
+  const auto parent = [](std::string_view info) {
+    return cgroup_parent_name(parse_json(info).value());
+  };
+  EXPECT_EQ(parent(R"({"CgroupDriver": "systemd", "CgroupVersion": "2"})"), "mesclun.slice");
+  EXPECT_EQ(parent(R"({"CgroupDriver": "cgroupfs", "CgroupVersion": "1"})"), "/mesclun");
+  EXPECT_EQ(parent(R"({"CgroupDriver": "none"})"), "");
+  EXPECT_EQ(parent("{}"), "");
+  const json::object with = container_config({.image = "a"}, {.cgroup_parent = "mesclun.slice"});
+  EXPECT_EQ(with.at("HostConfig").at("CgroupParent"), "mesclun.slice");
+  EXPECT_FALSE(
+      container_config({.image = "a"}, {}).at("HostConfig").as_object().contains("CgroupParent"));
 }
 
 TEST(ContainerConfig, OnlyARealGpuIsAskedFor) {

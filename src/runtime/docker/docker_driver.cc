@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/race.h"
 #include "runtime/docker/answer.h"
+#include "runtime/docker/cgroup_parent.h"
 #include "runtime/docker/container_config.h"
 #include "runtime/docker/docker_exec.h"
 #include "runtime/docker/image_pull.h"
@@ -71,7 +72,7 @@ Task<Result<>> DockerDriver::prepare() {
                     "the docker runtime needs root: it makes the containers' networks"};
   }
   if (settings_.services.size() > kServicesMax) co_return Error::invalid("more than 8 services");
-  CO_TRY_DO(co_await check());
+  CO_TRY(const json::value engine, co_await ask_engine(engine_, settings_.engine));
   CO_TRY_DO(runs_.open());
   CO_TRY_DO(replace_file(settings_.data_folder + "/starter", starter_image(),
                          Durability::ProcessCrash, 0755));
@@ -87,6 +88,13 @@ Task<Result<>> DockerDriver::prepare() {
     facts_.warnings.push_back(fmt::format(
         "applications do not reach other machines ({}): downloads and outside services fail",
         egress.error().message));
+  }
+  const Result<std::string> parent = make_cgroup_parent(engine);
+  cgroup_parent_ = parent.value_or("");
+  if (!parent) {
+    facts_.warnings.push_back(fmt::format(
+        "each container weighs as much as a session of the machine's owner, not all together ({})",
+        parent.error().message));
   }
   CO_TRY_DO(co_await adopt_containers(
       {.settings = settings_, .engine = engine_, .runs = runs_, .scope = scope_, .clock = clock_}));
@@ -115,7 +123,8 @@ Task<Result<std::vector<RunInfo>>> DockerDriver::list() {
 }
 
 Task<Result<>> DockerDriver::check() {
-  co_return co_await ask_engine(engine_, settings_.engine);
+  CO_TRY_DO(co_await ask_engine(engine_, settings_.engine));
+  co_return Result<>();
 }
 
 Task<Result<bool>> DockerDriver::has_image(std::string image) {
@@ -207,6 +216,7 @@ Task<Result<std::string>> DockerDriver::make_container(const DockerRun& run, con
                      .log_bytes_max = settings_.log_bytes_max,
                      .processes_max = settings_.processes_max};
   if (egress_) plan.name_servers = reachable_name_servers();
+  plan.cgroup_parent = cgroup_parent_;
   EngineCall call{.method = "POST", .target = "/containers/create"};
   call.body = json::serialize(container_config(spec, plan));
   CO_TRY(const json::value made, co_await engine_.call(std::move(call)));

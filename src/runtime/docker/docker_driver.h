@@ -64,8 +64,9 @@ class DockerDriver final : public ContainerDriver {
 
   Clock& clock_;
   const DockerDriverSettings settings_;
-  DriverFacts facts_;    // constant after open()
-  bool egress_ = false;  // likewise
+  DriverFacts facts_;          // constant after open()
+  bool egress_ = false;        // likewise
+  std::string cgroup_parent_;  // likewise; empty: there is none
   Engine engine_;
   RunTable<DockerRun> runs_;
   DiskWatch disks_;

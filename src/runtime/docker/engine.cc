@@ -106,9 +106,9 @@ Task<Result<std::unique_ptr<EngineStream>>> Engine::open(EngineCall call) {
   co_return stream;
 }
 
-Task<Result<>> ask_engine(Engine& engine, Endpoint socket) {
-  const Result<json::value> known = co_await engine.call({.target = "/info"});
-  if (known || known.code() == ErrorCode::Cancelled) co_return known ? Result<>() : known.error();
+Task<Result<json::value>> ask_engine(Engine& engine, Endpoint socket) {
+  Result<json::value> known = co_await engine.call({.target = "/info"});
+  if (known || known.code() == ErrorCode::Cancelled) co_return known;
   co_return Error::unavailable(fmt::format("no container engine answers at {}: {}",
                                            socket.to_string(), known.error().message));
 }

@@ -55,7 +55,7 @@ class Engine {
   HttpClient client_;  // of the short ones
 };
 
-// Unavailable: none answers at `socket`.
-Task<Result<>> ask_engine(Engine& engine, Endpoint socket);
+// What it says of itself (GET /info). Unavailable: none answers at `socket`.
+Task<Result<json::value>> ask_engine(Engine& engine, Endpoint socket);
 
 }  // namespace mesclun::runtime

@@ -33,19 +33,32 @@ Result<> make_folder(const std::string& path) {
   return {};
 }
 
-// The folder mount/mesclun/name. Version 2 wants the controller switched on for the children of
-// every folder on the way.
-Result<std::string> make_group(const std::string& mount, bool v2, std::string_view controller,
-                               const std::string& name) {
-  const std::string parent = mount + "/mesclun";
+// The folder mount/mesclun. Version 2 wants the controller switched on for the children of every
+// folder on the way.
+Result<std::string> make_parent(const std::string& mount, bool v2, std::string_view controller) {
+  const std::string parent = fmt::format("{}/{}", mount, kCgroupParent);
   TRY_DO(make_folder(parent));
   if (v2) {
     TRY_DO(write_into(mount + "/cgroup.subtree_control", fmt::format("+{}", controller)));
     TRY_DO(write_into(parent + "/cgroup.subtree_control", fmt::format("+{}", controller)));
   }
-  const std::string path = fmt::format("{}/{}", parent, name);
+  return parent;
+}
+
+std::string path_of(const std::string& mount, const std::string& name) {
+  return fmt::format("{}/{}/{}", mount, kCgroupParent, name);
+}
+
+Result<std::string> make_group(const std::string& mount, bool v2, std::string_view controller,
+                               const std::string& name) {
+  TRY_DO(make_parent(mount, v2, controller));
+  const std::string path = path_of(mount, name);
   TRY_DO(make_folder(path));
   return path;
+}
+
+int64_t share_of(double cores, double one, double min, double max) {
+  return std::lround(std::clamp(cores * one, min, max));
 }
 
 std::vector<pid_t> processes_of(const std::string& cgroup) {
@@ -87,6 +100,10 @@ CgroupMounts find_cgroup_mounts(
   return found;
 }
 
+int64_t cpu_shares(double cores) {
+  return share_of(cores, 1024, 2, 262'144);
+}
+
 Cgroups Cgroups::of_this_machine() {
   const auto controllers_of = [](const std::string& mount) {
     return read_file(mount + "/cgroup.controllers").value_or("");
@@ -98,18 +115,27 @@ Cgroups Cgroups::of_this_machine() {
 Result<> Cgroups::set_cpu(const std::string& path, double cores) const {
   const auto wanted = static_cast<int64_t>(std::lround(cores * kPeriodMicroseconds));
   const int64_t quota = std::max(wanted, kQuotaMicrosecondsMin);
-  // Where all want more than there is, each gets by its cores. The kernel's own share of a group is
-  // that of one core. Not a limit: where it cannot be had, nobody gets more than it may.
-  const auto share = [cores](double one, double min, double max) {
-    return fmt::format("{:.0f}", std::clamp(cores * one, min, max));
-  };
+  set_weight(path, cores);
   if (mounts_.cpu_v2) {
-    std::ignore = write_into(path + "/cpu.weight", share(100, 1, 10'000));
     return write_into(path + "/cpu.max", fmt::format("{} {}", quota, kPeriodMicroseconds));
   }
-  std::ignore = write_into(path + "/cpu.shares", share(1024, 2, 262'144));
   TRY_DO(write_into(path + "/cpu.cfs_period_us", fmt::format("{}", kPeriodMicroseconds)));
   return write_into(path + "/cpu.cfs_quota_us", fmt::format("{}", quota));
+}
+
+// Not a limit: where it cannot be had, nobody gets more than it may.
+void Cgroups::set_weight(const std::string& path, double cores) const {
+  std::ignore =
+      mounts_.cpu_v2
+          ? write_into(path + "/cpu.weight", fmt::format("{}", share_of(cores, 100, 1, 10'000)))
+          : write_into(path + "/cpu.shares", fmt::format("{}", cpu_shares(cores)));
+}
+
+Result<> Cgroups::create_parent() const {
+  if (!limits_cpu()) return Error::unavailable("no control groups for the CPU");
+  TRY(const std::string parent, make_parent(mounts_.cpu, mounts_.cpu_v2, "cpu"));
+  set_weight(parent, 1);
+  return {};
 }
 
 Result<> Cgroups::set_memory(const std::string& path, int64_t bytes) const {
@@ -130,6 +156,7 @@ Result<> Cgroups::set_memory(const std::string& path, int64_t bytes) const {
 }
 
 Result<std::string> Cgroups::create_cpu(const std::string& name, double cores) const {
+  TRY_DO(create_parent());
   TRY(const std::string path, make_group(mounts_.cpu, mounts_.cpu_v2, "cpu", name));
   const Result<> done = set_cpu(path, cores);
   if (done) return path;
@@ -147,26 +174,26 @@ Result<std::string> Cgroups::create_memory(const std::string& name, int64_t byte
 
 Result<> Cgroups::change(const std::string& name, CgroupLimits limits) const {
   if (limits_cpu()) {
-    TRY_DO(set_cpu(fmt::format("{}/mesclun/{}", mounts_.cpu, name), limits.cpu_cores));
+    TRY_DO(set_cpu(path_of(mounts_.cpu, name), limits.cpu_cores));
   }
   if (limits_memory()) {
-    TRY_DO(set_memory(fmt::format("{}/mesclun/{}", mounts_.memory, name), limits.memory_bytes));
+    TRY_DO(set_memory(path_of(mounts_.memory, name), limits.memory_bytes));
   }
   return {};
 }
 
 CgroupUsage Cgroups::usage(const std::string& name) const {
   CgroupCounters counters{.cpu_v2 = mounts_.cpu_v2, .memory_v2 = mounts_.memory_v2};
-  if (limits_cpu()) counters.cpu = fmt::format("{}/mesclun/{}", mounts_.cpu, name);
-  if (limits_memory()) counters.memory = fmt::format("{}/mesclun/{}", mounts_.memory, name);
+  if (limits_cpu()) counters.cpu = path_of(mounts_.cpu, name);
+  if (limits_memory()) counters.memory = path_of(mounts_.memory, name);
   return read_usage(counters);
 }
 
 std::vector<std::string> Cgroups::paths_of(const std::string& name) const {
   std::vector<std::string> paths;
-  if (limits_cpu()) paths.push_back(fmt::format("{}/mesclun/{}", mounts_.cpu, name));
+  if (limits_cpu()) paths.push_back(path_of(mounts_.cpu, name));
   if (limits_memory() && mounts_.memory != mounts_.cpu) {
-    paths.push_back(fmt::format("{}/mesclun/{}", mounts_.memory, name));
+    paths.push_back(path_of(mounts_.memory, name));
   }
   return paths;
 }

@@ -1,6 +1,8 @@
 // Limits by control groups, version 1, version 2 or both side by side.
 //
-// Every run has a group `mesclun/<run>` in each hierarchy that limits something.
+// Every run has a group `mesclun/<run>` in each hierarchy that limits something. Where all want more
+// than there is, runs get by their cores, and `mesclun` as much as one other group of the machine, such
+// as its owner's session.
 #pragma once
 
 #include <functional>
@@ -26,6 +28,11 @@ CgroupMounts find_cgroup_mounts(
     std::string_view mountinfo,
     const std::function<std::string(const std::string&)>& controllers_of);
 
+inline constexpr const char* kCgroupParent = "mesclun";
+
+// Of version 1: the kernel's own share of a group is that of one core.
+int64_t cpu_shares(double cores);
+
 struct CgroupLimits {
   double cpu_cores = 1;
   int64_t memory_bytes = 0;  // 0: none
@@ -43,6 +50,8 @@ class Cgroups {
   void give_up_cpu() { mounts_.cpu.clear(); }
   void give_up_memory() { mounts_.memory.clear(); }
 
+  // Above those of all runs. Again does no harm. Unavailable: this machine has none for the CPU.
+  Result<> create_parent() const;
   // The folders of the new groups; nothing is left behind on error.
   Result<std::vector<std::string>> create(const std::string& name, CgroupLimits limits) const;
   // Of groups that there are.
@@ -56,6 +65,7 @@ class Cgroups {
  private:
   Result<> set_cpu(const std::string& path, double cores) const;
   Result<> set_memory(const std::string& path, int64_t bytes) const;
+  void set_weight(const std::string& path, double cores) const;
 
   CgroupMounts mounts_;
 };
