@@ -18,6 +18,7 @@ import processes
 from cloud import BINARY, Cloud, unique_name
 from engine import Engine, EngineRefused, Registry, missing
 from exec_socket import exec_path, open_exec
+from fake_services import FakeStore
 from groups import App, echo_spec, serving_instances
 from sdk_walk import LANGUAGES, sdk_container, sdk_files, walk_through_all_calls
 from waiting import wait_for
@@ -43,9 +44,19 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def docker_cloud(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def machine_store() -> Iterator[FakeStore]:
+    """On the loopback of the machine that all nodes are on; instances may reach it."""
+    service = FakeStore()
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="module")
+def docker_cloud(engine: Engine, machine_store: FakeStore,
+                 tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     cloud = Cloud(tmp_path_factory.mktemp("docker"), nodes=2, arguments=[
-        "--runtime", "docker", "--engine", f"unix:{engine.socket}", "--no-egress", "--agent-restarts"])
+        "--runtime", "docker", "--engine", f"unix:{engine.socket}", "--no-egress", "--agent-restarts",
+        "--service", machine_store.address])
     cloud.settings = {"MESCLUN_AGENT_DISK_PERIOD": "200ms"}
     cloud.start()
     cloud.wait_for_nodes()
@@ -88,15 +99,26 @@ def test_a_container_serves_knows_itself_and_has_few_rights(site: App) -> None:
     wait_for(lambda: f"up as {instance['id']}" in site.api.log_texts(site.name), "its lines", 20)
 
 
+def next_instance(site: App, before: str, what: str) -> dict[str, Any]:
+    def look() -> list[dict[str, Any]]:
+        return [one for one in serving_instances(site.api, site.name) if one["id"] != before]
+    return wait_for(look, f"the instance after {what}", 60)[0]
+
+
+def kill_agent_of(cloud: Cloud, instance: dict[str, Any]) -> None:
+    """Returns once another one is there."""
+    number = cloud.node_of(instance["machine_id"])
+    killed = cloud.agent_pid(number)
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: cloud.agent_pid(number) != killed, "another agent", 20)
+
+
 def test_a_restart_keeps_files_and_a_new_container_does_not(site: App) -> None:
     for verb, expected in (("restart", 2), ("recreate", 1)):
         before = site.api.instances(site.name)[0]["id"]
         assert site.api.post(f"/containers/{site.name}/instances/{before}/{verb}").status == 202
 
-        def another() -> bool:
-            found = serving_instances(site.api, site.name)
-            return bool(found) and found[0]["id"] != before
-        wait_for(another, f"the instance after {verb}", 60)
+        next_instance(site, before, verb)
         wait_for(lambda: starts(site) == expected, f"{expected} starts", 20)
 
 
@@ -111,13 +133,36 @@ def test_the_command_of_the_image_runs_where_the_group_has_none(docker_cloud: Cl
 
 def test_a_container_survives_its_killed_agent(docker_cloud: Cloud, site: App) -> None:
     before = site.api.instances(site.name)[0]
-    number = docker_cloud.node_of(before["machine_id"])
-    killed = docker_cloud.agent_pid(number)
-    os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: docker_cloud.agent_pid(number) != killed, "another agent", 20)
+    kill_agent_of(docker_cloud, before)
     wait_for(lambda: serving_instances(site.api, site.name), "the adopted instance", 60)
     wait_for(lambda: starts(site) == 1, "the same container", 30)
     assert site.api.instances(site.name)[0]["id"] == before["id"]
+
+
+def test_a_service_of_the_machine_is_reached_at_its_own_address(docker_cloud: Cloud, machine_store: FakeStore,
+                                                                site: App) -> None:
+    machine_store.objects["/greeting"] = b"hello from the machine"
+
+    def fetch(address: str, path: str) -> str:
+        done = docker_cloud.cli("exec", site.name, "--", "wget", "-q", "-O", "-", f"http://{address}{path}")
+        return done.out if done.status == 0 else f"status {done.status}"
+
+    def is_reached() -> bool:
+        return fetch(machine_store.address, "/greeting") == "hello from the machine"
+    assert is_reached()
+    assert len(fetch(machine_store.address, "/large")) == 4 << 20
+    # What was not named is not there.
+    other = FakeStore()
+    assert fetch(other.address, "/greeting") == "status 1" and not other.received
+    other.stop()
+
+    instance = site.api.instances(site.name)[0]
+    assert site.api.post(f"/containers/{site.name}/instances/{instance['id']}/restart").status == 202
+    instance = next_instance(site, instance["id"], "restart")
+    wait_for(is_reached, "the service after a restart in the same container", 20)
+    kill_agent_of(docker_cloud, instance)
+    wait_for(is_reached, "the service by way of the next agent", 60)
+    assert site.api.instances(site.name)[0]["id"] == instance["id"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
