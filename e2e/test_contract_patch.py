@@ -70,6 +70,13 @@ RULES = [
     # Immutable members may be repeated.
     ({"autostart_policy": False, "restart_policy": "always"}, "/restart_policy", "always", False),
     ({"networking": {"auth": False, "protocol": "http"}}, "/networking/port", 80, False),
+    # The original refuses these.
+    ({"networking": {"auth": True}}, "/networking/auth", True, False),
+    ({"networking": {"auth": None}}, "/networking/auth", False, False),
+    ({"networking": {"load_balancer": "adaptive"}}, "/networking/load_balancer", "adaptive", False),
+    ({"networking": {"single_connection_limit": True}}, "/networking/single_connection_limit", True, False),
+    ({"networking": {"server_response_timeout": 50}}, "/networking/server_response_timeout", 50, False),
+    ({"networking": {"client_request_timeout": None}}, "/networking/client_request_timeout", 100000, False),
 ]
 
 
@@ -95,8 +102,8 @@ def test_display_name_goes_back_to_the_name(api: Api, group: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("patch", [
     {"name": "other"}, {"autostart_policy": True}, {"restart_policy": "never"}, {"networking": None},
-    {"networking": {"auth": True}}, {"networking": {"load_balancer": "least_number_of_connections"}},
-    {"networking": {"single_connection_limit": True}},
+    {"networking": {"protocol": "tcp"}}, {"networking": {"load_balancer": "magic"}},
+    {"networking": {"client_request_timeout": 0}},
     {"queue_connection": {"queue_name": "jobs", "port": 80, "path": "/"}},
     {"replicas": -1}, {"replicas": "2"}, {"replicas": 501}, {"container": {"image": ""}}, {"container": {"image": 1}},
     {"container": {"resources": {"cpu": 0}}}, {"container": {"environment_variables": {"A": [1]}}},
@@ -148,9 +155,11 @@ def test_a_deleted_group_can_do_nothing_more(api: Api) -> None:
 def test_changes_leave_events(api: Api, group: dict[str, Any]) -> None:
     path = f"/containers/{group['name']}"
     api.patch(path, {"replicas": 3})
+    api.patch(path, {"networking": {"load_balancer": "adaptive"}})
     api.patch(path, {"container": {"image": "e2e/idle:2"}})
     names = api.event_names(group["name"])
     assert "Container Group Desired Replica Count Updated from 2 to 3" in names
+    assert "Container Group Gateway Settings Updated" in names
     assert "Container Group Updated (Version 2)" in names
     logs = api.get(f"{path}/system-logs").json["items"]
     assert [entry["event_name"] for entry in logs] == names[::-1], "newest first"

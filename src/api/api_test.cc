@@ -200,7 +200,16 @@ TEST(GroupPatch, ImmutableMembersAreRefusedUnlessEqual) {
   EXPECT_FALSE(patch("{}", R"({"networking": {"auth": false, "port": 80, "protocol": "http"}})"));
   const char* with = R"({"networking": {"auth": false, "port": 80, "protocol": "http"}})";
   EXPECT_TRUE(patch(with, R"({"networking": {"port": 81}})"));
-  EXPECT_FALSE(patch(with, R"({"networking": {"auth": true}})"));
+  EXPECT_FALSE(patch(with, R"({"networking": null})"));
+}
+
+TEST(GroupPatch, GatewaySettingsRestartNothing) {
+  const char* with = R"({"networking": {"auth": false, "port": 80, "protocol": "http"}})";
+  const auto change = patch(with, R"({"networking": {"auth": true, "load_balancer": "adaptive"}})");
+  ASSERT_TRUE(change);
+  EXPECT_FALSE(change->new_version);
+  EXPECT_EQ(change->spec.networking->load_balancer, LoadBalancer::Adaptive);
+  EXPECT_TRUE(patch(with, R"({"networking": {"port": 81, "auth": true}})")->restart);
 }
 
 TEST(GroupPatch, ResourcesMoveOnlyWhatNoLongerFits) {

@@ -194,7 +194,7 @@ void drop_nulls_that_change_nothing(json::object& patch) {
     }
   }
   if (json::object* networking = object_member(patch, "networking")) {
-    drop_nulls(*networking, {"port"});
+    drop_nulls(*networking, {"port", "auth", "protocol"});
   }
 }
 
@@ -233,13 +233,12 @@ void check_immutable(const GroupSpec& old, const GroupSpec& now, JsonProblems& p
   if (old.queue_connection != now.queue_connection) refuse(root / "queue_connection");
   if (old.networking.has_value() != now.networking.has_value()) {
     refuse(root / "networking");
-  } else if (old.networking) {
-    Networking same_port = *now.networking;
-    same_port.port = old.networking->port;
-    if (same_port != *old.networking) {
-      problems.add(root / "networking", "can only be changed in its port after creation");
-    }
   }
+}
+
+// What of the gateway's settings instances notice; the others are between it and its clients.
+int32_t port_of(const GroupSpec& spec) {
+  return spec.networking ? spec.networking->port : 0;
 }
 
 json::object container_json(const GroupSpec& spec, const GroupFacts& facts) {
@@ -298,8 +297,8 @@ GroupChange change_of(const GroupSpec& old, GroupSpec now) {
       old.country_codes != now.country_codes || old.container.resources != now.container.resources;
   change.restart = change.image_changed || old.container.command != now.container.command ||
                    old.container.environment_variables != now.container.environment_variables ||
-                   old.container.logging != now.container.logging ||
-                   old.networking != now.networking || old.liveness_probe != now.liveness_probe ||
+                   old.container.logging != now.container.logging || port_of(old) != port_of(now) ||
+                   old.liveness_probe != now.liveness_probe ||
                    old.readiness_probe != now.readiness_probe ||
                    old.startup_probe != now.startup_probe;
   change.new_version = change.restart || change.placement_changed ||

@@ -10,7 +10,7 @@ namespace mesclun::api {
 
 enum class Priority { High, Medium, Low, Batch };  // best first
 enum class RestartPolicy { Always, OnFailure, Never };
-enum class LoadBalancer { RoundRobin, LeastNumberOfConnections };
+enum class LoadBalancer { RoundRobin, LeastNumberOfConnections, Adaptive };
 enum class Protocol { Http };
 enum class GroupStatus { Pending, Running, Stopped, Succeeded, Failed, Deploying };
 
@@ -211,7 +211,9 @@ template <>
 struct mesclun::JsonEnum<mesclun::api::LoadBalancer> {
   using enum mesclun::api::LoadBalancer;
   static constexpr std::pair<mesclun::api::LoadBalancer, std::string_view> kNames[] = {
-      {RoundRobin, "round_robin"}, {LeastNumberOfConnections, "least_number_of_connections"}};
+      {RoundRobin, "round_robin"},
+      {LeastNumberOfConnections, "least_number_of_connections"},
+      {Adaptive, "adaptive"}};
 };
 template <>
 struct mesclun::JsonEnum<mesclun::api::Protocol> {

@@ -9,6 +9,7 @@ namespace mesclun::api::event {
 // Of a group, by the cloud.
 inline constexpr std::string_view kGroupStarted = "Container Group Started";
 inline constexpr std::string_view kGroupStopped = "Container Group Stopped";
+inline constexpr std::string_view kGatewaySettings = "Container Group Gateway Settings Updated";
 
 // Of an instance, by the cloud alone.
 inline constexpr std::string_view kAllocated = "Instance Allocated";

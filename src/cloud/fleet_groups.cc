@@ -163,6 +163,10 @@ Result<> patch_group(Fleet& fleet, const std::string& group_id, const api::Group
                           old_replicas, change.spec.replicas),
               "", now);
   }
+  if (former.networking != group->spec.networking && !change.restart) {
+    add_event(fleet, *group, api::event::kGatewaySettings, changes_between(former, group->spec),
+              now);
+  }
   if (!change.new_version) return {};
   if (what.empty()) what = changes_between(former, group->spec);
   fleet.marks.versions.push_back({.group_id = group->id,

@@ -57,6 +57,20 @@ TEST(GroupVersions, WhatBelongsToNoVersionStaysAsItIs) {
   EXPECT_EQ(back.display_name, "other");
 }
 
+TEST(GroupVersions, OfTheGatewaysSettingsOnlyThePortComesBack) {
+  const api::GroupSpec former = spec_of_text(R"({"name": "ocr", "replicas": 1, "networking": {
+      "auth": true, "port": 80, "protocol": "http"}, "container": {
+      "image": "old", "resources": {"cpu": 1, "memory": 1024}}})");
+  api::GroupSpec now = former;
+  now.networking->port = 8080;
+  now.networking->auth = false;
+  now.networking->load_balancer = api::LoadBalancer::Adaptive;
+  const api::GroupSpec back = bring_back(former, now);
+  EXPECT_EQ(back.networking->port, 80);
+  EXPECT_FALSE(back.networking->auth);
+  EXPECT_EQ(back.networking->load_balancer, api::LoadBalancer::Adaptive);
+}
+
 constexpr std::string_view kProbed = R"({"networking": {"auth": false, "port": 80,
     "protocol": "http"}, "readiness_probe": {"tcp": {"port": 80}, "period_seconds": 1}})";
 constexpr std::string_view kOtherVariable =

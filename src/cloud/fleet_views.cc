@@ -172,7 +172,8 @@ link::Route route_of(const Fleet& fleet, const Group& group) {
   if (!group.spec.networking) return route;
   const api::Networking& networking = *group.spec.networking;
   route.auth = networking.auth;
-  route.least_connections = networking.load_balancer == api::LoadBalancer::LeastNumberOfConnections;
+  route.adaptive = networking.load_balancer == api::LoadBalancer::Adaptive;
+  route.least_connections = networking.load_balancer != api::LoadBalancer::RoundRobin;
   route.single_connection_limit = networking.single_connection_limit;
   route.port = networking.port;
   route.client_request_timeout_ms = networking.client_request_timeout;

@@ -49,6 +49,11 @@ std::string changes_between(const api::GroupSpec& old, const api::GroupSpec& now
 api::GroupSpec bring_back(api::GroupSpec former, const api::GroupSpec& now) {
   former.display_name = now.display_name;
   former.replicas = now.replicas;
+  if (former.networking && now.networking) {
+    const int32_t port = former.networking->port;
+    former.networking = now.networking;
+    former.networking->port = port;
+  }
   former.queue_connection = now.queue_connection;
   former.queue_autoscaler = now.queue_autoscaler;
   former.scaling_actions = now.scaling_actions;

@@ -10,7 +10,8 @@ namespace mesclun::cloud {
 // "container.command, container.environment_variables.DEBUG". One line, cut when it is long.
 std::string changes_between(const api::GroupSpec& old, const api::GroupSpec& now);
 
-// `former` with what belongs to no version (replicas, scaling, display name) as it is now.
+// `former` with what belongs to no version (replicas, scaling, display name, gateway settings but the
+// port) as it is now.
 api::GroupSpec bring_back(api::GroupSpec former, const api::GroupSpec& now);
 
 // Those that are kept, the newest first.

@@ -492,6 +492,7 @@ struct Route {
   bool deleted = false;  // answers 410, until the route is forgotten
   bool auth = false;
   bool least_connections = false;
+  bool adaptive = false;  // with least_connections, for gateways that do not know it
   bool single_connection_limit = false;
   int32_t port = 0;
   int32_t client_request_timeout_ms = 100'000;
@@ -499,9 +500,13 @@ struct Route {
   std::vector<RouteInstance> instances;
 };
 BOOST_DESCRIBE_STRUCT(Route, (),
-                      (dns, group_id, organization_id, deleted, auth, least_connections,
+                      (dns, group_id, organization_id, deleted, auth, least_connections, adaptive,
                        single_connection_limit, port, client_request_timeout_ms,
                        server_response_timeout_ms, instances))
+
+constexpr bool json_has_default(const Route*, std::string_view member) {
+  return member == "adaptive";
+}
 
 // An API key that may pass `auth` routes of these organizations.
 struct RouteKey {
