@@ -32,6 +32,7 @@ struct CallerRequest {
   bool to_head() const { return head.method == "HEAD"; }
   // Its framing says one, perhaps of 0 bytes.
   bool has_body() const { return framing.kind != BodyFraming::Kind::None; }
+  bool wants_load_report() const { return asks_for_load_report(head); }
   bool is_websocket() const { return is_websocket_request(head); }
   // Stands for what is asked, in this process.
   uint64_t input() const { return input_hash(head.method, head.target, body); }

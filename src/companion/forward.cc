@@ -46,6 +46,16 @@ uint64_t input_hash(std::string_view method, std::string_view target, std::strin
   return std::max<uint64_t>(1, all);
 }
 
+bool asks_for_load_report(const RequestHead& head) {
+  return head.headers.find(kLoadFormatHeader) == kLoadFormatText;
+}
+
+void add_load_report(const LoadReport& report, HeaderList& headers) {
+  if (!headers.has(kLoadReportHeader)) {
+    headers.add(kLoadReportHeader, format_load_report(report));
+  }
+}
+
 bool is_websocket_request(const RequestHead& head) {
   return head.method == "GET" && !head.http_1_0 &&
          head.headers.has_token("Connection", "upgrade") &&

@@ -6,6 +6,7 @@
 
 #include "companion/config.h"
 #include "http/forward.h"
+#include "http/load_report.h"
 
 namespace mesclun::companion {
 
@@ -19,6 +20,11 @@ Result<CallerWish> read_wish(const HeaderList& headers, const FrontConfig& confi
 
 // Stands for a request, in this process; never 0.
 uint64_t input_hash(std::string_view method, std::string_view target, std::string_view body);
+
+// A gateway wants to know how busy we are.
+bool asks_for_load_report(const RequestHead& head);
+// Unless the application says it itself.
+void add_load_report(const LoadReport& report, HeaderList& headers);
 
 // A request for the one protocol to which the front lets an application upgrade. Whatever else an
 // Upgrade header offers (h2c, TLS) is ignored, as RFC 9110 §7.8 permits.

@@ -46,6 +46,13 @@ HealthVerdict Front::health() const {
   return judge_.verdict(clock_.now(), work_facts());
 }
 
+LoadReport Front::load_report() const {
+  const size_t batch = config_.batch.paths.empty() ? 1 : queue_.rules().batch_size_max;
+  const size_t places = std::max<size_t>(1, queue_.rules().concurrency * batch);
+  return {.utilization = static_cast<double>(queue_.accepted()) / static_cast<double>(places),
+          .places = static_cast<uint32_t>(places)};
+}
+
 std::optional<Refusal> Front::not_ready() const {
   const HealthVerdict verdict = health();
   if (verdict.alive()) return std::nullopt;

@@ -9,6 +9,7 @@
 #include "base/scope.h"
 #include "companion/batch_caller.h"
 #include "companion/body_buffer.h"
+#include "http/load_report.h"
 
 namespace mesclun::companion {
 
@@ -31,6 +32,8 @@ class Front {
 
   // The refusal of everything while the application is not alive.
   std::optional<Refusal> not_ready() const;
+  // For a gateway that asks for it.
+  LoadReport load_report() const;
   // Whether a request would be refused before its body is read.
   std::optional<Refusal> refuse_early(int urgency, uint64_t body_bytes);
   TicketPtr make_ticket() { return std::make_shared<Ticket>(executor_); }

@@ -61,6 +61,23 @@ TEST_F(FrontTest, OneAtATimeAndInOrder) {
   EXPECT_EQ(dials, 1) << "the connection is kept";
 }
 
+TEST_F(FrontTest, TellsAGatewayThatAsksHowBusyItIs) {
+  config.front.concurrency = 2;
+  start();
+  std::vector<Answer> answers(4);
+  for (int n = 0; n < 3; ++n) {
+    HttpCall call = predict(n);
+    call.headers.add("Endpoint-Load-Metrics-Format", "TEXT");
+    spawn(std::move(call), 0s, answers[n]);
+  }
+  spawn(predict(3), 0s, answers[3]);
+  run();
+  EXPECT_EQ(answers[0].headers.find("Endpoint-Load-Metrics"),
+            "TEXT application_utilization=2.000, named_metrics.places=2");
+  EXPECT_TRUE(answers[2].headers.has("Endpoint-Load-Metrics"));
+  EXPECT_FALSE(answers[3].headers.has("Endpoint-Load-Metrics")) << "nobody asked";
+}
+
 TEST_F(FrontTest, ConcurrencyIsKept) {
   config.front.concurrency = 3;
   start();

@@ -148,6 +148,7 @@ Task<Next> QueuedExchange::send_item() {
   ResponseHead head;
   head.status = answer.status;
   head.headers = std::move(answer.headers);
+  if (request_.wants_load_report()) add_load_report(front_.load_report(), head.headers);
   const bool no_body = answer.status == 204 || answer.status == 304;
   if (!no_body) head.headers.set("Content-Length", std::to_string(answer.body.size()));
   if (!request_.keep_alive) head.headers.set("Connection", "close");

@@ -115,7 +115,8 @@ Task<void> Relay::splice() {
 Task<Next> Relay::pass_on() {
   const CallerRequest& request = caller_.request();
   HttpReader& answer = exchange_.answer();
-  const ResponseHead& head = answer.response_head();
+  ResponseHead& head = answer.response_head();
+  if (request.wants_load_report()) add_load_report(front_.load_report(), head.headers);
   const FrontConfig& config = front_.config().front;
   Clock& clock = front_.clock();
   const AnswerPlan plan =
