@@ -26,7 +26,6 @@ Task<Exchange::End> Exchange::run(std::shared_ptr<Exchange> self) {
   // The client may be silent while its answer is made.
   client_->conn().set_deadline(TimePoint::max());
   MaybeRefusal refusal = prepare();
-  if (!refusal) refusal = find_group();
   // Most requests find a free instance and a stream to it at once, and no step waits.
   if (!refusal && !reach_.at_once()) refusal = co_await reach_.reach();
   bool complete = false;
@@ -61,12 +60,13 @@ MaybeRefusal Exchange::prepare() {
           plan_request(body_.head(), body_.framing(), body_.keep_alive(), plan)) {
     return refusal;
   }
+  if (MaybeRefusal refusal = find_group()) return refusal;
   const Forwarding forwarding{.client_address = client_->address(),
-                              .trust_client = request_.limits().trust_forwarded};
+                              .trust_client = request_.limits().trust_forwarded,
+                              .ask_for_load = request_.group->route().adaptive};
   std::string& bytes = client_->scratch().request;
   append_request_head(body_.head(), plan, forwarding, bytes);
-  MaybeRefusal refusal = body_.take_early(bytes);
-  return refusal;
+  return body_.take_early(bytes);
 }
 
 MaybeRefusal Exchange::find_group() {
@@ -79,6 +79,7 @@ MaybeRefusal Exchange::find_group() {
     return Refusal{404, "unknown_host", fmt::format("no application is known as {}", host)};
   }
   ++request_.group->stats.requests;
+  request_.group->retry_budget.earn();
   const link::Route& route = request_.group->route();
   if (route.deleted) return Refusal{410, "deleted", "the container group was deleted"};
   if (!route.auth) return std::nullopt;
@@ -91,6 +92,41 @@ MaybeRefusal Exchange::find_group() {
 }
 
 Task<MaybeRefusal> Exchange::ask(std::shared_ptr<Exchange> self) {
+  while (true) {
+    const MaybeRefusal refusal = co_await ask_here(self);
+    if (refusal) {
+      if (refusal->status != 502) co_return refusal;
+      if (!co_await ask_elsewhere(RetryCause::BrokenOff, outcome_of(*refusal))) co_return refusal;
+      continue;
+    }
+    // The other algorithms pass on what an application says.
+    if (answer_.is_upgrade() || !request_.group->route().adaptive) co_return std::nullopt;
+    const Outcome outcome = outcome_of(answer_.head());
+    if (outcome.kind != Outcome::Kind::Busy) co_return std::nullopt;
+    if (!co_await ask_elsewhere(RetryCause::Busy, outcome)) co_return std::nullopt;
+  }
+}
+
+Task<bool> Exchange::ask_elsewhere(RetryCause cause, Outcome outcome) {
+  const RetryFacts facts{.cause = cause,
+                         .repeatable = request_.plan.repeatable,
+                         .refused = outcome.untouched,
+                         .kept = request_.plan.kept,
+                         .answered = cause == RetryCause::BrokenOff && answer_.began(),
+                         .tries = reach_.tries()};
+  if (request_.client_gone() || !may_retry(facts, request_.limits().retry)) co_return false;
+  Group& group = *request_.group;
+  if (!group.retry_budget.spend()) {
+    ++group.stats.retries_denied;
+    co_return false;
+  }
+  request_.seeking = request_.now();
+  if (!co_await reach_.move_on(outcome)) co_return false;
+  group.stats.count_retry(cause);
+  co_return true;
+}
+
+Task<MaybeRefusal> Exchange::ask_here(std::shared_ptr<Exchange> self) {
   const std::string& bytes = client_->scratch().request;
   while (true) {
     if (request_.client_gone()) co_return nobody();
@@ -113,12 +149,13 @@ Task<MaybeRefusal> Exchange::ask(std::shared_ptr<Exchange> self) {
                          refusal->status == 502 && !request_.client_gone();
     if (!closing) co_return refusal;
     if (!request_.plan.repeatable && !co_await stream.is_unread(kHearOfUnread)) co_return refusal;
-    ++request_.group->stats.retries;
+    request_.group->stats.count_retry(RetryCause::Closed);
     if (MaybeRefusal unreachable = co_await reach_.reopen()) co_return unreachable;
   }
 }
 
 Task<Exchange::End> Exchange::refuse(Refusal refusal) {
+  reach_.set_outcome(outcome_of(refusal));
   reach_.leave(InstanceReach::Leaving::Abort);
   if (request_.group) {
     GroupStats& stats = request_.group->stats;
@@ -149,6 +186,11 @@ Exchange::End Exchange::finish(bool complete) {
   using enum InstanceReach::Leaving;
   const bool sent = body_.sent();
   body_.stop();
+  if (complete) {
+    reach_.set_outcome(outcome_of(answer_.head()));
+  } else if (!request_.client_gone()) {
+    reach_.set_outcome({.kind = Outcome::Kind::Failed});
+  }
   reach_.leave(!complete || !sent ? Abort : answer_.stream_stays() ? Keep : Close);
   if (!complete) {
     // The client must not take what it has for the whole.

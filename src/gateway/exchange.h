@@ -33,11 +33,16 @@ class Exchange {
   Task<End> run(std::shared_ptr<Exchange> self);
 
  private:
-  // The head for the instance, with what of the body came with the client's.
+  // What the head says, and whose it is; then the head for the instance, with what of the body came
+  // with the client's.
   MaybeRefusal prepare();
   MaybeRefusal find_group();
-  // Sends, and waits for the answer's head.
+  // Sends, and waits for the answer's head; at another instance, if one fails and it may.
   Task<MaybeRefusal> ask(std::shared_ptr<Exchange> self);
+  // At this instance: by a fresh stream, if an idle one was closed.
+  Task<MaybeRefusal> ask_here(std::shared_ptr<Exchange> self);
+  // Whether another instance is asked now: after a refusal of ours, or an answer that says busy.
+  Task<bool> ask_elsewhere(RetryCause cause, Outcome outcome);
   void on_client_leaving();
   Task<End> refuse(Refusal refusal);
   Task<End> splice();

@@ -1,5 +1,7 @@
 #include "gateway/forward_head.h"
 
+#include "http/load_report.h"
+
 namespace mesclun::gateway {
 
 namespace {
@@ -12,6 +14,9 @@ bool starts_like(std::string_view name, std::string_view start) {
 // it is a claim. X-Forwarded-Port and whatever else of that kind too.
 bool is_written_by_us(std::string_view name) {
   switch (name.front()) {
+    case 'E':
+    case 'e':
+      return iequals(name, kLoadFormatHeader);
     case 'F':
     case 'f':
       return iequals(name, "Forwarded");
@@ -113,7 +118,7 @@ std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool
   plan.keep_alive = keep_alive;
   plan.http_1_0 = head.http_1_0;
   plan.to_head = head.method == "HEAD";
-  plan.repeatable = is_idempotent(head.method);
+  plan.repeatable = is_idempotent(head.method) || head.headers.has("Idempotency-Key");
   if (const auto accept = head.headers.find("Accept")) plan.wants_html = prefers_html(*accept);
   plan.host = std::move(head.host);
   if (plan.host.empty()) return Refusal{400, "bad_host", "the request names no host"};
@@ -141,13 +146,15 @@ void append_request_head(const RequestHead& head, const RequestPlan& plan,
   });
   append_forwarded(head.headers, plan, forwarding, out);
   append_request_framing(head.headers, plan.framing, out);
+  if (forwarding.ask_for_load) append_field(kLoadFormatHeader, kLoadFormatText, out);
   if (plan.websocket) append_upgrade("websocket", out);
   out.append("\r\n");
 }
 
 void append_answer_head(const ResponseHead& head, const AnswerPlan& plan, std::string& out) {
   append_answer_head(head, plan, out, [](std::string_view name) {
-    return name.size() == kGatewayErrorHeader.size() && iequals(name, kGatewayErrorHeader);
+    return (name.size() == kGatewayErrorHeader.size() && iequals(name, kGatewayErrorHeader)) ||
+           (name.size() == kLoadReportHeader.size() && iequals(name, kLoadReportHeader));
   });
 }
 

@@ -17,7 +17,8 @@ struct RequestPlan {
   bool keep_alive = false;  // the client's connection may go on
   bool http_1_0 = false;
   bool to_head = false;
-  bool repeatable = false;  // sending it twice does no more than once (RFC 9110 §9.2.2)
+  bool repeatable = false;  // sending it twice does no more than once (RFC 9110 §9.2.2), or its
+                            // client has a key for that (Idempotency-Key)
   bool kept = false;        // all of it is at hand, for another try
   bool wants_html = false;
 };
@@ -37,6 +38,7 @@ struct Forwarding {
   // A proxy of ours is in front: believe and pass on its Forwarded, X-Forwarded-*, X-Real-IP and
   // Salad-*. From anybody else these are dropped.
   bool trust_client = false;
+  bool ask_for_load = false;  // the answer should say how busy the instance is
 };
 
 // The request to the instance: without hop-by-hop headers and the API key, with our own.

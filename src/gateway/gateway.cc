@@ -39,7 +39,9 @@ Gateway::Gateway(const asio::any_io_executor& executor, Clock& clock, Random& ra
                                              to_unix_seconds(clock.wall_now()));
           },
           [this] { table_.for_each([](Group& group) { group.serve_waiting(); }); }),
-      table_([this](const std::string& machine_id) { return hub_.node(machine_id); }),
+      table_(
+          clock, [this](const std::string& machine_id) { return hub_.node(machine_id); },
+          settings.proxy.retry),
       proxy_(executor, clock, settings.proxy, table_),
       session_(clock, random, std::move(settings.session), cloud, table_),
       scope_(executor, "gateway"),

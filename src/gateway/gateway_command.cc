@@ -62,8 +62,12 @@ void add_proxy_settings(CommandLine& line, ProxyLimits& limits) {
               size_t{1024} * 1024, "Bytes a second that a client sends on average");
   add_setting(line, "--connect-timeout", limits.connect_timeout, 10ms, 100s,
               "For an instance to take a connection");
-  add_setting(line, "--connect-tries", limits.connect_tries_max, size_t{1}, size_t{10},
+  add_setting(line, "--connect-tries", limits.retry.tries_max, size_t{1}, size_t{10},
               "Instances that are tried before a request fails");
+  add_setting(line, "--kept-max", limits.kept_bytes_max, size_t{0}, size_t{1} << 20,
+              "Bytes of a request that are kept for another try");
+  add_setting(line, "--retry-share", limits.retry.share, 0.0, 1.0,
+              "Of requests that may be sent again to another instance; 0: none");
   add_setting(line, "--stream-idle-timeout", limits.stream_idle_timeout, 1s, 1h,
               "Silence in a streaming answer or a WebSocket");
   add_setting(line, "--half-close-timeout", limits.half_close_timeout, 0s, 1h,

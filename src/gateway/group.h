@@ -7,6 +7,7 @@
 #include "base/notify.h"
 #include "gateway/balancer.h"
 #include "gateway/group_stats.h"
+#include "gateway/instance_standing.h"
 #include "gateway/node.h"
 #include "http/pool.h"
 #include "link/messages.h"
@@ -22,8 +23,9 @@ struct Instance {
   bool ready = false;
   int32_t port = 0;
   uint32_t in_flight = 0;
-  uint64_t requests = 0;              // that it was chosen for, since the gateway knows it
-  IdlePool<link::TunnelStream> pool;  // its streams that wait for the next request
+  uint64_t requests = 0;                     // that it was chosen for, since the gateway knows it
+  IdlePool<link::TunnelStream> pool;         // its streams that wait for the next request
+  std::optional<InstanceStanding> standing;  // of an adaptive group
 };
 using InstancePtr = std::shared_ptr<Instance>;
 
@@ -37,10 +39,14 @@ class InFlight {
   InFlight& operator=(InFlight&&) = delete;
 
   Instance& instance() const { return *instance_; }
+  // How it ended there; unknown, if nobody says.
+  void set_outcome(const Outcome& outcome) { outcome_ = outcome; }
 
  private:
   GroupPtr group_;  // null once moved from
   InstancePtr instance_;
+  std::optional<ServiceModel::Stay> stay_;  // if the instance had a standing when it began
+  Outcome outcome_;
 };
 
 // A request that waits for a free instance. Lives in the task that waits.
@@ -67,6 +73,10 @@ class Group : public std::enable_shared_from_this<Group> {
   static constexpr size_t kWaitingMax = 1000;
   using FindNode = std::function<NodePtr(const std::string& machine_id)>;
 
+  // `clock` outlives it.
+  explicit Group(const Clock& clock, const RetryRule& retry = {})
+      : retry_budget(retry), clock_(clock) {}
+
   // Takes over the route; instances keep their counts and streams by id.
   void update(link::Route route, const FindNode& find_node);
   const link::Route& route() const { return route_; }
@@ -89,18 +99,27 @@ class Group : public std::enable_shared_from_this<Group> {
   void drop_stale_streams(const PoolLimits& limits, TimePoint now);
 
   GroupStats stats;
+  RetryBudget retry_budget;
 
  private:
   friend class InFlight;
   friend class Waiter;
   BalanceRule rule() const { return {route_.least_connections, route_.single_connection_limit}; }
-  BalanceResult choose_instance(const std::vector<std::string>& tried) const;
+  // `waiting`: as choose_adaptive() has it.
+  BalanceResult choose_instance(const std::vector<std::string>& tried, size_t waiting) const;
+  BalanceResult choose_by_standing(const std::vector<std::string>& tried, size_t waiting) const;
+  // Before the instance is told whether it is ready.
+  void update_standing(Instance& instance, bool ready, bool adaptive) const;
+  // A failure may have been one too many.
+  void judge(Instance& failed);
 
+  const Clock& clock_;
   link::Route route_;
   std::vector<InstancePtr> instances_;
   size_t next_ = 0;  // where the circle of round robin goes on
   std::deque<Waiter*> waiting_;
   uint32_t in_flight_ = 0;
+  mutable std::vector<AdaptiveCandidate> candidates_;  // of one choice, kept for its memory
 };
 
 }  // namespace mesclun::gateway

@@ -59,13 +59,14 @@ Task<MaybeRefusal> InstanceReach::reach() {
     if (!last) co_return std::nullopt;
     // Nothing was delivered: another instance may take it, without the client hearing of this one.
     tried_.push_back(slot_->instance().id);
+    slot_->set_outcome(outcome_of(*last));
     slot_.reset();
     if (request_.client_gone()) co_return nobody();
-    if (tried_.size() >= request_.limits().connect_tries_max ||
+    if (tried_.size() >= request_.limits().retry.tries_max ||
         request_.now() >= request_.send_deadline()) {
       co_return last;
     }
-    ++request_.group->stats.retries;
+    request_.group->stats.count_retry(RetryCause::Unconnected);
   }
 }
 
@@ -110,20 +111,51 @@ Task<MaybeRefusal> InstanceReach::wait_for_slot() {
 }
 
 Task<MaybeRefusal> InstanceReach::reopen() {
-  Instance& instance = slot_->instance();
   reused_ = false;
+  co_return co_await open(*slot_, stream_);
+}
+
+Task<MaybeRefusal> InstanceReach::open(const InFlight& slot, link::TunnelStreamPtr& stream) {
+  Instance& instance = slot.instance();
   // Held, because a node that dials anew may drop it meanwhile.
   const std::shared_ptr<link::Tunnel> tunnel = instance.node->tunnel();
   if (!tunnel) co_return Refusal{502, "unreachable", "the node of the instance has gone"};
   link::TunnelTarget target{.instance_id = instance.id,
                             .port = static_cast<uint16_t>(instance.port)};
+  const TimePoint before = request_.now();
   const Duration limit =
-      std::min(request_.limits().connect_timeout, request_.send_deadline() - request_.now());
+      std::min(request_.limits().connect_timeout, request_.send_deadline() - before);
   ++request_.group->stats.connects;
-  Result<link::TunnelStreamPtr> stream = co_await tunnel->open(std::move(target), limit);
-  if (!stream) co_return connect_refusal(stream.error());
-  stream_ = std::move(*stream);
+  Result<link::TunnelStreamPtr> opened = co_await tunnel->open(std::move(target), limit);
+  if (!opened) co_return connect_refusal(opened.error());
+  if (instance.standing) instance.standing->note_reach(request_.now() - before);
+  stream = std::move(*opened);
   co_return std::nullopt;
+}
+
+Task<bool> InstanceReach::move_on(Outcome outcome) {
+  std::vector<std::string> met = tried_;
+  met.push_back(slot_->instance().id);
+  Group::Admission admission = request_.group->admit(met);
+  if (!admission.slot) co_return false;
+  IdlePool<link::TunnelStream>& pool = admission.slot->instance().pool;
+  link::TunnelStreamPtr stream =
+      pool.take(request_.limits().pool, request_.now(), request_.plan.repeatable);
+  const bool reused = stream != nullptr;
+  if (!reused) {
+    if (const MaybeRefusal refusal = co_await open(*admission.slot, stream)) {
+      admission.slot->set_outcome(outcome_of(*refusal));
+      co_return false;
+    }
+  }
+  tried_ = std::move(met);
+  slot_->set_outcome(outcome);
+  stream_->abort();
+  // In this order: the place that becomes free may be another request's at once.
+  stream_ = std::move(stream);
+  reused_ = reused;
+  slot_.emplace(*std::move(admission.slot));
+  co_return true;
 }
 
 void InstanceReach::leave(Leaving how) {

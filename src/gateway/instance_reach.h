@@ -17,6 +17,15 @@ class InstanceReach {
   Task<MaybeRefusal> reach();
   // A fresh stream to the same instance, for an idle one that turned out to be closed.
   Task<MaybeRefusal> reopen();
+  // To an instance that this request has not met; the one it has met ended it so. False: there is
+  // none, and all is as before.
+  Task<bool> move_on(Outcome outcome);
+  // Instances met so far.
+  size_t tries() const { return tried_.size() + 1; }
+  // How the request ended at the instance.
+  void set_outcome(const Outcome& outcome) {
+    if (slot_) slot_->set_outcome(outcome);
+  }
 
   // Once reached, until this is destroyed or the stream is kept: two tasks may be inside it.
   link::TunnelStream& stream() { return *stream_; }
@@ -38,9 +47,10 @@ class InstanceReach {
   Task<MaybeRefusal> admit();
   Task<MaybeRefusal> wait_for_slot();
   bool take_idle_stream();
+  Task<MaybeRefusal> open(const InFlight& slot, link::TunnelStreamPtr& stream);
 
   Request& request_;
-  std::vector<std::string> tried_;  // instances that took no connection
+  std::vector<std::string> tried_;  // instances to which it will not return
   std::optional<InFlight> slot_;
   link::TunnelStreamPtr stream_;
   bool reused_ = false;

@@ -71,9 +71,23 @@ std::string metrics_text(const RouteTable& table, const Proxy& proxy, const Tunn
   each_group(
       table, "connects_total", "counter", "Streams opened to instances.",
       [](const Group& g) { return g.stats.connects; }, out);
+  describe("retries_total", "counter",
+           "Requests sent again, by cause: an instance took no connection (unconnected), an idle "
+           "stream was closed, an instance broke off before it answered, or was busy.",
+           out);
+  table.for_each([&](const Group& group) {
+    for (size_t cause = 0; cause < kRetryCauseNames.size(); ++cause) {
+      fmt::format_to(std::back_inserter(out),
+                     "mesclun_gateway_retries_total{{host=\"{}\",cause=\"{}\"}} {}\n",
+                     group.route().dns, kRetryCauseNames[cause], group.stats.retries[cause]);
+    }
+  });
   each_group(
-      table, "retries_total", "counter", "Requests sent again or to another instance.",
-      [](const Group& g) { return g.stats.retries; }, out);
+      table, "retries_denied_total", "counter", "Requests not sent again for want of a budget.",
+      [](const Group& g) { return g.stats.retries_denied; }, out);
+  each_group(
+      table, "ejections_total", "counter", "Instances that were told to rest, as outliers.",
+      [](const Group& g) { return g.stats.ejections; }, out);
   const auto single = [&](std::string_view name, std::string_view type, std::string_view help,
                           uint64_t value) {
     describe(name, type, help, out);

@@ -22,10 +22,11 @@ struct ProxyLimits {
   Duration body_idle_timeout = 60s;             // between pieces of a request's body
   size_t body_bytes_per_second_min = 1024;      // on average, after the first body_idle_timeout
   Duration connect_timeout = 5s;                // to one instance
-  size_t connect_tries_max = 3;                 // instances tried before the client hears of it
-  Duration stream_idle_timeout = 100s;          // silence in a streaming answer or a WebSocket
-  Duration half_close_timeout = 10s;            // an answer for a client that sends no more
-  bool trust_forwarded = false;                 // a proxy of ours is in front
+  RetryRule retry;
+  size_t kept_bytes_max = 64 * 1024;    // of a request, to send it once more
+  Duration stream_idle_timeout = 100s;  // silence in a streaming answer or a WebSocket
+  Duration half_close_timeout = 10s;    // an answer for a client that sends no more
+  bool trust_forwarded = false;         // a proxy of ours is in front
   // Answered here whatever the host, with room of its own beyond connections_max; empty: off.
   std::string health_path = {};
   bool path_names = false;  // /@NAME/... reaches a group as its host name does

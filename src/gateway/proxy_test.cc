@@ -256,7 +256,7 @@ TEST(Proxy, ARequestThatMeetsAClosingStreamIsRepeatedOnlyIfItMayBe) {
                 [&](ConnPtr conn) { return brief_app(std::move(conn), world.clock, &served); });
   world.run(two_requests(world, "GET", "200 "));
   EXPECT_EQ(served, 2);
-  EXPECT_EQ(world.group("g.example").stats.retries, 1u);
+  EXPECT_EQ(world.group("g.example").stats.retries[static_cast<size_t>(RetryCause::Closed)], 1u);
   world.loop.clock.run_for(10s);
   world.run(two_requests(world, "POST", "502 reset"));
 }

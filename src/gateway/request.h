@@ -12,15 +12,16 @@ struct Request {
   Proxy& proxy;
   ClientConnection& client;
   const TimePoint arrived;
-  RequestPlan plan;  // once its head is understood
-  GroupPtr group;    // once its host is known
+  RequestPlan plan;             // once its head is understood
+  GroupPtr group;               // once its host is known
+  TimePoint seeking = arrived;  // an instance, since then
 
   const ProxyLimits& limits() const { return proxy.limits(); }
   TimePoint now() const { return proxy.clock().now(); }
   bool client_gone() const { return client.input().gone(); }
   // For its instance to be reached.
   TimePoint send_deadline() const {
-    return arrived + std::chrono::milliseconds(group->route().client_request_timeout_ms);
+    return seeking + std::chrono::milliseconds(group->route().client_request_timeout_ms);
   }
   Duration response_timeout() const {
     return std::chrono::milliseconds(group->route().server_response_timeout_ms);

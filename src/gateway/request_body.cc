@@ -37,6 +37,7 @@ MaybeRefusal RequestBody::take_early(std::string& out) {
 
 void RequestBody::send_rest(link::TunnelStream& stream, std::shared_ptr<void> owner) {
   started_ = request_.now();
+  keeping_ = request_.plan.repeatable;
   request_.client.input().bulk = true;
   request_.proxy.scope().spawn(send(stream, std::move(owner)));
 }
@@ -91,12 +92,25 @@ Task<Result<>> RequestBody::write(link::TunnelStream& stream,
   buffers.push_back(asio::buffer(start));
   for (const std::string_view piece : pieces) buffers.push_back(asio::buffer(piece));
   buffers.push_back(asio::buffer(end));
+  keep(buffers);
   co_return co_await stream.write(buffers);
+}
+
+// For another try: what came with the head is there already.
+void RequestBody::keep(const std::vector<asio::const_buffer>& buffers) {
+  std::string& kept = request_.client.scratch().request;
+  keeping_ =
+      keeping_ && kept.size() + asio::buffer_size(buffers) <= request_.limits().kept_bytes_max;
+  if (!keeping_) return;
+  for (const asio::const_buffer& buffer : buffers) {
+    kept.append(static_cast<const char*>(buffer.data()), buffer.size());
+  }
 }
 
 void RequestBody::end(link::TunnelStream& stream, State state) {
   if (state_ != State::Sending) return;
   state_ = state;
+  if (state == State::Sent) request_.plan.kept = keeping_;
   request_.client.input().bulk = false;
   request_.group->stats.bytes_in += bytes_;
   if (state != State::Sent && state != State::InstanceFailed) {

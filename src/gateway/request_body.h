@@ -57,6 +57,7 @@ class RequestBody {
   Task<State> send_pieces(link::TunnelStream& stream);
   Task<Result<>> write(link::TunnelStream& stream, const std::vector<std::string_view>& pieces,
                        size_t size);
+  void keep(const std::vector<asio::const_buffer>& buffers);
   void end(link::TunnelStream& stream, State state);
   Refusal too_large() const;
   bool in_chunks() const { return request_.plan.framing.kind == BodyFraming::Kind::Chunked; }
@@ -68,6 +69,7 @@ class RequestBody {
   TimePoint started_;
   Duration held_up_{};  // by the instance, not by the client
   bool answer_began_ = false;
+  bool keeping_ = false;  // what was sent, behind the head
 };
 
 }  // namespace mesclun::gateway

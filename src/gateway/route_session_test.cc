@@ -33,11 +33,11 @@ struct World {
   VirtualLoop loop;
   SeededRandom random{1};
   FakeCloud cloud{loop.executor(), loop.clock};
-  RouteTable table{[](const std::string& id) {
-    auto node = std::make_shared<Node>();
-    node->id = id;
-    return node;
-  }};
+  RouteTable table{loop.clock, [](const std::string& id) {
+                     auto node = std::make_shared<Node>();
+                     node->id = id;
+                     return node;
+                   }};
   RouteSession session{loop.clock,
                        random,
                        {.name = "gw", .gateway_token = "token", .tunnel_endpoint = "h:1"},

@@ -32,7 +32,7 @@ void RouteTable::apply(link::RouteUpdate update) {
     const std::string host = host_name(route.dns);
     if (naming_) hosts_named_.insert(host);
     GroupPtr& group = groups_[host];
-    if (!group) group = std::make_shared<Group>();
+    if (!group) group = std::make_shared<Group>(clock_, retry_);
     if (route.deleted) route.instances.clear();
     group->update(std::move(route), find_node_);
   }

@@ -11,7 +11,9 @@ namespace mesclun::gateway {
 // Runs on: the gateway's loop.
 class RouteTable {
  public:
-  explicit RouteTable(Group::FindNode find_node) : find_node_(std::move(find_node)) {}
+  // `clock` outlives it and its groups.
+  RouteTable(const Clock& clock, Group::FindNode find_node, RetryRule retry = {})
+      : clock_(clock), retry_(retry), find_node_(std::move(find_node)) {}
 
   // A session with the cloud begins: what its updates do not name up to the complete one is gone
   // then.
@@ -41,6 +43,8 @@ class RouteTable {
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
 
+  const Clock& clock_;
+  const RetryRule retry_;
   Group::FindNode find_node_;
   std::unordered_map<std::string, GroupPtr, Hash, std::equal_to<>> groups_;  // by lower-case host
   std::unordered_map<std::string, std::vector<std::string>> keys_;           // by SHA-256, hex

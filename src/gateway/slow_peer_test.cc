@@ -55,7 +55,7 @@ TEST(SlowPeer, WhatNobodyHasReadIsRepeatedWhateverItsMethod) {
                 [&](ConnPtr conn) { return closing_app(std::move(conn), world.clock, &served); });
   world.run(many_posts(world));
   EXPECT_EQ(served, 20);
-  EXPECT_EQ(world.group("g.example").stats.retries, 19u);
+  EXPECT_EQ(world.group("g.example").stats.retries[static_cast<size_t>(RetryCause::Closed)], 19u);
 }
 
 Task<HttpResponse> answer_later(Clock& clock, Duration delay) {

@@ -8,7 +8,8 @@ namespace mesclun::sim {
 
 struct SimGateway::Life {
   explicit Life(SimGateway& gateway)
-      : session(gateway.clock_, gateway.random_, settings(gateway), gateway, table),
+      : table(gateway.clock_, make_node),
+        session(gateway.clock_, gateway.random_, settings(gateway), gateway, table),
         scope(gateway.executor_, "gateway") {
     scope.spawn(session.run());
   }
@@ -24,7 +25,7 @@ struct SimGateway::Life {
     return std::make_shared<gateway::Node>(gateway::Node{.id = id, .tunnels = {}});
   }
 
-  gateway::RouteTable table{make_node};
+  gateway::RouteTable table;
   gateway::RouteSession session;
   Scope scope;
 };
