@@ -165,6 +165,18 @@ def test_a_service_of_the_machine_is_reached_at_its_own_address(docker_cloud: Cl
     assert site.api.instances(site.name)[0]["id"] == instance["id"]
 
 
+def test_the_port_of_a_group_is_its_own_whatever_service_the_machine_has(docker_cloud: Cloud,
+                                                                         machine_store: FakeStore) -> None:
+    port = int(machine_store.address.rsplit(":", 1)[1])
+    spec = site_spec(f"mkdir -p /www; echo mine > /www/index.html; exec httpd -f -p {port} -h /www")
+    spec["networking"]["port"] = port
+    del spec["readiness_probe"]
+    app = App(docker_cloud, docker_cloud.api(), spec)
+    app.wait_until_serving()
+    assert app.call("GET", "/").body == b"mine\n"
+    app.delete()
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_official_metadata_sdks_from_inside(engine: Engine, docker_cloud: Cloud, language: str) -> None:
     image = f"e2e-sdk-{language}:1"

@@ -152,6 +152,7 @@ Task<Result<>> DockerDriver::create(RunSpec spec) {
   record.disk_bytes = spec.disk_bytes;
   record.image = full_image_name(spec.image);
   record.image_caching = spec.image_caching;
+  record.port = spec.port;
   record.create_time = to_unix_nanos(clock_.wall_now());
   record.label = spec.label;
   const auto run = std::make_shared<DockerRun>(scope_.executor(), std::move(record),

@@ -65,6 +65,7 @@ Task<Result<pid_t>> connect_container(std::shared_ptr<DockerRun> run, Engine& en
 Result<> listen_for_services(std::shared_ptr<DockerRun> run, const std::vector<Endpoint>& services,
                              Scope& scope, Clock& clock) {
   for (const Endpoint& service : services) {
+    if (service.port == run->record.port) continue;
     TRY(Descriptor socket, run->network.listen_loopback(service.port));
     TRY(Listener listener, Listener::adopt(scope.executor(), socket.release()));
     run->services.push_back(std::make_shared<Listener>(std::move(listener)));

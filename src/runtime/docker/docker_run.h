@@ -32,14 +32,15 @@ struct DockerRecord {
   std::optional<std::string> image;   // as full_image_name() has it
   std::optional<bool> image_caching;  // as RunSpec has it
   std::optional<int64_t> image_bytes;
-  int64_t create_time = 0;  // unix ns
-  int64_t start_time = 0;   // unix ns; 0: not started
+  std::optional<int32_t> port;  // as RunSpec has it
+  int64_t create_time = 0;      // unix ns
+  int64_t start_time = 0;       // unix ns; 0: not started
   json::object label;
 };
 BOOST_DESCRIBE_STRUCT(StartOrders, (), (command, environment))
 BOOST_DESCRIBE_STRUCT(DockerRecord, (),
                       (instance_id, container, files, folder, orders, memory_bytes, disk_bytes,
-                       image, image_caching, image_bytes, create_time, start_time, label))
+                       image, image_caching, image_bytes, port, create_time, start_time, label))
 
 // Loop only. Kept alive by whoever works with it, also when the driver has forgotten it.
 struct DockerRun {
@@ -73,7 +74,8 @@ struct DockerRun {
 
 // Network, metadata service and places of a container that runs; its first process.
 Task<Result<pid_t>> connect_container(std::shared_ptr<DockerRun> run, Engine& engine);
-// Makes services of this machine reachable at the same place inside, while it runs.
+// Makes services of this machine reachable at the same place inside, while it runs; but not at the
+// application's own port.
 Result<> listen_for_services(std::shared_ptr<DockerRun> run, const std::vector<Endpoint>& services,
                              Scope& scope, Clock& clock);
 // Reads its lines, also when the driver has forgotten it meanwhile; `until` as in DockerLog.

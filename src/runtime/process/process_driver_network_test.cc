@@ -113,5 +113,25 @@ TEST_F(ServiceTest, ServicesOfTheMachineHaveTheSameAddressInside) {
   with_driver(call_service);
 }
 
+Task<Result<>> listen_at_its_port(ProcessDriverTest& test, ProcessDriver& driver) {
+  auto& t = static_cast<ServiceTest&>(test);
+  const uint16_t port = t.settings.services[0].port;
+  RunSpec application = t.spec({"python3", "-c",
+                                "import socket, sys\n"
+                                "socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+                                "print('mine')\n",
+                                std::to_string(port)});
+  application.port = port;
+  const auto lines = co_await t.output(driver, std::move(application));
+  co_await t.server.stop();
+  CO_TRY(const auto texts, lines);
+  EXPECT_THAT(texts, ElementsAre("mine"));
+  co_return Result<>();
+}
+
+TEST_F(ServiceTest, ThePortOfTheApplicationIsItsOwn) {
+  with_driver(listen_at_its_port);
+}
+
 }  // namespace
 }  // namespace mesclun::runtime

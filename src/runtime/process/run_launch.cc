@@ -29,7 +29,8 @@ Result<RunRecord> make_record(const RunParts& parts, const RunSpec& spec) {
     record.files = earlier->record.files;
   }
   for (const Endpoint& service : parts.settings.services) {
-    record.service_ports.push_back(service.port);
+    // The application's own port stays free for it.
+    if (service.port != spec.port) record.service_ports.push_back(service.port);
   }
   record.folder = parts.runs.files().folder(record.files);
   record.environment.try_emplace("PATH", parts.settings.path);
