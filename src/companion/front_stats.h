@@ -1,30 +1,13 @@
 // What the front counts, for the metrics endpoint and the summary line.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
 
-#include "base/clock.h"
+#include "base/metrics_text.h"
 
 namespace mesclun::companion {
-
-// Counts of observations at or below each bound, as Prometheus wants them; seconds.
-class Histogram {
- public:
-  static constexpr std::array<double, 14> kBounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
-                                                     0.25,  0.5,    1,     2.5,  5,     10,   30};
-  void observe(Duration value);
-  uint64_t count() const { return count_; }
-  double sum() const { return sum_; }
-  uint64_t at_most(size_t bound) const { return counts_[bound]; }
-
- private:
-  std::array<uint64_t, kBounds.size()> counts_{};
-  uint64_t count_ = 0;
-  double sum_ = 0;
-};
 
 struct FrontStats {
   uint64_t accepted = 0;

@@ -4,43 +4,7 @@ namespace mesclun::companion {
 
 namespace {
 
-class Writer {
- public:
-  std::string out;
-
-  void family(std::string_view name, std::string_view type, std::string_view help) {
-    fmt::format_to(std::back_inserter(out),
-                   "# HELP mesclun_app_{0} {2}\n# TYPE mesclun_app_{0} {1}\n", name, type, help);
-    name_ = name;
-  }
-  // `labels` with their braces, or empty.
-  void value(double value, std::string_view labels = "") {
-    fmt::format_to(std::back_inserter(out), "mesclun_app_{}{} {}\n", name_, labels, value);
-  }
-  void single(std::string_view name, std::string_view type, std::string_view help, double number) {
-    family(name, type, help);
-    value(number);
-  }
-  void histogram(std::string_view name, std::string_view help, const Histogram& histogram) {
-    family(name, "histogram", help);
-    auto line = [&](std::string_view suffix, std::string_view labels, double number) {
-      fmt::format_to(std::back_inserter(out), "mesclun_app_{}{}{} {}\n", name, suffix, labels,
-                     number);
-    };
-    for (size_t i = 0; i < Histogram::kBounds.size(); ++i) {
-      line("_bucket", fmt::format("{{le=\"{}\"}}", Histogram::kBounds[i]),
-           static_cast<double>(histogram.at_most(i)));
-    }
-    line("_bucket", "{le=\"+Inf\"}", static_cast<double>(histogram.count()));
-    line("_sum", "", histogram.sum());
-    line("_count", "", static_cast<double>(histogram.count()));
-  }
-
- private:
-  std::string name_;
-};
-
-void write_front(const Front& front, Writer& w) {
+void write_front(const Front& front, MetricsText& w) {
   const FrontStats& stats = front.stats();
   const RequestQueue& queue = front.queue();
   w.single("queue_length", "gauge", "Requests that wait for the application.",
@@ -59,14 +23,14 @@ void write_front(const Front& front, Writer& w) {
            static_cast<double>(stats.cancelled));
   w.family("answers_total", "counter", "Answers to callers by status.");
   for (const auto& [status, count] : stats.answers) {
-    w.value(static_cast<double>(count), fmt::format("{{status=\"{}\"}}", status));
+    w.value(static_cast<double>(count), {{"status", std::to_string(status)}});
   }
   w.family("refusals_total", "counter", "Answers of the companion itself by cause.");
   for (const auto& [code, count] : stats.refusals) {
-    w.value(static_cast<double>(count), fmt::format("{{cause=\"{}\"}}", code));
+    w.value(static_cast<double>(count), {{"cause", code}});
   }
-  w.histogram("wait_seconds", "From acceptance to the application.", stats.wait);
-  w.histogram("service_seconds", "Of a request or batch with the application.", stats.service);
+  w.single("wait_seconds", "From acceptance to the application.", stats.wait);
+  w.single("service_seconds", "Of a request or batch with the application.", stats.service);
   w.single("batches_total", "counter", "Batches sent.", static_cast<double>(stats.batches));
   w.single("batch_items_total", "counter", "Requests sent in batches.",
            static_cast<double>(stats.batch_items));
@@ -81,11 +45,11 @@ void write_front(const Front& front, Writer& w) {
 
 std::string metrics_text(const Front* front, const HealthVerdict& verdict,
                          const MonitorStatus& monitor) {
-  Writer w;
+  MetricsText w("mesclun_app_");
   w.family("health", "gauge", "1 for the state the instance is in.");
   for (const Health health :
        {Health::Starting, Health::Ready, Health::Busy, Health::Failed, Health::Stopping}) {
-    w.value(health == verdict.health ? 1 : 0, fmt::format("{{state=\"{}\"}}", to_string(health)));
+    w.value(health == verdict.health ? 1 : 0, {{"state", to_string(health)}});
   }
   if (front != nullptr) write_front(*front, w);
   if (monitor.rate) {
@@ -93,9 +57,9 @@ std::string metrics_text(const Front* front, const HealthVerdict& verdict,
   }
   w.family("node_class", "gauge", "1 for the class of the node in the last window.");
   for (const std::string_view name : {"bad", "slow", "normal", "fast"}) {
-    w.value(monitor.node_class == name ? 1 : 0, fmt::format("{{class=\"{}\"}}", name));
+    w.value(monitor.node_class == name ? 1 : 0, {{"class", name}});
   }
-  return w.out;
+  return w.take();
 }
 
 }  // namespace mesclun::companion

@@ -1,5 +1,4 @@
-// The Prometheus text format (version 0.0.4). Debian's client library comes as a shared library
-// only, and the companion is static (docs/adr/0007-companion.md).
+// What the companion counts, for Prometheus.
 #pragma once
 
 #include <string>
