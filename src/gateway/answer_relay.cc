@@ -33,6 +33,7 @@ Task<MaybeRefusal> AnswerRelay::read_head(link::TunnelStream& stream) {
     }
     if (!reader_->is_interim()) {
       body_.answer_began();
+      request_.answered = request_.now();
       co_return std::nullopt;
     }
     if (!request_.plan.http_1_0) {
@@ -64,8 +65,7 @@ MaybeRefusal AnswerRelay::untold() const {
 }
 
 void AnswerRelay::append_head() {
-  request_.group->stats.count_answer(head().status);
-  append_answer_head(head(), plan_, scratch_.head_out);
+  append_relayed_head(head(), plan_, scratch_.request_id, scratch_.head_out);
 }
 
 Task<bool> AnswerRelay::relay() {
@@ -121,7 +121,7 @@ Task<bool> AnswerRelay::write_rest(size_t sent) {
 void AnswerRelay::frame_pieces(bool last) {
   size_t size = 0;
   for (const std::string_view piece : scratch_.pieces) size += piece.size();
-  request_.group->stats.bytes_out += size;
+  request_.bytes_out += size;
   scratch_.end_out.clear();
   if (plan_.framing == BodyFraming::Kind::Chunked) {
     if (size > 0) {

@@ -61,9 +61,11 @@ MaybeRefusal Exchange::prepare() {
     return refusal;
   }
   if (MaybeRefusal refusal = find_group()) return refusal;
+  request_.proxy.name_request(request_id_of(body_.head()), client_->scratch().request_id);
   const Forwarding forwarding{.client_address = client_->address(),
                               .trust_client = request_.limits().trust_forwarded,
-                              .ask_for_load = request_.group->route().adaptive};
+                              .ask_for_load = request_.group->route().adaptive,
+                              .request_id = client_->scratch().request_id};
   std::string& bytes = client_->scratch().request;
   append_request_head(body_.head(), plan, forwarding, bytes);
   return body_.take_early(bytes);
@@ -131,7 +133,6 @@ Task<MaybeRefusal> Exchange::ask_here(std::shared_ptr<Exchange> self) {
   while (true) {
     if (request_.client_gone()) co_return nobody();
     const bool whole = body_.sent();
-    if (whole) request_.group->stats.bytes_in += body_.bytes();
     link::TunnelStream& stream = reach_.stream();
     stream.set_deadline(request_.now() + (whole ? request_.response_timeout()
                                                 : request_.limits().stream_idle_timeout));
@@ -156,18 +157,15 @@ Task<MaybeRefusal> Exchange::ask_here(std::shared_ptr<Exchange> self) {
 
 Task<Exchange::End> Exchange::refuse(Refusal refusal) {
   reach_.set_outcome(outcome_of(refusal));
-  reach_.leave(InstanceReach::Leaving::Abort);
-  if (request_.group) {
-    GroupStats& stats = request_.group->stats;
-    stats.count_answer(refusal.status);
-    if (refusal.status != 0) ++stats.refusals[std::string(refusal.reason)];
-  }
   body_.stop();
+  settle(refusal.status, refusal.status != 0 ? refusal.reason : "");
+  reach_.leave(InstanceReach::Leaving::Abort);
   if (refusal.status == 0 || request_.client_gone()) co_return End::Leave;
   const RequestPlan& plan = request_.plan;
   log_debug("gateway", "refused",
             {{"host", plan.host}, {"status", refusal.status}, {"detail", refusal.detail}});
   RefusalForm form{.html = plan.wants_html, .to_head = plan.to_head};
+  form.request_id = client_->scratch().request_id;
   form.keep_alive = plan.keep_alive && body_.is_used_up() && !request_.proxy.stopping();
   const std::string text = render(refusal, form);
   client_->conn().set_deadline(request_.now() + kAnswerTimeout);
@@ -178,14 +176,48 @@ Task<Exchange::End> Exchange::refuse(Refusal refusal) {
 Task<Exchange::End> Exchange::splice() {
   WebSocketSplice websocket(request_, reach_.stream());
   co_await websocket.run(answer_.upgrade_bytes());
+  settle(101, "");
   reach_.leave(InstanceReach::Leaving::Abort);
   co_return End::Leave;
+}
+
+void Exchange::settle(int status, std::string_view reason) {
+  request_.bytes_in += body_.bytes();
+  const TimePoint now = request_.now();
+  const auto between = [](TimePoint from, TimePoint to) {
+    return from == TimePoint() || to == TimePoint() ? Duration() : to - from;
+  };
+  AccessEntry entry{.status = status,
+                    .reason = reason,
+                    .bytes_in = request_.bytes_in,
+                    .bytes_out = request_.bytes_out,
+                    .wait = between(request_.seeking, request_.placed),
+                    .connect = between(request_.placed, request_.connected),
+                    .first_byte = between(request_.connected, request_.answered),
+                    .total = now - request_.arrived};
+  if (request_.group) request_.group->stats.count(entry);
+  AccessLog* log = request_.proxy.access_log();
+  if (log == nullptr) return;
+  entry.time = request_.proxy.clock().wall_now() -
+               std::chrono::duration_cast<WallTime::duration>(entry.total);
+  entry.id = client_->scratch().request_id;
+  entry.client = client_->address();
+  entry.host = request_.plan.host;
+  entry.method = body_.head().method;
+  entry.target = body_.head().target;
+  entry.tries = reach_.tries();
+  if (const Instance* instance = reach_.instance()) {
+    entry.instance = instance->id;
+    entry.machine = instance->node->id;
+  }
+  log->add(entry);
 }
 
 Exchange::End Exchange::finish(bool complete) {
   using enum InstanceReach::Leaving;
   const bool sent = body_.sent();
   body_.stop();
+  settle(answer_.head().status, "");
   if (complete) {
     reach_.set_outcome(outcome_of(answer_.head()));
   } else if (!request_.client_gone()) {

@@ -44,6 +44,8 @@ class Exchange {
   // Whether another instance is asked now: after a refusal of ours, or an answer that says busy.
   Task<bool> ask_elsewhere(RetryCause cause, Outcome outcome);
   void on_client_leaving();
+  // It is over: counted, and logged where that is wanted. Before its place is given up.
+  void settle(int status, std::string_view reason);
   Task<End> refuse(Refusal refusal);
   Task<End> splice();
   End finish(bool complete);

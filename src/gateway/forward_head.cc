@@ -1,5 +1,7 @@
 #include "gateway/forward_head.h"
 
+#include <algorithm>
+
 #include "http/load_report.h"
 
 namespace mesclun::gateway {
@@ -25,7 +27,8 @@ bool is_written_by_us(std::string_view name) {
       return starts_like(name, "Salad-");
     case 'X':
     case 'x':
-      return starts_like(name, "X-Forwarded-") || iequals(name, "X-Real-IP");
+      return starts_like(name, "X-Forwarded-") || iequals(name, "X-Real-IP") ||
+             iequals(name, kRequestIdHeader);
     default:
       return false;
   }
@@ -146,16 +149,34 @@ void append_request_head(const RequestHead& head, const RequestPlan& plan,
   });
   append_forwarded(head.headers, plan, forwarding, out);
   append_request_framing(head.headers, plan.framing, out);
+  if (!forwarding.request_id.empty()) append_field(kRequestIdHeader, forwarding.request_id, out);
   if (forwarding.ask_for_load) append_field(kLoadFormatHeader, kLoadFormatText, out);
   if (plan.websocket) append_upgrade("websocket", out);
   out.append("\r\n");
 }
 
-void append_answer_head(const ResponseHead& head, const AnswerPlan& plan, std::string& out) {
-  append_answer_head(head, plan, out, [](std::string_view name) {
-    return (name.size() == kGatewayErrorHeader.size() && iequals(name, kGatewayErrorHeader)) ||
-           (name.size() == kLoadReportHeader.size() && iequals(name, kLoadReportHeader));
+std::string_view request_id_of(const RequestHead& head) {
+  constexpr size_t kLengthMax = 128;
+  const auto id = head.headers.find(kRequestIdHeader);
+  if (!id || id->empty() || id->size() > kLengthMax) return {};
+  const bool plain = std::ranges::all_of(*id, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("-_.:/+=@").find(c) != std::string_view::npos;
   });
+  return plain ? *id : std::string_view();
+}
+
+void append_relayed_head(const ResponseHead& head, const AnswerPlan& plan,
+                         std::string_view request_id, std::string& out) {
+  append_start_line(head, out);
+  append_end_to_end(head.headers, out, [](std::string_view name) {
+    const auto is = [name](std::string_view own) {
+      return name.size() == own.size() && iequals(name, own);
+    };
+    return is(kRequestIdHeader) || is(kGatewayErrorHeader) || is(kLoadReportHeader);
+  });
+  if (!request_id.empty()) append_field(kRequestIdHeader, request_id, out);
+  append_answer_end(head, plan, out);
 }
 
 void append_last_chunk(const HeaderList& trailers, std::string& out) {

@@ -31,6 +31,11 @@ void take_path_name(RequestHead& head, RequestPlan& plan);
 std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool keep_alive,
                                     RequestPlan& plan);
 
+// Follows one request from the client through us to the application, and back with the answer.
+inline constexpr std::string_view kRequestIdHeader = "X-Request-Id";
+// The client's own, if it is one that can stand in any log; else nothing.
+std::string_view request_id_of(const RequestHead& head);
+
 // How the client reached us, for the X-Forwarded headers.
 struct Forwarding {
   std::string client_address;
@@ -39,14 +44,16 @@ struct Forwarding {
   // Salad-*. From anybody else these are dropped.
   bool trust_client = false;
   bool ask_for_load = false;  // the answer should say how busy the instance is
+  std::string_view request_id = {};
 };
 
 // The request to the instance: without hop-by-hop headers and the API key, with our own.
 void append_request_head(const RequestHead& head, const RequestPlan& plan,
                          const Forwarding& forwarding, std::string& out);
 
-// An answer of the application: only one of our own says that it is one.
-void append_answer_head(const ResponseHead& head, const AnswerPlan& plan, std::string& out);
+// An answer of the application: only one of our own says that it is one. `request_id` may be empty.
+void append_relayed_head(const ResponseHead& head, const AnswerPlan& plan,
+                         std::string_view request_id, std::string& out);
 // The end of a body in chunks, either way: trailers may not speak for us.
 void append_last_chunk(const HeaderList& trailers, std::string& out);
 

@@ -130,8 +130,27 @@ std::string respond(std::string_view wire, RequestPlan request) {
   const AnswerPlan plan =
       plan_answer(parser.framing(), !parser.body_done(), request.http_1_0, request.keep_alive);
   std::string out;
-  append_answer_head(parser.response_head(), plan, out);
+  append_relayed_head(parser.response_head(), plan, "", out);
   return out;
+}
+
+TEST(ForwardHead, AnIdFollowsTheRequestAndItsAnswer) {
+  const auto id_of = [](std::string_view header) {
+    HttpParser parser = HttpParser::request(32 * 1024);
+    const std::string wire = fmt::format("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", header);
+    EXPECT_TRUE(parser.parse_head(wire)->done);
+    return std::string(request_id_of(parser.request_head()));
+  };
+  EXPECT_EQ(id_of("x-request-id: 7f-A_.:/+=@\r\n"), "7f-A_.:/+=@");
+  for (const std::string& bad : {std::string(), std::string("X-Request-Id: two words\r\n"),
+                                 std::string("X-Request-Id: \"quoted\"\r\n"),
+                                 "X-Request-Id: " + std::string(129, 'x') + "\r\n"}) {
+    EXPECT_EQ(id_of(bad), "") << bad;
+  }
+  const Forwarded asked =
+      forward("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: two words\r\n\r\n", {.request_id = "7"});
+  EXPECT_TRUE(has_line(asked.text, "X-Request-Id: 7"));
+  EXPECT_EQ(asked.text.find("two words"), std::string::npos);
 }
 
 TEST(ForwardHead, AnswersKeepTheirLengthOrBecomeChunked) {

@@ -42,7 +42,7 @@ Gateway::Gateway(const asio::any_io_executor& executor, Clock& clock, Random& ra
       table_(
           clock, [this](const std::string& machine_id) { return hub_.node(machine_id); },
           settings.proxy.retry),
-      proxy_(executor, clock, settings.proxy, table_),
+      proxy_(executor, clock, random, settings.proxy, table_),
       session_(clock, random, std::move(settings.session), cloud, table_),
       scope_(executor, "gateway"),
       admin_(

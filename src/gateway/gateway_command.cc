@@ -25,6 +25,7 @@ struct CommandSettings {
   std::string tunnel_address;
   std::string token;
   std::string token_file;
+  std::string access_log;
   GatewaySettings gateway;
   LogSettings log;
 };
@@ -111,6 +112,11 @@ Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {
     CO_TRY(Listener bound, Listener::bind(executor, settings.admin));
     admin.emplace(std::move(bound));
   }
+  std::optional<AccessLog> access_log;
+  if (!settings.access_log.empty()) {
+    CO_TRY(AccessLog opened, AccessLog::open(settings.access_log));
+    access_log.emplace(std::move(opened));
+  }
   settings.gateway.session.tunnel_endpoint =
       settings.tunnel_address.empty() ? tunnels.endpoint().to_string() : settings.tunnel_address;
   fmt::print("ready gateway={} tunnels={}{}\n", clients.endpoint().to_string(),
@@ -123,6 +129,7 @@ Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {
       fit_connections("clients (--connections-max)", limits.connections_max, kOtherFiles);
   link::CloudDialer cloud(clock, settings.cloud, link::kRoutesUpgrade);
   Gateway gateway(executor, clock, random, std::move(settings.gateway), cloud);
+  if (access_log) gateway.proxy().log_to(std::move(*access_log));
   gateway.serve_clients(std::move(clients));
   gateway.serve_tunnels(std::move(tunnels));
   if (admin) gateway.serve_admin(std::move(*admin));
@@ -147,6 +154,8 @@ int run_gateway_command(int argc, char** argv) {
   add_setting(line, "--cloud", settings.cloud, "The cloud's node port");
   add_setting(line, "--admin", settings.admin,
               "Serves /metrics, /state and /healthz; default: off");
+  add_setting(line, "--access-log", settings.access_log,
+              "File or pipe for a line of JSON a request; made anew when it was moved away");
   add_setting(line, "--name", settings.gateway.session.name, "Name of this gateway, for people");
   add_setting(line, "--gateway-token", settings.token, "Lets this gateway in at the cloud");
   add_setting(line, "--gateway-token-file", settings.token_file,

@@ -31,10 +31,15 @@ Refusal connect_refusal(const Error& error) {
 
 }  // namespace
 
+void InstanceReach::place(InFlight slot) {
+  slot_.emplace(std::move(slot));
+  request_.placed = request_.now();
+}
+
 bool InstanceReach::at_once() {
   Group::Admission admission = request_.group->admit();
   if (!admission.slot) return false;
-  slot_.emplace(std::move(*admission.slot));
+  place(std::move(*admission.slot));
   return take_idle_stream();
 }
 
@@ -42,8 +47,9 @@ bool InstanceReach::at_once() {
 // not kept for another try.
 bool InstanceReach::take_idle_stream() {
   if (!request_.plan.kept) return false;
-  stream_ =
-      slot_->instance().pool.take(request_.limits().pool, request_.now(), request_.plan.repeatable);
+  const TimePoint now = request_.placed;
+  stream_ = slot_->instance().pool.take(request_.limits().pool, now, request_.plan.repeatable);
+  request_.connected = now;
   reused_ = stream_ != nullptr;
   return reused_;
 }
@@ -74,7 +80,7 @@ Task<MaybeRefusal> InstanceReach::admit() {
   Group::Admission admission = request_.group->admit(tried_);
   switch (admission.verdict) {
     case BalanceResult::Verdict::Chosen:
-      slot_.emplace(std::move(*admission.slot));
+      place(std::move(*admission.slot));
       break;
     case BalanceResult::Verdict::AllBusy:
       co_return co_await wait_for_slot();
@@ -106,7 +112,7 @@ Task<MaybeRefusal> InstanceReach::wait_for_slot() {
     }
     if (!co_await waiter.changed.wait_until(request_.proxy.clock(), deadline)) co_return nobody();
   }
-  slot_.emplace(std::move(*waiter.granted));
+  place(std::move(*waiter.granted));
   co_return std::nullopt;
 }
 
@@ -130,6 +136,7 @@ Task<MaybeRefusal> InstanceReach::open(const InFlight& slot, link::TunnelStreamP
   if (!opened) co_return connect_refusal(opened.error());
   if (instance.standing) instance.standing->note_reach(request_.now() - before);
   stream = std::move(*opened);
+  request_.connected = request_.now();
   co_return std::nullopt;
 }
 
@@ -154,7 +161,9 @@ Task<bool> InstanceReach::move_on(Outcome outcome) {
   // In this order: the place that becomes free may be another request's at once.
   stream_ = std::move(stream);
   reused_ = reused;
-  slot_.emplace(*std::move(admission.slot));
+  // What connecting took is part of the new wait.
+  place(*std::move(admission.slot));
+  request_.connected = request_.placed;
   co_return true;
 }
 

@@ -21,7 +21,9 @@ class InstanceReach {
   // none, and all is as before.
   Task<bool> move_on(Outcome outcome);
   // Instances met so far.
-  size_t tries() const { return tried_.size() + 1; }
+  size_t tries() const { return tried_.size() + (slot_ ? 1 : 0); }
+  // That it is at; null: none.
+  const Instance* instance() const { return slot_ ? &slot_->instance() : nullptr; }
   // How the request ended at the instance.
   void set_outcome(const Outcome& outcome) {
     if (slot_) slot_->set_outcome(outcome);
@@ -46,6 +48,7 @@ class InstanceReach {
  private:
   Task<MaybeRefusal> admit();
   Task<MaybeRefusal> wait_for_slot();
+  void place(InFlight slot);
   bool take_idle_stream();
   Task<MaybeRefusal> open(const InFlight& slot, link::TunnelStreamPtr& stream);
 

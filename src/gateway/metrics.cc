@@ -1,29 +1,11 @@
 #include "gateway/metrics.h"
 
-#include <fmt/format.h>
-
 #include "base/json.h"
+#include "base/metrics_text.h"
 
 namespace mesclun::gateway {
 
 namespace {
-
-void describe(std::string_view name, std::string_view type, std::string_view help,
-              std::string& out) {
-  fmt::format_to(std::back_inserter(out),
-                 "# HELP mesclun_gateway_{0} {1}\n# TYPE mesclun_gateway_{0} {2}\n", name, help,
-                 type);
-}
-
-template <class Value>
-void each_group(const RouteTable& table, std::string_view name, std::string_view type,
-                std::string_view help, Value value, std::string& out) {
-  describe(name, type, help, out);
-  table.for_each([&](const Group& group) {
-    fmt::format_to(std::back_inserter(out), "mesclun_gateway_{}{{host=\"{}\"}} {}\n", name,
-                   group.route().dns, value(group));
-  });
-}
 
 size_t ready_instances(const Group& group) {
   return static_cast<size_t>(std::ranges::count_if(
@@ -32,72 +14,79 @@ size_t ready_instances(const Group& group) {
 
 }  // namespace
 
-std::string metrics_text(const RouteTable& table, const Proxy& proxy, const TunnelHub& hub) {
-  std::string out;
-  each_group(
-      table, "requests_total", "counter", "Requests received.",
-      [](const Group& g) { return g.stats.requests; }, out);
-  describe("answers_total", "counter", "Requests ended, by first digit of the status; 0: none.",
-           out);
+std::string metrics_text(const RouteTable& table, Proxy& proxy, const TunnelHub& hub) {
+  MetricsText text("mesclun_gateway_");
+  const auto each = [&](std::string_view name, std::string_view type, std::string_view help,
+                        auto value_of) {
+    text.family(name, type, help);
+    table.for_each([&](const Group& group) {
+      text.value(static_cast<double>(value_of(group)), {{"host", group.route().dns}});
+    });
+  };
+  const auto each_time = [&](std::string_view name, std::string_view help,
+                             Histogram GroupStats::* histogram) {
+    text.family(name, "histogram", help);
+    table.for_each([&](const Group& group) {
+      text.value(group.stats.*histogram, {{"host", group.route().dns}});
+    });
+  };
+  each("requests_total", "counter", "Requests received.",
+       [](const Group& g) { return g.stats.requests; });
+  text.family("answers_total", "counter",
+              "Requests ended, by status; 0: the client or the instance broke off.");
   table.for_each([&](const Group& group) {
-    for (size_t digit = 0; digit < group.stats.answers.size(); ++digit) {
-      fmt::format_to(std::back_inserter(out),
-                     "mesclun_gateway_answers_total{{host=\"{}\",class=\"{}\"}} {}\n",
-                     group.route().dns, digit, group.stats.answers[digit]);
+    for (const auto& [status, count] : group.stats.answers) {
+      text.value(static_cast<double>(count),
+                 {{"host", group.route().dns}, {"code", std::to_string(status)}});
     }
   });
-  describe("refusals_total", "counter", "Answers made by the gateway, by X-Gateway-Error.", out);
+  text.family("refusals_total", "counter", "Answers made by the gateway, by X-Gateway-Error.");
   table.for_each([&](const Group& group) {
     for (const auto& [reason, count] : group.stats.refusals) {
-      fmt::format_to(std::back_inserter(out),
-                     "mesclun_gateway_refusals_total{{host=\"{}\",reason=\"{}\"}} {}\n",
-                     group.route().dns, reason, count);
+      text.value(static_cast<double>(count), {{"host", group.route().dns}, {"reason", reason}});
     }
   });
-  each_group(
-      table, "in_flight", "gauge", "Requests at instances now.",
-      [](const Group& g) { return g.in_flight(); }, out);
-  each_group(
-      table, "waiting", "gauge", "Requests that wait for a free instance now.",
-      [](const Group& g) { return g.waiting(); }, out);
-  each_group(table, "ready_instances", "gauge", "Instances that may take requests now.",
-             ready_instances, out);
-  each_group(
-      table, "request_body_bytes_total", "counter", "Bytes of request bodies.",
-      [](const Group& g) { return g.stats.bytes_in; }, out);
-  each_group(
-      table, "response_body_bytes_total", "counter", "Bytes of response bodies.",
-      [](const Group& g) { return g.stats.bytes_out; }, out);
-  each_group(
-      table, "connects_total", "counter", "Streams opened to instances.",
-      [](const Group& g) { return g.stats.connects; }, out);
-  describe("retries_total", "counter",
-           "Requests sent again, by cause: an instance took no connection (unconnected), an idle "
-           "stream was closed, an instance broke off before it answered, or was busy.",
-           out);
+  each_time("wait_seconds", "For a place at an instance.", &GroupStats::wait);
+  each_time("connect_seconds", "For a stream to it; 0 for one that was idle.",
+            &GroupStats::connect);
+  each_time("first_byte_seconds", "From there to the head of the answer.", &GroupStats::first_byte);
+  each_time("total_seconds", "From the head of a request to the end of its answer.",
+            &GroupStats::total);
+  each("in_flight", "gauge", "Requests at instances now.",
+       [](const Group& g) { return g.in_flight(); });
+  each("waiting", "gauge", "Requests that wait for a free instance now.",
+       [](const Group& g) { return g.waiting(); });
+  each("ready_instances", "gauge", "Instances that may take requests now.", ready_instances);
+  each("request_body_bytes_total", "counter", "Bytes of request bodies.",
+       [](const Group& g) { return g.stats.bytes_in; });
+  each("response_body_bytes_total", "counter", "Bytes of response bodies.",
+       [](const Group& g) { return g.stats.bytes_out; });
+  each("connects_total", "counter", "Streams opened to instances.",
+       [](const Group& g) { return g.stats.connects; });
+  text.family(
+      "retries_total", "counter",
+      "Requests sent again, by cause: an instance took no connection (unconnected), an idle "
+      "stream was closed, an instance broke off before it answered, or was busy.");
   table.for_each([&](const Group& group) {
     for (size_t cause = 0; cause < kRetryCauseNames.size(); ++cause) {
-      fmt::format_to(std::back_inserter(out),
-                     "mesclun_gateway_retries_total{{host=\"{}\",cause=\"{}\"}} {}\n",
-                     group.route().dns, kRetryCauseNames[cause], group.stats.retries[cause]);
+      text.value(static_cast<double>(group.stats.retries[cause]),
+                 {{"host", group.route().dns}, {"cause", kRetryCauseNames[cause]}});
     }
   });
-  each_group(
-      table, "retries_denied_total", "counter", "Requests not sent again for want of a budget.",
-      [](const Group& g) { return g.stats.retries_denied; }, out);
-  each_group(
-      table, "ejections_total", "counter", "Instances that were told to rest, as outliers.",
-      [](const Group& g) { return g.stats.ejections; }, out);
-  const auto single = [&](std::string_view name, std::string_view type, std::string_view help,
-                          uint64_t value) {
-    describe(name, type, help, out);
-    fmt::format_to(std::back_inserter(out), "mesclun_gateway_{} {}\n", name, value);
-  };
-  single("connections", "gauge", "Client connections now.", proxy.connections());
-  single("tunnels", "gauge", "Tunnels of nodes now.", hub.tunnels());
-  single("unknown_hosts_total", "counter", "Requests for hosts without a route.",
-         proxy.unknown_hosts());
-  return out;
+  each("retries_denied_total", "counter", "Requests not sent again for want of a budget.",
+       [](const Group& g) { return g.stats.retries_denied; });
+  each("ejections_total", "counter", "Instances that were told to rest, as outliers.",
+       [](const Group& g) { return g.stats.ejections; });
+  text.single("connections", "gauge", "Client connections now.",
+              static_cast<double>(proxy.connections()));
+  text.single("tunnels", "gauge", "Tunnels of nodes now.", static_cast<double>(hub.tunnels()));
+  text.single("unknown_hosts_total", "counter", "Requests for hosts without a route.",
+              static_cast<double>(proxy.unknown_hosts()));
+  if (const AccessLog* log = proxy.access_log()) {
+    text.single("access_log_dropped_total", "counter", "Lines that nobody took in time.",
+                static_cast<double>(log->dropped()));
+  }
+  return text.take();
 }
 
 std::string state_json(const RouteTable& table, const Proxy& proxy, const TunnelHub& hub) {
@@ -114,9 +103,7 @@ std::string state_json(const RouteTable& table, const Proxy& proxy, const Tunnel
                            {"idle_streams", instance->pool.size()}});
     }
     json::object answers;
-    for (size_t digit = 0; digit < group.stats.answers.size(); ++digit) {
-      answers[std::to_string(digit)] = group.stats.answers[digit];
-    }
+    for (const auto& [status, count] : group.stats.answers) answers[std::to_string(status)] = count;
     groups.push_back({{"host", group.route().dns},
                       {"group_id", group.route().group_id},
                       {"deleted", group.route().deleted},

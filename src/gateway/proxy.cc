@@ -1,5 +1,6 @@
 #include "gateway/proxy.h"
 
+#include <fmt/format.h>
 #include <malloc.h>
 
 #include "base/log.h"
@@ -25,13 +26,14 @@ constexpr Duration kBriefTime = 2s;
 
 }  // namespace
 
-Proxy::Proxy(const asio::any_io_executor& executor, Clock& clock, ProxyLimits limits,
-             RouteTable& table)
+Proxy::Proxy(const asio::any_io_executor& executor, Clock& clock, Random& random,
+             ProxyLimits limits, RouteTable& table)
     : clock_(clock),
       limits_(limits),
       table_(table),
       idle_([this](IdleConns::Entry entry) { attend(std::move(entry)); }),
       beyond_(executor),
+      id_prefix_(fmt::format("{:016x}-", random.next())),
       listeners_(executor, "gateway listeners"),
       scope_(executor, "gateway clients") {
   listeners_.spawn(tidy());
@@ -99,12 +101,22 @@ Task<Result<>> Proxy::tidy() {
     CO_TRY_DO(co_await clock_.sleep_for(kTidyEvery));
     const TimePoint now = clock_.now();
     give_back_memory();
+    if (access_log_) access_log_->flush();
     table_.for_each([&](Group& group) {
       group.drop_stale_streams(limits_.pool, now);
       // A tunnel that speaks again frees instances without any event of its own.
       group.serve_waiting();
     });
   }
+}
+
+void Proxy::name_request(std::string_view own, std::string& id) {
+  if (!own.empty()) {
+    id = own;
+    return;
+  }
+  id = id_prefix_;
+  fmt::format_to(std::back_inserter(id), "{:x}", ++last_id_);
 }
 
 Task<Result<>> Proxy::let_silent_rest() {

@@ -3,8 +3,10 @@
 
 #include <list>
 
+#include "base/random.h"
 #include "base/scope.h"
 #include "base/socket_conn.h"
+#include "gateway/access_log.h"
 #include "gateway/route_table.h"
 #include "http/brief_room.h"
 #include "http/idle_conns.h"
@@ -38,7 +40,12 @@ class ClientConnection;
 // Runs on:  the gateway's loop. The table and the clock outlive it.
 class Proxy {
  public:
-  Proxy(const asio::any_io_executor& executor, Clock& clock, ProxyLimits limits, RouteTable& table);
+  // `random`: for the ids of requests.
+  Proxy(const asio::any_io_executor& executor, Clock& clock, Random& random, ProxyLimits limits,
+        RouteTable& table);
+
+  // From now on every request is logged there.
+  void log_to(AccessLog log) { access_log_.emplace(std::move(log)); }
 
   void serve(Listener listener);
   void serve(ConnPtr conn);
@@ -60,6 +67,9 @@ class Proxy {
     return !limits_.health_path.empty() && target_path(head.target) == limits_.health_path;
   }
   void count_unknown_host() { ++unknown_hosts_; }
+  // Writes the client's own id, or makes one that no other gateway makes.
+  void name_request(std::string_view own, std::string& id);
+  AccessLog* access_log() { return access_log_ ? &*access_log_ : nullptr; }
 
  private:
   Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);
@@ -89,6 +99,9 @@ class Proxy {
   Most most_clients_;
   Most most_connections_;
   uint64_t unknown_hosts_ = 0;
+  const std::string id_prefix_;
+  uint64_t last_id_ = 0;
+  std::optional<AccessLog> access_log_;
   bool stopping_ = false;
   Scope listeners_;
   Scope scope_;

@@ -29,7 +29,7 @@ TEST(Proxy, ConnectionsOnBothSidesCarryManyRequests) {
   World world;
   world.run(keep_alive(world));
   EXPECT_EQ(world.connects, 1u);
-  EXPECT_EQ(world.group("g.example").stats.answers[2], 10u);
+  EXPECT_EQ(world.group("g.example").stats.answers[200], 10u);
 }
 
 Task<Result<>> pipelined(TestWorld& world) {
@@ -76,11 +76,18 @@ TEST(Proxy, ChunkedRequestsPassWholeAndByteByByte) {
   EXPECT_EQ(world.group("g.example").in_flight(), 0u);
 }
 
+// Another one every time.
+std::string without_request_id(std::string answer) {
+  const size_t at = answer.find("X-Request-Id: ");
+  if (at != std::string::npos) answer.erase(at, answer.find("\r\n", at) + 2 - at);
+  return answer;
+}
+
 Task<Result<>> expect_text(TestWorld& world, std::string request, std::string answer) {
   const ConnPtr conn = world.connect();
   CO_TRY_DO(co_await conn->write(request));
   CO_TRY(const std::string got, co_await read_to_end(*conn));
-  EXPECT_EQ(got, answer);
+  EXPECT_EQ(without_request_id(got), answer);
   co_return Result<>();
 }
 
@@ -151,7 +158,8 @@ Task<Result<>> early_answer(TestWorld& world) {
   CO_TRY_DO(co_await conn->write(
       "POST / HTTP/1.1\r\nHost: g.example\r\nContent-Length: 100000000\r\n\r\nstart"));
   CO_TRY(const std::string answer, co_await read_to_end(*conn));
-  EXPECT_EQ(answer, "HTTP/1.1 422 No\r\nContent-Length: 5\r\nConnection: close\r\n\r\nearly");
+  EXPECT_EQ(without_request_id(answer),
+            "HTTP/1.1 422 No\r\nContent-Length: 5\r\nConnection: close\r\n\r\nearly");
   co_return Result<>();
 }
 

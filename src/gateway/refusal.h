@@ -22,6 +22,7 @@ struct RefusalForm {
   bool html = false;     // else a problem object
   bool to_head = false;  // no body
   bool keep_alive = false;
+  std::string_view request_id = {};
 };
 
 // Whether a client that sends this Accept header would rather read HTML than JSON.

@@ -15,6 +15,12 @@ struct Request {
   RequestPlan plan;             // once its head is understood
   GroupPtr group;               // once its host is known
   TimePoint seeking = arrived;  // an instance, since then
+  // Of the last instance; zero where it did not come that far.
+  TimePoint placed;       // has a place
+  TimePoint connected;    // has a stream
+  TimePoint answered;     // the head of an answer is here
+  uint64_t bytes_in = 0;  // of bodies and of what follows an upgrade
+  uint64_t bytes_out = 0;
 
   const ProxyLimits& limits() const { return proxy.limits(); }
   TimePoint now() const { return proxy.clock().now(); }

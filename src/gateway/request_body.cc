@@ -112,7 +112,6 @@ void RequestBody::end(link::TunnelStream& stream, State state) {
   state_ = state;
   if (state == State::Sent) request_.plan.kept = keeping_;
   request_.client.input().bulk = false;
-  request_.group->stats.bytes_in += bytes_;
   if (state != State::Sent && state != State::InstanceFailed) {
     stream.abort();
     return;

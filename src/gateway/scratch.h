@@ -13,6 +13,7 @@
 namespace mesclun::gateway {
 
 struct Scratch {
+  std::string request_id;
   std::string request;   // the head, and what of the body came with it
   StreamInput answer;    // read from the stream, not yet used
   std::string head_out;  // before the pieces of a body
@@ -22,7 +23,7 @@ struct Scratch {
 
   // For the next request. A connection that rests keeps no more than kKeptMax of each.
   void clear() {
-    for (std::string* text : {&request, &head_out, &end_out}) {
+    for (std::string* text : {&request_id, &request, &head_out, &end_out}) {
       text->clear();
       if (text->capacity() > kKeptMax) text->shrink_to_fit();
     }

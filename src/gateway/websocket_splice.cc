@@ -40,7 +40,7 @@ Task<void> WebSocketSplice::copy_to_client() {
       break;
     }
     touch();
-    request_.group->stats.bytes_out += bytes.size();
+    request_.bytes_out += bytes.size();
     if (!co_await client.write(bytes)) {
       stream_.abort();
       break;
@@ -61,7 +61,7 @@ Task<void> WebSocketSplice::copy_to_instance() {
     }
     touch();
     const size_t size = input.bytes().size();
-    request_.group->stats.bytes_in += size;
+    request_.bytes_in += size;
     const Result<> written = co_await stream_.write(input.bytes());
     input.use(size);
     if (!written) {
