@@ -1,7 +1,7 @@
 #include "runtime/process/machine_walls.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -29,8 +29,15 @@ struct TrialGroups {
   }
 };
 
-TrialGroups make_groups(const Cgroups& cgroups) {
-  const std::string name = fmt::format("probe-{}", ::getpid());
+// The same for every agent of a folder, so that the next one takes away what a killed one left.
+std::string trial_name(const std::string& data_folder) {
+  struct stat status{};
+  std::ignore = ::stat(data_folder.c_str(), &status);
+  return fmt::format("probe-{:x}-{:x}", status.st_dev, status.st_ino);
+}
+
+TrialGroups make_groups(const Cgroups& cgroups, const std::string& data_folder) {
+  const std::string name = trial_name(data_folder);
   Result<std::string> cpu = Error::unavailable("no control groups");
   Result<std::string> memory = cpu;
   if (cgroups.limits_cpu()) cpu = cgroups.create_cpu(name, 1);
@@ -102,7 +109,7 @@ Task<Result<MachineWalls>> try_machine(const ProcessDriverSettings& settings, Cl
   TrialGroups groups;
   if (settings.use_cgroups) {
     walls.cgroups = Cgroups::of_this_machine();
-    groups = make_groups(walls.cgroups);
+    groups = make_groups(walls.cgroups, settings.data_folder);
   }
   CO_TRY(const ShimProbe found, co_await probe(settings, groups.all(), clock));
   const auto joined = [&found](const std::string& group) {
@@ -131,8 +138,9 @@ Task<Result<>> check_machine(const ProcessDriverSettings& settings, const Machin
                              Clock& clock) {
   TrialGroups groups;
   if (walls.cgroups.limits_cpu() || walls.cgroups.limits_memory()) {
-    groups = make_groups(walls.cgroups);
+    groups = make_groups(walls.cgroups, settings.data_folder);
     if (!groups.problem.empty()) {
+      remove_cgroups(groups.all());
       co_return Error::unavailable("control groups are refused: " + groups.problem);
     }
   }

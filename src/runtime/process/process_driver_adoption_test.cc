@@ -2,9 +2,12 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "runtime/process/process_driver_test_kit.h"
+#include "runtime/walls/cgroup.h"
 
 namespace mesclun::runtime {
 namespace {
@@ -104,6 +107,42 @@ TEST_F(ProcessDriverTest, InterruptedCreateIsForgotten) {
   with_driver(find_nothing);
   EXPECT_THAT(list_folder(data("runs")), IsEmpty());
   EXPECT_THAT(list_folder(data("files")), IsEmpty());
+}
+
+// Of trials of what the machine allows.
+std::set<std::string> trial_groups() {
+  std::set<std::string> found;
+  for (const std::string& path : Cgroups::of_this_machine().paths_of("")) {
+    for (std::string& name : list_folder(path)) {
+      if (name.starts_with("probe-")) found.insert(path + std::move(name));
+    }
+  }
+  return found;
+}
+
+class TrialTest : public ProcessDriverTest {
+ public:
+  const std::set<std::string> before = trial_groups();
+};
+
+Task<Result<>> find_no_new_trial(ProcessDriverTest& t, ProcessDriver&) {
+  const auto& before = static_cast<TrialTest&>(t).before;
+  co_return co_await t.until([&before] { return std::ranges::includes(before, trial_groups()); });
+}
+
+TEST_F(TrialTest, OfAKilledAgentLeavesNoGroup) {
+  const std::string killer = folder.path("killer");
+  ASSERT_TRUE(replace_file(killer, "#!/bin/sh\nkill -9 $PPID\n", Durability::ProcessCrash, 0755));
+  const pid_t agent = ::fork();
+  if (agent == 0) {
+    settings.shim_program = killer;
+    with_driver(find_nothing);
+    ::_exit(1);
+  }
+  int status = 0;
+  ::waitpid(agent, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  with_driver(find_no_new_trial);
 }
 
 }  // namespace
