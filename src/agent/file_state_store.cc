@@ -37,6 +37,7 @@ Result<std::unique_ptr<FileStateStore>> FileStateStore::open(fs::path folder) {
     return Error::unavailable(
         fmt::format("cannot make the data folder {}: {}", folder.string(), error.message()));
   }
+  for (const fs::path& place : {folder, folder / "allocations"}) remove_drafts(place.string());
   return std::unique_ptr<FileStateStore>(new FileStateStore(std::move(folder)));
 }
 

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -108,6 +109,15 @@ TEST_F(FileStateStoreTest, AFolderThatCannotBeMadeIsSaid) {
   const auto store = FileStateStore::open(folder / "file" / "data");
   ASSERT_FALSE(store);
   EXPECT_THAT(store.error().message, testing::HasSubstr("file"));
+}
+
+TEST_F(FileStateStoreTest, WhatAKilledAgentWasWritingIsRemoved) {
+  std::ignore = open();
+  const fs::path drafts[] = {folder / "node.json.4711.new",
+                             folder / "allocations" / fmt::format("{}.json.4711.new", kId)};
+  for (const fs::path& draft : drafts) std::ofstream(draft) << "secret";
+  EXPECT_TRUE(open()->load()->allocations.empty());
+  for (const fs::path& draft : drafts) EXPECT_FALSE(fs::exists(draft)) << draft;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/integer.h"
 #include "base/text.h"
 
 namespace mesclun {
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::string_view kDraftSuffix = ".new";
 constexpr size_t kFirstLineBytesMax = 64 * 1024;
 
 Result<> flush_folder_of(const std::string& path) {
@@ -127,7 +129,7 @@ Result<> write_into(const std::string& path, std::string_view text) {
 
 Result<FileDraft> FileDraft::open(std::string path, mode_t mode) {
   FileDraft made;
-  made.draft_ = fmt::format("{}.{}.new", path, ::getpid());
+  made.draft_ = fmt::format("{}.{}{}", path, ::getpid(), kDraftSuffix);
   made.path_ = std::move(path);
   // One may be left of a process that had this number and was killed. Made anew, because it may
   // have another mode, or be a link.
@@ -174,6 +176,16 @@ Result<> replace_file(const std::string& path, std::string_view text, Durability
   TRY(FileDraft draft, FileDraft::open(path, mode));
   TRY_DO(draft.write(text));
   return draft.commit(durability);
+}
+
+void remove_drafts(const std::string& folder) {
+  for (const std::string& name : list_folder(folder)) {
+    if (!name.ends_with(kDraftSuffix)) continue;
+    const std::string_view stem(name.data(), name.size() - kDraftSuffix.size());
+    const size_t dot = stem.rfind('.');
+    if (dot == stem.npos || !parse_integer<pid_t>(stem.substr(dot + 1))) continue;
+    ::unlink(fmt::format("{}/{}", folder, name).c_str());
+  }
 }
 
 void keep_files_private() {

@@ -98,6 +98,8 @@ class FileDraft {
 
 Result<> replace_file(const std::string& path, std::string_view text, Durability durability,
                       mode_t mode = 0600);
+// The drafts in a folder of processes that were killed. For who has the folder to itself.
+void remove_drafts(const std::string& folder);
 
 // Whatever this process and its children make from now on is for its owner only, unless its maker
 // asks for more. Once, at the start of a process that keeps secrets.

@@ -111,6 +111,18 @@ TEST(File, LeftDraftsAreNotFollowed) {
   EXPECT_EQ(read_file(folder.path("other")).value(), "other");
 }
 
+TEST(File, DraftsOfKilledProcessesAreRemovedAndNothingElse) {
+  const TestFolder folder;
+  const auto make = [&folder](std::string_view name) {
+    return replace_file(folder.path(name), "x", Durability::ProcessCrash);
+  };
+  for (const char* name : {"a.json.4711.new", "a.json", "b.new", "4711.new", "c.x1.new"}) {
+    ASSERT_TRUE(make(name));
+  }
+  remove_drafts(folder.path());
+  EXPECT_THAT(list_folder(folder.path()), ElementsAre("4711.new", "a.json", "b.new", "c.x1.new"));
+}
+
 TEST(FileDraft, IsNothingUntilItIsCommitted) {
   const TestFolder folder;
   const std::string path = folder.path("x");

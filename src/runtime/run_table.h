@@ -44,6 +44,7 @@ class RunTable {
     for (const std::string& folder : {files_.runs(), files_.folders(), files_.trash()}) {
       TRY_DO(make_private_folder(folder));
     }
+    remove_drafts(files_.data());
     trash_.emplace(files_.trash());
     return {};
   }
