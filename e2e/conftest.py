@@ -7,6 +7,7 @@ of its own, because the API counts requests by key, and waits for conditions, ne
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
 
 from cloud import BINARY, Cloud, RolesCloud  # noqa: E402
 from companion import Companion  # noqa: E402
+from engine import Engine, EngineRefused, missing  # noqa: E402
 from fake_services import FakeMetadata, FakeStore  # noqa: E402
 from groups import App, echo_spec, idle_spec, wait_until_gone  # noqa: E402
 from http_call import Api  # noqa: E402
@@ -61,6 +63,26 @@ def new_cloud(tmp_path: pathlib.Path) -> Iterator[Callable[..., Cloud]]:
     yield make
     for one in made:
         one.kill_everything()
+
+
+@contextlib.contextmanager
+def _running_engine(disk: str = "") -> Iterator[Engine]:
+    if lacks := missing():
+        pytest.skip(f"not here: {lacks}")
+    try:
+        engine = Engine(disk)
+    except EngineRefused as refused:
+        pytest.skip(f"this machine runs no engine: {refused}")
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+@pytest.fixture(scope="session")
+def running_engine() -> Callable[..., contextlib.AbstractContextManager[Engine]]:
+    """Runs Docker Engines for the length of a `with`; skips the test of a machine that cannot."""
+    return _running_engine
 
 
 @pytest.fixture

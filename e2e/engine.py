@@ -17,7 +17,7 @@ from waiting import wait_for
 DOCKERD = "/usr/sbin/dockerd"
 BUSYBOX = "/bin/busybox"
 APPLETS = ("sh", "sleep", "true", "test", "cat", "wget", "httpd", "date", "mkdir", "id", "grep", "nc", "dd",
-           "fallocate", "stty", "setsid", "tty")
+           "fallocate", "stty", "setsid", "tty", "head", "yes", "printf", "chmod")
 
 
 def missing() -> list[str]:
@@ -33,8 +33,13 @@ class EngineRefused(Exception):
 class Engine:
     """Owns dockerd and its folders, which have short names: sockets lie below."""
 
-    def __init__(self) -> None:
+    def __init__(self, disk: str = "") -> None:
+        """`disk`: its size, such as "64m"; the machine's own if empty."""
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mesclun-engine-"))
+        self.disk = self.folder / "data" if disk else None
+        if self.disk is not None:
+            self.disk.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk}", "tmpfs", str(self.disk)], check=True)
         self.socket = self.folder / "socket"
         self.log = (self.folder / "log").open("w")
         self.registry: Registry | None = None
@@ -105,12 +110,19 @@ class Engine:
     def containers(self) -> list[str]:
         return self.run("ps", "-aq").stdout.split()
 
+    def objects(self) -> set[str]:
+        """Ids of its containers, networks and volumes."""
+        return {name for words in (("ps", "-aq"), ("network", "ls", "-q"), ("volume", "ls", "-q"))
+                for name in self.run(*words).stdout.split()}
+
     def stop(self) -> None:
         if self.registry is not None:
             self.registry.stop()
         self.process.terminate()
         self.process.wait(30)
         self.log.close()
+        if self.disk is not None:
+            subprocess.run(["umount", "-l", str(self.disk)], check=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
