@@ -9,38 +9,32 @@ import pathlib
 import random
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import processes
 from cloud import BINARY, Cloud, unique_name
-from engine import Engine, EngineRefused, Registry, missing
+from engine import Engine, Registry
 from exec_socket import exec_path, open_exec
 from fake_services import FakeStore
 from groups import App, echo_spec, serving_instances
 from sdk_walk import LANGUAGES, sdk_container, sdk_files, walk_through_all_calls
 from waiting import wait_for
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not here: {missing()}")
-
 SITE = ("mkdir -p /www; date > /www/index.html; date >> /www/starts; echo up as $SALAD_INSTANCE_ID; "
         "wget -q -O /www/status --header 'Metadata: true' http://169.254.169.254/v1/status; "
-        "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status > /www/rights; "
+        "grep -E 'CapEff|NoNewPrivs|Seccomp:|SigIgn' /proc/self/status > /www/rights; "
         "exec httpd -f -p 8080 -h /www")
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    try:
-        engine = Engine()
-    except EngineRefused as refused:
-        pytest.skip(f"this machine runs no engine: {refused}")
-    yield engine
-    left = engine.run("ps", "-a").stdout
-    engine.stop()
-    assert len(left.splitlines()) == 1, f"the agents left containers behind:\n{left}"
+def engine(running_engine: Callable[..., Any]) -> Iterator[Engine]:
+    with running_engine() as engine:
+        yield engine
+        left = engine.run("ps", "-a").stdout
+        assert len(left.splitlines()) == 1, f"the agents left containers behind:\n{left}"
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +88,7 @@ def test_a_container_serves_knows_itself_and_has_few_rights(site: App) -> None:
     assert json.loads(site.call("GET", "/status").body)["started"] in (True, False)
     rights = dict(line.split(":\t") for line in site.call("GET", "/rights").body.decode().splitlines())
     assert rights["NoNewPrivs"] == "1" and rights["Seccomp"] == "2"
+    assert int(rights["SigIgn"], 16) == 0, "it ignores signals that it never asked to"
     # Neither raw sockets (13), nor devices (27), nor the machine's administration (21).
     assert int(rights["CapEff"], 16) & (1 << 13 | 1 << 27 | 1 << 21) == 0
     wait_for(lambda: f"up as {instance['id']}" in site.api.log_texts(site.name), "its lines", 20)

@@ -105,6 +105,7 @@ void say(int to, char verdict, const char* text) {
 [[noreturn]] void run(char** arguments, int trouble) {
   ::setsid();
   for (const int signal : kForwarded) ::signal(signal, SIG_DFL);
+  ::signal(SIGPIPE, SIG_DFL);
   ::execvp(arguments[0], arguments);
   const int error = errno;
   ::write(trouble, &error, sizeof error);
