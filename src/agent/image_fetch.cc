@@ -27,7 +27,7 @@ std::string repository_of(std::string_view image) {
   return name ? fmt::format("{}/{}", name->registry, name->repository) : std::string();
 }
 
-Error no_right(const std::string& image, Error error) {
+Error cannot_pull(const std::string& image, Error error) {
   error.message = fmt::format("cannot pull the image {}: {}", image, error.message);
   return error;
 }
@@ -50,7 +50,7 @@ Task<Result<>> pull(const ImageFetch& fetch, std::string image, runtime::Registr
 Task<Result<>> pull_once(const ImageFetch& fetch, std::string image) {
   Result<runtime::RegistryAccess> access = co_await fetch.rights.get(fetch.spec);
   const bool unknown = !access && access.error().cause == Cause::Unreachable;
-  if (!access && !unknown) co_return no_right(image, access.error());
+  if (!access && !unknown) co_return cannot_pull(image, access.error());
   // Without a cloud the image may still be one for everybody.
   runtime::RegistryAccess shown = access ? *std::move(access) : runtime::RegistryAccess{};
   const bool has_token = !shown.token.empty();
@@ -103,7 +103,10 @@ Task<Result<Fetched>> fetch_image(ImageFetch fetch, std::string image) {
   const Result<bool> here = co_await fetch.driver.has_image(image);
   if (!here) {
     if (here.code() == ErrorCode::Cancelled) co_return here.error();
-    co_return Fetched{Fetched::End::ThisMachine, here.error().message};
+    // A name that is none is the group's doing: a machine that is blamed takes nothing new.
+    const bool is_no_name = here.code() == ErrorCode::InvalidArgument;
+    co_return Fetched{is_no_name ? Fetched::End::NoMachine : Fetched::End::ThisMachine,
+                      cannot_pull(image, here.error()).message};
   }
   const bool must_prove =
       fetch.private_images.must_prove(repository_of(image), fetch.organization_id);

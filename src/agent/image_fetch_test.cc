@@ -27,8 +27,12 @@ class PullingDriver final : public runtime::ContainerDriver {
     return Result<>();
   };
   std::vector<std::string> shown;  // of each pull
+  std::optional<Error> trouble;    // when it is asked what it has
 
-  Task<Result<bool>> has_image(std::string image) override { co_return images.contains(image); }
+  Task<Result<bool>> has_image(std::string image) override {
+    if (trouble) co_return *trouble;
+    co_return images.contains(image);
+  }
   Task<Result<>> pull(std::string image, RegistryAccess access,
                       std::function<void(double)>) override {
     shown.push_back(access.token.empty() ? fmt::format("{}:{}", access.user, access.password)
@@ -199,6 +203,13 @@ TEST_F(ImageFetchTest, ATokenThatRanOutIsReplaced) {
   driver_.shown.clear();
   EXPECT_EQ(fetch(), Fetched::End::NoMachine) << "one that is refused at once is no good";
   EXPECT_EQ(driver_.shown.size(), 1u);
+}
+
+TEST_F(ImageFetchTest, ANameThatIsNoneIsNotTheMachinesTrouble) {
+  driver_.trouble = Error::invalid("invalid reference format");
+  EXPECT_EQ(fetch(), Fetched::End::NoMachine);
+  driver_.trouble = Error::unavailable("no engine");
+  EXPECT_EQ(fetch(), Fetched::End::ThisMachine);
 }
 
 }  // namespace
