@@ -115,7 +115,7 @@ Task<Result<std::vector<RunInfo>>> DockerDriver::list() {
     if (!run->ready) continue;
     found.push_back({.instance_id = id,
                      .label = run->record.label,
-                     .started = run->record.start_time != 0,
+                     .started = run->record.start_time != 0 && run->trouble.empty(),
                      .start_time = run->record.start_time,
                      .exit = run->exit});
   }
