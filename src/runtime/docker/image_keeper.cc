@@ -83,31 +83,42 @@ Task<Result<>> ImageKeeper::remove_now(PulledImage image) {
   co_return Result<>();
 }
 
-Task<Result<bool>> ImageKeeper::has(std::string image) {
-  const std::string name = full_image_name(image);
+Task<Result<std::optional<json::value>>> ImageKeeper::look_for(std::string name) {
   while (removing_ == name) CO_TRY_DO(co_await removed_.wait());
   note_use(name);
-  const Result<json::value> known = co_await inspect_image(parts_.engine, name);
-  if (known) co_return true;
-  if (known.code() == ErrorCode::NotFound) co_return false;
+  Result<json::value> known = co_await inspect_image(parts_.engine, name);
+  if (known) co_return *std::move(known);
+  if (known.code() == ErrorCode::NotFound) co_return std::nullopt;
   co_return known.error();
+}
+
+// One for other machines is not had: a registry may have one for this machine by the same name.
+Task<Result<bool>> ImageKeeper::has(std::string image) {
+  const std::string name = full_image_name(image);
+  CO_TRY(const std::optional<json::value> known, co_await look_for(name));
+  co_return known&& check_architecture(name, *known).has_value();
 }
 
 Task<Result<>> ImageKeeper::pull(std::string image, RegistryAccess access,
                                  std::function<void(double)> progress) {
   const std::string name = full_image_name(image);
   const bool is_private = !access.empty();
-  CO_TRY(const bool had, co_await has(image));
+  CO_TRY(const std::optional<json::value> had, co_await look_for(name));
   CO_TRY_DO(co_await pull_image(parts_.engine, parts_.clock, image, std::move(access),
                                 std::move(progress)));
   const Result<json::value> pulled = co_await inspect_image(parts_.engine, name);
   if (!pulled && pulled.code() == ErrorCode::Cancelled) co_return pulled.error();
   // Without an entry it stays for good, which is no harm.
+  if (!pulled) co_return Result<>();
+  if (!had || find(name) != nullptr) note_pull(name, *pulled, is_private);
+  co_return check_architecture(name, *pulled);
+}
+
+void ImageKeeper::note_pull(const std::string& name, const json::value& pulled, bool is_private) {
   PulledImage* known = find(name);
-  if ((had && known == nullptr) || !pulled) co_return Result<>();
   PulledImage image_now{.name = name,
-                        .id = text_of(*pulled, "Id"),
-                        .bytes = number_of(*pulled, "Size"),
+                        .id = text_of(pulled, "Id"),
+                        .bytes = number_of(pulled, "Size"),
                         .use_time = to_unix_nanos(parts_.clock.wall_now()),
                         .is_private = is_private,
                         .caching = caching_of_runs(name)};
@@ -122,7 +133,6 @@ Task<Result<>> ImageKeeper::pull(std::string image, RegistryAccess access,
     images_.push_back(std::move(image_now));
   }
   save();
-  co_return Result<>();
 }
 
 PulledImage* ImageKeeper::find(std::string_view name) {

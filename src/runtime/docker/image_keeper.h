@@ -44,6 +44,8 @@ class ImageKeeper {
   Task<Result<>> look();
   Task<Result<>> remove(std::string name);
   Task<Result<>> remove_now(PulledImage image);
+  Task<Result<std::optional<json::value>>> look_for(std::string name);
+  void note_pull(const std::string& name, const json::value& pulled, bool is_private);
   PulledImage* find(std::string_view name);
   // Whether a group of a run that uses it lets it stay; nothing: no run does.
   std::optional<bool> caching_of_runs(std::string_view name) const;

@@ -5,11 +5,21 @@
 #include "base/crypto.h"
 #include "base/race.h"
 #include "http/url.h"
+#include "runtime/docker/answer.h"
 #include "runtime/docker/image_pull.h"
 
 namespace mesclun::runtime {
 
 namespace {
+
+// As images name it; empty: whatever the engine runs is taken.
+#if defined(__x86_64__)
+constexpr std::string_view kArchitecture = "amd64";
+#elif defined(__aarch64__)
+constexpr std::string_view kArchitecture = "arm64";
+#else
+constexpr std::string_view kArchitecture = "";
+#endif
 
 // A pull of which nothing is heard for so long has failed; one that goes on takes as long as it takes.
 constexpr Duration kPullSilenceMax = 5min;
@@ -33,6 +43,14 @@ Task<Result<>> pull_from(Engine& engine, Clock& clock, std::string name, Registr
 Task<Result<json::value>> inspect_image(Engine& engine, std::string image) {
   co_return co_await engine.call(
       {.target = "/images/" + percent_encode(full_image_name(image), true) + "/json"});
+}
+
+Result<> check_architecture(const std::string& name, const json::value& image) {
+  const std::string architecture = text_of(image, "Architecture");
+  if (architecture.empty() || kArchitecture.empty() || architecture == kArchitecture) return {};
+  return Error{ErrorCode::FailedPrecondition,
+               fmt::format("cannot run the image {}: it is for {}, and this machine is {}", name,
+                           architecture, kArchitecture)};
 }
 
 std::string registry_auth(const RegistryAccess& access) {
