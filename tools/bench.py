@@ -18,6 +18,7 @@ import bench_agent
 import bench_front
 import bench_gateway
 import bench_idle
+import bench_logs
 import bench_start
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -76,6 +77,10 @@ def main() -> int:
         rows += found
     if options.pattern in "idle":
         found = bench_idle.idle_rows(ROOT / "build/release/bin/mesclun")
+        show(found)
+        rows += found
+    if options.pattern in "logs":
+        found = bench_logs.log_rows(ROOT / "build/release/bin/mesclun")
         show(found)
         rows += found
     if options.pattern in "start":
