@@ -235,6 +235,7 @@ class RolesCloud(Cloud):
         self.agents_dial = self.nodes_address  # those that start from now on
         self.agent_memory = "4GiB"
         self.agent_arguments: list[str] = []
+        self.tls_address = ""
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -249,6 +250,7 @@ class RolesCloud(Cloud):
             "gateway", "--listen", self.gateway_address, "--cloud", self.nodes_address,
             "--gateway-token-file", str(self.data / "gateway.token"), *self.gateway_arguments])
         self.gateway_address = address_in(ready["gateway"])
+        self.tls_address = ready.get("tls", "")
 
     def _start(self, name: str, words: list[str]) -> dict[str, str]:
         self._running[name] = self.spawn([str(BINARY), *words])

@@ -4,7 +4,7 @@
 #include "agent/agent_test_kit.h"
 #include "agent/probe_runner.h"
 #include "base/test_certificate.h"
-#include "base/tls_conn.h"
+#include "base/tls_server.h"
 #include "companion/grpc_health.h"
 
 namespace mesclun::agent {

@@ -41,6 +41,7 @@ class ReadAheadConn final : public Conn {
   void shutdown_write() override { conn_->shutdown_write(); }
   void close() override { conn_->close(); }
   void abort() override { conn_->abort(); }
+  bool is_encrypted() const override { return conn_->is_encrypted(); }
   std::string peer_address() const override { return conn_->peer_address(); }
   int release_descriptor() override {
     return used_ == head_.size() ? conn_->release_descriptor() : -1;

@@ -42,7 +42,8 @@ class Conn {
   virtual void cancel_read() {}
 
   // Writes what the stream takes without waiting, and returns how many bytes that was; 0 as well
-  // when it takes none or has failed, which write() then tells. Not beside a write().
+  // when it takes none or has failed, which write() then tells. Not beside a write(). Where it took a
+  // part, the next write begins with the rest.
   virtual size_t write_now(std::span<const asio::const_buffer> buffers) {
     std::ignore = buffers;
     return 0;
@@ -83,6 +84,8 @@ class Conn {
   // middle.
   virtual void abort() { close(); }
 
+  // Nobody on the way can read it.
+  virtual bool is_encrypted() const { return false; }
   // The peer's address for people and X-Forwarded-For: "192.0.2.7", "unix", "memory".
   virtual std::string peer_address() const = 0;
   // Gives up the descriptor, so that another loop can take it over. -1 if there is none.

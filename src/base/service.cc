@@ -58,13 +58,15 @@ bool is_first_signal(int number, int& first) {
   return false;
 }
 
-int run_service(std::function<Task<Result<>>(asio::io_context&)> body) {
+int run_service(std::function<Task<Result<>>(asio::io_context&)> body,
+                const std::function<bool()>& on_hangup) {
   // A peer that went away is an error code of ours, not a signal.
   std::signal(SIGPIPE, SIG_IGN);
   raise_file_limit();
   asio::io_context io(1);
   int signalled = 0;
   Result<> result = run_with_signals(io, body(io), {SIGINT, SIGTERM, SIGHUP}, [&](int number) {
+    if (number == SIGHUP && on_hangup && on_hangup()) return false;
     return is_first_signal(number, signalled);
   });
   if (signalled != 0 && !result && result.code() == ErrorCode::Cancelled) result = {};

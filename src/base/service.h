@@ -25,7 +25,9 @@ bool is_first_signal(int number, int& first);
 
 // Runs `body` on a fresh loop until it ends, or until SIGINT, SIGTERM or SIGHUP cancels it; a second
 // signal ends the process at once. Returns the exit status: 0, or 1 after printing the error.
-int run_service(std::function<Task<Result<>>(asio::io_context&)> body);
+// `on_hangup` gets SIGHUP, and true from it means that this was all.
+int run_service(std::function<Task<Result<>>(asio::io_context&)> body,
+                const std::function<bool()>& on_hangup = {});
 
 // Completes when the owner cancels the task: `co_await until_cancelled()` at the end of a service's
 // body.

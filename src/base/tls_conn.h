@@ -1,4 +1,4 @@
-// TLS over any stream, by OpenSSL. Its types stay in tls_conn.cc.
+// The client's side of TLS over any stream, by OpenSSL. The server's is tls_server.h.
 #pragma once
 
 #include "base/conn.h"
@@ -18,9 +18,5 @@ Task<Result<ConnPtr>> tls_client(ConnPtr conn, std::string host, Clock& clock, D
 // where it is, such as a port of an instance. `host` is only named to the server, if it is a name.
 Task<Result<ConnPtr>> tls_client_unchecked(ConnPtr conn, std::string host, Clock& clock,
                                            Duration limit);
-
-// The other side, for one certificate (with its chain, if any) and its key, in PEM.
-Task<Result<ConnPtr>> tls_server(ConnPtr conn, std::string certificate_pem, std::string key_pem,
-                                 Clock& clock, Duration limit);
 
 }  // namespace mesclun

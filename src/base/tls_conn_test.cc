@@ -12,6 +12,7 @@
 #include "base/socket_conn.h"
 #include "base/test_certificate.h"
 #include "base/test_loop.h"
+#include "base/tls_server.h"
 
 namespace mesclun {
 namespace {
@@ -238,21 +239,6 @@ TEST_F(TlsTest, CloseIsAnOrderlyEndOnASocket) {
     co_return Result<>();
   };
   real.run(body(*this, real));
-}
-
-TEST(TlsServer, RefusesAKeyOfAnotherCertificate) {
-  VirtualLoop loop;
-  const auto body = [](VirtualLoop& l) -> Task<Result<>> {
-    auto [a, b] = memory_conn_pair(l.executor(), l.clock);
-    const TestCertificate one = make_test_certificate("DNS:a");
-    const TestCertificate other = make_test_certificate("DNS:a");
-    const Result<ConnPtr> tls =
-        co_await tls_server(std::move(a), one.certificate_pem, other.key_pem, l.clock, 1s);
-    EXPECT_FALSE(tls);
-    EXPECT_EQ(tls.code(), ErrorCode::InvalidArgument);
-    co_return Result<>();
-  };
-  loop.run(body(loop));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include "base/test_certificate.h"
 #include "base/test_folder.h"
 #include "base/test_loop.h"
-#include "base/tls_conn.h"
+#include "base/tls_server.h"
 #include "http/server.h"
 
 namespace mesclun::cloud {

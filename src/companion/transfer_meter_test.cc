@@ -14,7 +14,7 @@
 #include "base/race.h"
 #include "base/test_certificate.h"
 #include "base/test_loop.h"
-#include "base/tls_conn.h"
+#include "base/tls_server.h"
 
 namespace mesclun::companion {
 namespace {

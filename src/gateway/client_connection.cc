@@ -53,6 +53,10 @@ Task<Result<>> ClientConnection::run(std::shared_ptr<ClientConnection> self) {
       if (!co_await answer_health(reader)) co_return Result<>();
       continue;
     }
+    if (proxy_.redirects(conn_)) {
+      if (!co_await redirect(reader)) co_return Result<>();
+      continue;
+    }
     const auto exchange = std::make_shared<Exchange>(proxy_, self, std::move(reader));
     const Exchange::End end = co_await exchange->run(exchange);
     scratch_.clear();
@@ -106,8 +110,23 @@ Task<void> ClientConnection::end_slowly() {
 
 Task<bool> ClientConnection::answer_health(HttpReader& reader) {
   const bool keep_alive = reader.keep_alive() && reader.body_done() && !proxy_.stopping();
-  const std::string text =
-      health_answer(proxy_, reader.request_head().method == "HEAD", keep_alive);
+  std::string text = health_answer(proxy_, reader.request_head().method == "HEAD", keep_alive);
+  co_return co_await answer_itself(keep_alive, std::move(text));
+}
+
+Task<bool> ClientConnection::redirect(HttpReader& reader) {
+  const bool keep_alive = reader.keep_alive() && reader.body_done() && !proxy_.stopping();
+  const RequestHead& head = reader.request_head();
+  if (head.host.empty()) {
+    co_await answer_and_end(kNoHost);
+    co_return false;
+  }
+  std::string text =
+      render_redirect(head.host, proxy_.limits().https_port, head.target, keep_alive);
+  co_return co_await answer_itself(keep_alive, std::move(text));
+}
+
+Task<bool> ClientConnection::answer_itself(bool keep_alive, std::string text) {
   conn_.set_deadline(proxy_.clock().now() + kAnswerTimeout);
   if (!co_await conn_.write(text)) co_return false;
   if (!keep_alive) co_await end_slowly();

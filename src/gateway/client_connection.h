@@ -26,6 +26,7 @@ class ClientConnection {
   // For the one request under way.
   Scratch& scratch() { return scratch_; }
   const std::string& address() const { return address_; }
+  std::string_view scheme() const { return conn_.is_encrypted() ? "https" : "http"; }
   // Waits for a request.
   bool idle() const { return idle_; }
   TimePoint idle_since() const { return idle_since_; }
@@ -45,6 +46,8 @@ class ClientConnection {
   Task<bool> read_head(HttpReader& reader);
   // False: the connection is over.
   Task<bool> answer_health(HttpReader& reader);
+  Task<bool> redirect(HttpReader& reader);
+  Task<bool> answer_itself(bool keep_alive, std::string text);
   Task<void> answer_and_end(Refusal refusal);
   Task<void> end_slowly();
 

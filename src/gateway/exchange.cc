@@ -63,6 +63,7 @@ MaybeRefusal Exchange::prepare() {
   if (MaybeRefusal refusal = find_group()) return refusal;
   request_.proxy.name_request(request_id_of(body_.head()), client_->scratch().request_id);
   const Forwarding forwarding{.client_address = client_->address(),
+                              .scheme = client_->scheme(),
                               .trust_client = request_.limits().trust_forwarded,
                               .ask_for_load = request_.group->route().adaptive,
                               .request_id = client_->scratch().request_id};

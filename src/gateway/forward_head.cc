@@ -124,7 +124,7 @@ std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool
   plan.repeatable = is_idempotent(head.method) || head.headers.has("Idempotency-Key");
   if (const auto accept = head.headers.find("Accept")) plan.wants_html = prefers_html(*accept);
   plan.host = std::move(head.host);
-  if (plan.host.empty()) return Refusal{400, "bad_host", "the request names no host"};
+  if (plan.host.empty()) return kNoHost;
   if (head.method == "CONNECT") {
     return Refusal{501, "method_not_supported", "CONNECT is for proxies of another kind"};
   }

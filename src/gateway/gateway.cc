@@ -43,6 +43,8 @@ Gateway::Gateway(const asio::any_io_executor& executor, Clock& clock, Random& ra
           clock, [this](const std::string& machine_id) { return hub_.node(machine_id); },
           settings.proxy.retry),
       proxy_(executor, clock, random, settings.proxy, table_),
+      door_(executor, clock, settings.tls,
+            [this](TlsAccepted client) { proxy_.serve(std::move(client.conn)); }),
       session_(clock, random, std::move(settings.session), cloud, table_),
       scope_(executor, "gateway"),
       admin_(
@@ -54,6 +56,7 @@ void Gateway::start() {
 }
 
 Task<void> Gateway::stop() {
+  co_await door_.stop();
   co_await proxy_.stop(drain_);
   co_await admin_.stop();
   co_await scope_.stop();

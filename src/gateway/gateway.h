@@ -4,6 +4,7 @@
 #include "gateway/metrics.h"
 #include "gateway/proxy.h"
 #include "gateway/route_session.h"
+#include "gateway/tls_door.h"
 #include "gateway/tunnel_hub.h"
 
 namespace mesclun::gateway {
@@ -12,6 +13,7 @@ struct GatewaySettings {
   RouteSessionSettings session;
   ProxyLimits proxy;
   link::TunnelLimits tunnel;
+  TlsDoorLimits tls;
   Duration drain = 10s;  // for requests in flight, at the end
 };
 
@@ -24,6 +26,9 @@ class Gateway {
           GatewaySettings settings, link::Dialer& cloud);
 
   void serve_clients(Listener listener) { proxy_.serve(std::move(listener)); }
+  void serve_tls_clients(Listener listener, std::shared_ptr<CertificateFiles> certificates) {
+    door_.serve(std::move(listener), std::move(certificates));
+  }
   void serve_tunnels(Listener listener) { hub_.serve(std::move(listener)); }
   void serve_admin(Listener listener) { admin_.serve(std::move(listener)); }
   // A tunnel that another loop accepted, ticket checked: see TunnelHub::adopt.
@@ -38,6 +43,7 @@ class Gateway {
   RouteTable& table() { return table_; }
   TunnelHub& hub() { return hub_; }
   Proxy& proxy() { return proxy_; }
+  TlsDoor& door() { return door_; }
 
  private:
   Task<HttpResponse> answer_admin(HttpRequest request);
@@ -46,6 +52,7 @@ class Gateway {
   TunnelHub hub_;
   RouteTable table_;
   Proxy proxy_;
+  TlsDoor door_;
   RouteSession session_;
   Scope scope_;
   HttpServer admin_;

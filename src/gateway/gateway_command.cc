@@ -9,6 +9,7 @@
 #include "base/real_random.h"
 #include "base/service.h"
 #include "gateway/gateway.h"
+#include "gateway/tls_settings.h"
 
 namespace mesclun::gateway {
 
@@ -22,6 +23,7 @@ struct CommandSettings {
   Endpoint tunnels{.host = "127.0.0.1", .port = 8804};
   Endpoint cloud{.host = "127.0.0.1", .port = 8802};
   Endpoint admin;  // no host: off
+  TlsSettings tls;
   std::string tunnel_address;
   std::string token;
   std::string token_file;
@@ -99,7 +101,9 @@ Result<std::string> read_token(const CommandSettings& settings) {
   return read_first_line(settings.token_file);
 }
 
-Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {
+// `certificates`: those in use, once there are any.
+Task<Result<>> serve(asio::io_context& io, CommandSettings settings,
+                     std::shared_ptr<CertificateFiles>& certificates) {
   RealClock clock;
   RealRandom random;
   const asio::any_io_executor executor = io.get_executor();
@@ -117,20 +121,31 @@ Task<Result<>> serve(asio::io_context& io, CommandSettings settings) {
     CO_TRY(AccessLog opened, AccessLog::open(settings.access_log));
     access_log.emplace(std::move(opened));
   }
+  std::optional<Listener> tls;
+  if (settings.tls.on()) {
+    CO_TRY(std::vector<CertificateFile> files, certificate_files(settings.tls));
+    CO_TRY(certificates, CertificateFiles::load(std::move(files)));
+    CO_TRY(Listener bound, Listener::bind(executor, settings.tls.listen));
+    settings.gateway.proxy.https_port = settings.tls.port_for_redirects(bound.endpoint().port);
+    tls.emplace(std::move(bound));
+  }
   settings.gateway.session.tunnel_endpoint =
       settings.tunnel_address.empty() ? tunnels.endpoint().to_string() : settings.tunnel_address;
-  fmt::print("ready gateway={} tunnels={}{}\n", clients.endpoint().to_string(),
+  fmt::print("ready gateway={} tunnels={}{}{}\n", clients.endpoint().to_string(),
              settings.gateway.session.tunnel_endpoint,
+             tls ? " tls=" + tls->endpoint().to_string() : "",
              admin ? " admin=" + admin->endpoint().to_string() : "");
   std::fflush(stdout);
 
   ProxyLimits& limits = settings.gateway.proxy;
-  limits.connections_max =
-      fit_connections("clients (--connections-max)", limits.connections_max, kOtherFiles);
+  limits.connections_max = fit_connections("clients (--connections-max)", limits.connections_max,
+                                           kOtherFiles + settings.tls.door.handshakes_max);
+  settings.gateway.tls = settings.tls.door;
   link::CloudDialer cloud(clock, settings.cloud, link::kRoutesUpgrade);
   Gateway gateway(executor, clock, random, std::move(settings.gateway), cloud);
   if (access_log) gateway.proxy().log_to(std::move(*access_log));
   gateway.serve_clients(std::move(clients));
+  if (tls) gateway.serve_tls_clients(std::move(*tls), certificates);
   gateway.serve_tunnels(std::move(tunnels));
   if (admin) gateway.serve_admin(std::move(*admin));
   gateway.start();
@@ -148,6 +163,7 @@ int run_gateway_command(int argc, char** argv) {
       "Runs a gateway: takes requests for container groups and brings them to instances.", argv[0],
       "gateway");
   add_setting(line, "--listen", settings.listen, "Where clients connect (plain HTTP)");
+  add_tls_settings(line, settings.tls);
   add_setting(line, "--tunnels", settings.tunnels, "Where nodes dial their tunnels");
   add_setting(line, "--tunnel-address", settings.tunnel_address,
               "HOST:PORT that nodes are told to dial; default: --tunnels");
@@ -172,8 +188,19 @@ int run_gateway_command(int argc, char** argv) {
   add_tunnel_settings(line, settings.gateway.tunnel);
   add_log_settings(line, settings.log);
   if (const auto status = line.parse(argc, argv)) return *status;
+  if (const auto files = certificate_files(settings.tls); !files) {
+    fmt::print(stderr, "mesclun gateway: {}\nRun with --help for more information.\n",
+               files.error().message);
+    return 2;
+  }
   setup_logging(settings.log);
-  return run_service([&settings](asio::io_context& io) { return serve(io, std::move(settings)); });
+  std::shared_ptr<CertificateFiles> certificates;
+  return run_service(
+      [&](asio::io_context& io) { return serve(io, std::move(settings), certificates); },
+      [&certificates] {
+        if (certificates) certificates->reload();
+        return certificates != nullptr;
+      });
 }
 
 }  // namespace mesclun::gateway

@@ -31,6 +31,8 @@ struct ProxyLimits {
   bool trust_forwarded = false;         // a proxy of ours is in front
   // Answered here whatever the host, with room of its own beyond connections_max; empty: off.
   std::string health_path = {};
+  // Where TLS is: who comes without is sent there, and is not served. 0: there is no such place.
+  uint16_t https_port = 0;
   bool path_names = false;  // /@NAME/... reaches a group as its host name does
   PoolLimits pool;
 };
@@ -66,6 +68,7 @@ class Proxy {
   bool is_health(const RequestHead& head) const {
     return !limits_.health_path.empty() && target_path(head.target) == limits_.health_path;
   }
+  bool redirects(const Conn& conn) const { return limits_.https_port != 0 && !conn.is_encrypted(); }
   void count_unknown_host() { ++unknown_hosts_; }
   // Writes the client's own id, or makes one that no other gateway makes.
   void name_request(std::string_view own, std::string& id);

@@ -113,4 +113,24 @@ std::string render(const Refusal& refusal, RefusalForm form) {
   return out;
 }
 
+std::string render_redirect(std::string_view host, uint16_t port, std::string_view target,
+                            bool keep_alive) {
+  // Not a colon within the brackets of an address.
+  const size_t colon = host.rfind(':');
+  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) {
+    host = host.substr(0, colon);
+  }
+  ResponseHead head;
+  head.status = 308;
+  head.headers.add("Location",
+                   fmt::format("https://{}{}{}", host, port == 443 ? "" : fmt::format(":{}", port),
+                               target.starts_with('/') ? target : "/"));
+  head.headers.add("Content-Length", "0");
+  head.headers.add(kGatewayErrorHeader, "https_only");
+  if (!keep_alive) head.headers.add("Connection", "close");
+  std::string out;
+  write_head(head, out);
+  return out;
+}
+
 }  // namespace mesclun::gateway

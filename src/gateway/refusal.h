@@ -2,6 +2,7 @@
 // application's by the header X-Gateway-Error.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,7 @@ struct Refusal {
 };
 
 // Of more than one place.
+inline const Refusal kNoHost{400, "bad_host", "the request names no host"};
 inline const Refusal kStarting{503, "starting", "the gateway has not heard from the cloud yet"};
 
 struct RefusalForm {
@@ -30,5 +32,8 @@ bool prefers_html(std::string_view accept);
 
 // The whole answer, ready to send.
 std::string render(const Refusal& refusal, RefusalForm form);
+// The same request belongs to https, at `port`. `host` may have another port.
+std::string render_redirect(std::string_view host, uint16_t port, std::string_view target,
+                            bool keep_alive);
 
 }  // namespace mesclun::gateway

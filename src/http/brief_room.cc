@@ -7,7 +7,7 @@
 namespace mesclun {
 
 Task<bool> BriefRoom::stay(Clock& clock, Duration limit, Task<Result<>> visit) {
-  if (places_.size() >= kPlaces) {
+  if (places_.size() >= places_max_) {
     Place& oldest = *places_.front();
     places_.pop_front();
     oldest.pushed_out = true;
