@@ -15,7 +15,7 @@ declare -A sets=(
   [demo]="python3=python3 tesseract-ocr tesseract-ocr-eng imagemagick fonts-dejavu-core curl=curl
           nftables=nft"
   [test]="git=git python3=python3 python3-venv python3-pip nodejs=node npm=npm iproute2=ip nftables=nft
-          tmux=tmux docker.io=dockerd docker-registry busybox-static"
+          tmux=tmux docker.io=dockerd docker-registry busybox-static nghttp2-client=h2load golang-go=go"
   [bench]="python3=python3 wrk=wrk haproxy nginx-light=nginx
           docker.io=dockerd busybox-static"
   [format]="clang-format-19"

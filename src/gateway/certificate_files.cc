@@ -20,7 +20,8 @@ FileStamp stamp_of(const std::string& path) {
           .changed_nanos = found.st_mtim.tv_sec * kNanos + found.st_mtim.tv_nsec};
 }
 
-Result<std::shared_ptr<const TlsServer>> read_all(const std::vector<CertificateFile>& files) {
+Result<std::shared_ptr<const TlsServer>> read_all(const std::vector<CertificateFile>& files,
+                                                  const std::vector<std::string>& protocols) {
   std::vector<TlsIdentity> identities;
   for (const CertificateFile& file : files) {
     TlsIdentity identity;
@@ -33,16 +34,17 @@ Result<std::shared_ptr<const TlsServer>> read_all(const std::vector<CertificateF
     }
     identities.push_back(std::move(identity));
   }
-  return TlsServer::make(identities, {"http/1.1"});
+  return TlsServer::make(identities, protocols);
 }
 
 }  // namespace
 
 Result<std::shared_ptr<CertificateFiles>> CertificateFiles::load(
-    std::vector<CertificateFile> files) {
-  const std::shared_ptr<CertificateFiles> loaded(new CertificateFiles(std::move(files)));
+    std::vector<CertificateFile> files, std::vector<std::string> protocols) {
+  const std::shared_ptr<CertificateFiles> loaded(
+      new CertificateFiles(std::move(files), std::move(protocols)));
   loaded->read_ = loaded->stamps();
-  TRY(loaded->server_, read_all(loaded->files_));
+  TRY(loaded->server_, read_all(loaded->files_, loaded->protocols_));
   return loaded;
 }
 
@@ -71,7 +73,7 @@ Task<Result<>> CertificateFiles::watch(Clock& clock) {
 
 void CertificateFiles::reload() {
   read_ = stamps();
-  Result<std::shared_ptr<const TlsServer>> made = read_all(files_);
+  Result<std::shared_ptr<const TlsServer>> made = read_all(files_, protocols_);
   if (!made) {
     return log_error("gateway",
                      "new certificates cannot be used, the former ones stay: write a certificate "

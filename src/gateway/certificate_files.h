@@ -31,8 +31,9 @@ struct FileStamp {
 // Runs on:  one loop; reading blocks it for as long as some small files take.
 class CertificateFiles {
  public:
-  // Fails if one of them cannot be used, and names it.
-  static Result<std::shared_ptr<CertificateFiles>> load(std::vector<CertificateFile> files);
+  // `protocols`: ALPN's list, the best first. Fails if one of the files cannot be used, and names it.
+  static Result<std::shared_ptr<CertificateFiles>> load(std::vector<CertificateFile> files,
+                                                        std::vector<std::string> protocols = {});
 
   const std::shared_ptr<const TlsServer>& server() const { return server_; }
 
@@ -46,10 +47,12 @@ class CertificateFiles {
   void reload();
 
  private:
-  explicit CertificateFiles(std::vector<CertificateFile> files) : files_(std::move(files)) {}
+  CertificateFiles(std::vector<CertificateFile> files, std::vector<std::string> protocols)
+      : files_(std::move(files)), protocols_(std::move(protocols)) {}
   std::vector<FileStamp> stamps() const;
 
   const std::vector<CertificateFile> files_;
+  const std::vector<std::string> protocols_;
   std::shared_ptr<const TlsServer> server_;
   std::vector<FileStamp> read_;  // as they were when they were read last
 };

@@ -1,6 +1,7 @@
 #include "gateway/client_connection.h"
 
 #include "gateway/exchange.h"
+#include "http/h2_session.h"
 
 namespace mesclun::gateway {
 
@@ -82,6 +83,11 @@ Task<bool> ClientConnection::read_head(HttpReader& reader) {
     idle_ = false;
     conn_.set_deadline(proxy_.clock().now() + limits.head_timeout);
   }
+  if (std::exchange(first_, false) && limits.http2 && co_await is_http2()) {
+    read_ = co_await input_.take_over();
+    speaks_http2_ = true;
+    co_return false;
+  }
   // Most heads are whole by now.
   Result<bool> whole = reader.take_head();
   if (whole && !*whole) whole = co_await reader.read_head();
@@ -92,6 +98,16 @@ Task<bool> ClientConnection::read_head(HttpReader& reader) {
     co_await answer_and_end({408, "slow_request", "the head of the request came too slowly"});
   }
   co_return false;
+}
+
+// Nobody begins a request of HTTP/1.1 so.
+Task<bool> ClientConnection::is_http2() {
+  while (input_.bytes().size() < kH2Preface.size()) {
+    if (!kH2Preface.starts_with(input_.bytes())) co_return false;
+    const Result<bool> more = co_await input_.fill();
+    if (!more || !*more) co_return false;
+  }
+  co_return input_.bytes().starts_with(kH2Preface);
 }
 
 Task<void> ClientConnection::answer_and_end(Refusal refusal) {

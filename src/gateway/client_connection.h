@@ -36,6 +36,9 @@ class ClientConnection {
   // called.
   bool rests() const { return input_.has_let_go(); }
   IdleConns::Entry take_rest() { return std::move(entry_); }
+  // After run(): it speaks HTTP/2, and take_rest() has the connection, after what was read of it.
+  bool speaks_http2() const { return speaks_http2_; }
+  std::string take_read() { return std::move(read_); }
   void close() {
     conn_.close();
     input_.stop();
@@ -44,6 +47,7 @@ class ClientConnection {
  private:
   // False: the connection is over, without or after an answer.
   Task<bool> read_head(HttpReader& reader);
+  Task<bool> is_http2();
   // False: the connection is over.
   Task<bool> answer_health(HttpReader& reader);
   Task<bool> redirect(HttpReader& reader);
@@ -58,6 +62,9 @@ class ClientConnection {
   ClientInput input_;
   Scratch scratch_;
   bool idle_ = false;
+  bool first_ = true;  // nothing was read before
+  bool speaks_http2_ = false;
+  std::string read_;
   TimePoint idle_since_;
 };
 

@@ -6,6 +6,8 @@ namespace {
 
 constexpr size_t kBulkBytes = 32 * 1024;
 constexpr Duration kLook = 500ms;
+// A read that began only now has not heard that it was cancelled.
+constexpr Duration kTakeOverLook = 10ms;
 // An idle connection holds no more than this.
 constexpr size_t kSmallBytes = 4 * 1024;
 // What it waits with: most requests fit.
@@ -14,6 +16,13 @@ constexpr size_t kQuietBytes = 512;
 }  // namespace
 
 Task<Result<>> ClientInput::run() {
+  co_await read_on();
+  over_ = true;
+  changed_.notify_all();
+  co_return Result<>();
+}
+
+Task<void> ClientInput::read_on() {
   std::string piece;
   bool full = false;  // it was too small for what came last
   while (true) {
@@ -22,8 +31,9 @@ Task<Result<>> ClientInput::run() {
         changed_.notify_all();
         if (on_gone_) on_gone_();
       }
-      co_return Result<>();
+      co_return;
     }
+    if (stopped_) co_return;
     const size_t want = bulk ? kBulkBytes : full ? kSmallBytes : kQuietBytes;
     if (piece.size() > want) free_memory(piece);
     if (piece.size() != want) piece.resize(want);
@@ -31,7 +41,7 @@ Task<Result<>> ClientInput::run() {
     if (letting_go_ && !n && n.code() == ErrorCode::Cancelled) {
       end_ = n.error();
       changed_.notify_all();
-      co_return Result<>();
+      co_return;
     }
     letting_go_ = false;
     if (!n || *n == 0) {
@@ -41,7 +51,7 @@ Task<Result<>> ClientInput::run() {
       if (n) co_await wait_half_closed();
       gone_ = n || n.code() != ErrorCode::DeadlineExceeded;
       if (gone() && on_gone_) on_gone_();
-      co_return Result<>();
+      co_return;
     }
     full = *n == piece.size() || (full && *n > kQuietBytes);
     ahead_.append(piece, 0, *n);
@@ -114,6 +124,17 @@ void ClientInput::let_go() {
   if (!bytes().empty() || !ahead_.empty() || end_) return;
   letting_go_ = true;
   conn_.cancel_read();
+}
+
+Task<std::string> ClientInput::take_over() {
+  letting_go_ = true;
+  stop();
+  while (!over_) {
+    conn_.cancel_read();
+    if (!co_await changed_.wait_until(clock_, clock_.now() + kTakeOverLook)) break;
+  }
+  std::string all = take_rest();
+  co_return all + std::exchange(ahead_, {});
 }
 
 void ClientInput::trim() {

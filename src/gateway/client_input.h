@@ -54,6 +54,8 @@ class ClientInput final : public HttpInput {
   void let_go();
   // run() reads no more, and took nothing: the connection may go its own way.
   bool has_let_go() const { return letting_go_ && end_.has_value(); }
+  // Ends run(), and hands out all that was read and not used: the connection becomes another thing's.
+  Task<std::string> take_over();
   // Whether large pieces are expected.
   bool bulk = false;
 
@@ -63,6 +65,7 @@ class ClientInput final : public HttpInput {
   // False: run() ends.
   Task<bool> wait_for_room();
   Task<void> wait_half_closed();
+  Task<void> read_on();
 
   Conn& conn_;
   Clock& clock_;
@@ -71,6 +74,7 @@ class ClientInput final : public HttpInput {
   std::optional<Result<>> end_;  // an error, or orderly
   bool gone_ = false;
   bool stopped_ = false;
+  bool over_ = false;  // run() has ended
   bool letting_go_ = false;
   uint64_t interrupts_ = 0;
   Notify changed_;

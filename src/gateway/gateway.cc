@@ -44,7 +44,13 @@ Gateway::Gateway(const asio::any_io_executor& executor, Clock& clock, Random& ra
           settings.proxy.retry),
       proxy_(executor, clock, random, settings.proxy, table_),
       door_(executor, clock, settings.tls,
-            [this](TlsAccepted client) { proxy_.serve(std::move(client.conn)); }),
+            [this](TlsAccepted client) {
+              if (client.protocol == "h2") {
+                proxy_.serve_http2(std::move(client.conn), "");
+              } else {
+                proxy_.serve(std::move(client.conn));
+              }
+            }),
       session_(clock, random, std::move(settings.session), cloud, table_),
       scope_(executor, "gateway"),
       admin_(

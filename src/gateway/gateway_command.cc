@@ -78,6 +78,9 @@ void add_proxy_settings(CommandLine& line, ProxyLimits& limits) {
   add_setting(line, "--pool-idle-max", limits.pool.idle_max, size_t{0}, size_t{10'000},
               "Idle connections kept per instance");
   add_setting(line, "--pool-idle-for", limits.pool.idle_for, 0ms, 10min, "How long they are kept");
+  line.flag("--http2,!--no-http2", limits.http2,
+            "HTTP/2 for clients that want it, over TLS or by prior knowledge (on by default)")
+      .environment(line.variable_of("--http2"));
   line.flag("--trust-forwarded", limits.trust_forwarded,
             "A proxy of yours is in front: believe its Forwarded, X-Forwarded-*, X-Real-IP and "
             "Salad-* headers, which are dropped otherwise")
@@ -99,6 +102,11 @@ void add_tunnel_settings(CommandLine& line, link::TunnelLimits& limits) {
 Result<std::string> read_token(const CommandSettings& settings) {
   if (settings.token_file.empty()) return settings.token;
   return read_first_line(settings.token_file);
+}
+
+std::vector<std::string> alpn(bool http2) {
+  if (!http2) return {"http/1.1"};
+  return {"h2", "http/1.1"};
 }
 
 // `certificates`: those in use, once there are any.
@@ -124,7 +132,8 @@ Task<Result<>> serve(asio::io_context& io, CommandSettings settings,
   std::optional<Listener> tls;
   if (settings.tls.on()) {
     CO_TRY(std::vector<CertificateFile> files, certificate_files(settings.tls));
-    CO_TRY(certificates, CertificateFiles::load(std::move(files)));
+    CO_TRY(certificates,
+           CertificateFiles::load(std::move(files), alpn(settings.gateway.proxy.http2)));
     CO_TRY(Listener bound, Listener::bind(executor, settings.tls.listen));
     settings.gateway.proxy.https_port = settings.tls.port_for_redirects(bound.endpoint().port);
     tls.emplace(std::move(bound));

@@ -88,11 +88,31 @@ Task<Result<>> Proxy::keep(std::shared_ptr<ClientConnection> client) {
   const auto entry = clients_.insert(clients_.end(), client.get());
   const Result<> end = co_await client->run(client);
   clients_.erase(entry);
-  if (client->rests() && !stopping_) {
+  if (client->speaks_http2()) {
+    serve_http2(client->take_rest().take(), client->take_read());
+  } else if (client->rests() && !stopping_) {
     rest(client->take_rest(), client->idle_since() + limits_.idle_timeout);
   } else {
     client->close();
   }
+  co_return end;
+}
+
+void Proxy::serve_http2(ConnPtr conn, std::string read) {
+  if (stopping_ || (connections() >= limits_.connections_max && !idle_.close_oldest())) return;
+  const H2Limits limits{.head_bytes_max = limits_.head_bytes_max,
+                        .head_timeout = limits_.head_timeout,
+                        .idle_timeout = limits_.idle_timeout,
+                        .write_timeout = limits_.stream_idle_timeout};
+  scope_.spawn(keep_http2(
+      std::make_shared<H2Session>(scope_.executor(), std::move(conn), std::move(read), clock_,
+                                  limits, [this](ConnPtr stream) { serve(std::move(stream)); })));
+}
+
+Task<Result<>> Proxy::keep_http2(std::shared_ptr<H2Session> session) {
+  const auto entry = http2_.insert(http2_.end(), session.get());
+  const Result<> end = co_await session->run(session);
+  http2_.erase(entry);
   co_return end;
 }
 
@@ -155,6 +175,7 @@ Task<void> Proxy::stop(Duration drain) {
     if (client->idle() && client->conn().is_clean()) client->close();
   }
   idle_.close_silent();
+  for (H2Session* session : http2_) session->drain();
   const TimePoint end = clock_.now() + drain;
   while ((scope_.running() > 0 || idle_.size() > 0) && clock_.now() < end) {
     if (!co_await clock_.sleep_for(20ms)) break;

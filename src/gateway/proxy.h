@@ -9,6 +9,7 @@
 #include "gateway/access_log.h"
 #include "gateway/route_table.h"
 #include "http/brief_room.h"
+#include "http/h2_session.h"
 #include "http/idle_conns.h"
 #include "http/message.h"
 #include "http/url.h"
@@ -31,6 +32,7 @@ struct ProxyLimits {
   bool trust_forwarded = false;         // a proxy of ours is in front
   // Answered here whatever the host, with room of its own beyond connections_max; empty: off.
   std::string health_path = {};
+  bool http2 = true;
   // Where TLS is: who comes without is sent there, and is not served. 0: there is no such place.
   uint16_t https_port = 0;
   bool path_names = false;  // /@NAME/... reaches a group as its host name does
@@ -51,11 +53,13 @@ class Proxy {
 
   void serve(Listener listener);
   void serve(ConnPtr conn);
+  // Of a client that speaks HTTP/2; `read` was read of it before.
+  void serve_http2(ConnPtr conn, std::string read);
   // Takes no new connection, ends idle ones, lets requests in flight end for at most `drain`.
   Task<void> stop(Duration drain);
 
-  // All that are open, and those of them that wait for a request without a task of their own.
-  size_t connections() const { return clients_.size() + idle_.size(); }
+  // All that are open, streams of HTTP/2 too, and those of them that wait for a request without a task of their own.
+  size_t connections() const { return clients_.size() + idle_.size() + http2_.size(); }
   size_t resting() const { return idle_.size(); }
   uint64_t unknown_hosts() const { return unknown_hosts_; }
 
@@ -82,6 +86,7 @@ class Proxy {
   void rest(IdleConns::Entry entry, TimePoint until);
   void attend(IdleConns::Entry entry);
   Task<Result<>> keep(std::shared_ptr<ClientConnection> client);
+  Task<Result<>> keep_http2(std::shared_ptr<H2Session> session);
   Task<Result<>> tidy();
   Task<Result<>> let_silent_rest();
   void give_back_memory();
@@ -97,6 +102,7 @@ class Proxy {
   const ProxyLimits limits_;
   RouteTable& table_;
   std::list<ClientConnection*> clients_;
+  std::list<H2Session*> http2_;  // whose streams are clients
   IdleConns idle_;
   BriefRoom beyond_;
   Most most_clients_;
