@@ -272,6 +272,8 @@ TEST_F(CheckersTest, EachEventIsStoredOnce) {
     audit.told("m", event, n != 3);
   }
   audit.acknowledged("m", 3);
+  // The node has not heard that, and tells it again when its group is there once more.
+  audit.told("m", {.sequence = 3, .group_id = group_id, .instance_id = "i", .time = 3}, true);
   // Its machine lost its power, and it tells the fourth no more.
   audit.tells_again("m");
   audit.acknowledged("m", 9);

@@ -8,6 +8,8 @@
 namespace mesclun::sim {
 
 void EventAudit::told(const std::string& machine_id, const link::InstanceEvent& event, bool taken) {
+  const auto known = acknowledged_.find(machine_id);
+  if (known != acknowledged_.end() && event.sequence <= known->second) return;
   const Sequence sequence{machine_id, event.sequence};
   if (taken) {
     told_[sequence] = {event.group_id, event.instance_id, event.name, event.time};

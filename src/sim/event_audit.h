@@ -15,7 +15,8 @@ namespace mesclun::sim {
 class EventAudit {
  public:
   // A node tells the cloud an event. `taken`: of a group that has a replica there; what is said of
-  // others may be refused.
+  // others may be refused. What was acknowledged is decided, however often it is told again: the word
+  // of it may have been lost on the way.
   void told(const std::string& machine_id, const link::InstanceEvent& event, bool taken);
   // Before the first report of a session, in which a node tells again what was not acknowledged. What
   // it does not tell again went with the power of its machine.
