@@ -1,5 +1,6 @@
 #include "gateway/forward_head.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "http/parser.h"
