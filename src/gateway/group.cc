@@ -162,12 +162,16 @@ bool Group::wait(Waiter& waiter) {
 }
 
 void Group::serve_waiting() {
-  while (!waiting_.empty()) {
-    const BalanceResult result = choose_instance({}, waiting_.size());
-    if (result.verdict != BalanceResult::Verdict::Chosen) return;
+  for (size_t i = 0; i < waiting_.size();) {
+    Waiter& first = *waiting_[i];
+    const BalanceResult result = choose_instance(first.tried_, waiting_.size());
+    if (result.verdict != BalanceResult::Verdict::Chosen) {
+      if (first.tried_.empty()) return;
+      ++i;
+      continue;
+    }
     next_ = result.index + 1;
-    Waiter& first = *waiting_.front();
-    waiting_.pop_front();
+    waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(i));
     first.queued_ = false;
     first.granted.emplace(shared_from_this(), instances_[result.index]);
     first.changed.notify_all();

@@ -52,8 +52,10 @@ class InFlight {
 // A request that waits for a free instance. Lives in the task that waits.
 class Waiter {
  public:
-  Waiter(const asio::any_io_executor& executor, GroupPtr group)
-      : changed(executor), group_(std::move(group)) {}
+  // `tried`: ids of instances that it will not get; outlives it.
+  Waiter(const asio::any_io_executor& executor, GroupPtr group,
+         const std::vector<std::string>& tried)
+      : changed(executor), group_(std::move(group)), tried_(tried) {}
   ~Waiter();
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
@@ -64,6 +66,7 @@ class Waiter {
  private:
   friend class Group;
   GroupPtr group_;
+  const std::vector<std::string>& tried_;
   bool queued_ = false;
 };
 
@@ -90,7 +93,8 @@ class Group : public std::enable_shared_from_this<Group> {
   Admission admit(const std::vector<std::string>& tried = {});
   // First come, first served, behind those that wait already. False at kWaitingMax.
   bool wait(Waiter& waiter);
-  // Hands free instances to waiters; called when one may have become free.
+  // Hands free instances to waiters; called when one may have become free. One that has tried all of
+  // these lets the next go first.
   void serve_waiting();
 
   size_t waiting() const { return waiting_.size(); }

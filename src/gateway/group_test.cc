@@ -12,6 +12,8 @@ namespace {
 
 using Verdict = BalanceResult::Verdict;
 
+const std::vector<std::string> kNoneTried;
+
 BalanceResult choose_from(const std::vector<Candidate>& all, BalanceRule rule, size_t start) {
   return choose(all.size(), [&](size_t i) { return all[i]; }, rule, start);
 }
@@ -116,10 +118,10 @@ TEST(Group, WaitersAreServedInOrderAndUpToTheBound) {
   std::optional<InFlight> busy(std::move(group->admit().slot));
   std::list<Waiter> waiters;
   for (size_t i = 0; i < Group::kWaitingMax; ++i) {
-    waiters.emplace_back(world.loop.executor(), group);
+    waiters.emplace_back(world.loop.executor(), group, kNoneTried);
     EXPECT_TRUE(group->wait(waiters.back()));
   }
-  Waiter over(world.loop.executor(), group);
+  Waiter over(world.loop.executor(), group, kNoneTried);
   EXPECT_FALSE(group->wait(over));
   waiters.erase(std::next(waiters.begin()));  // one gives up
   busy.reset();
@@ -137,6 +139,29 @@ TEST(Group, WaitersAreServedInOrderAndUpToTheBound) {
   EXPECT_EQ(group->in_flight(), 0u);
 }
 
+TEST(Group, WhoWaitsDoesNotGetWhatHasFailedIt) {
+  link::Route route = make_route(2);
+  route.single_connection_limit = true;
+  Nodes world(route);
+  world.add_node("m2");
+  const GroupPtr group = world.served();
+  std::optional<InFlight> first(std::move(group->admit().slot));
+  std::optional<InFlight> second(std::move(group->admit().slot));
+  ASSERT_EQ(first->instance().id, "i1");
+  const std::vector<std::string> tried = {"i1"};
+  Waiter once_failed(world.loop.executor(), group, tried);
+  Waiter other(world.loop.executor(), group, kNoneTried);
+  ASSERT_TRUE(group->wait(once_failed));
+  ASSERT_TRUE(group->wait(other));
+  first.reset();
+  EXPECT_FALSE(once_failed.granted);
+  ASSERT_TRUE(other.granted) << "it holds nobody up";
+  EXPECT_EQ(other.granted->instance().id, "i1");
+  second.reset();
+  ASSERT_TRUE(once_failed.granted);
+  EXPECT_EQ(once_failed.granted->instance().id, "i2");
+}
+
 TEST(Group, ANewInstanceServesThoseThatWait) {
   link::Route route = make_route(1);
   route.single_connection_limit = true;
@@ -144,7 +169,7 @@ TEST(Group, ANewInstanceServesThoseThatWait) {
   world.add_node("m2");
   const GroupPtr group = world.served();
   const std::optional<InFlight> busy(std::move(group->admit().slot));
-  Waiter waiter(world.loop.executor(), group);
+  Waiter waiter(world.loop.executor(), group, kNoneTried);
   ASSERT_TRUE(group->wait(waiter));
   link::Route larger = make_route(2);
   larger.single_connection_limit = true;

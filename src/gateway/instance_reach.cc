@@ -92,7 +92,7 @@ Task<MaybeRefusal> InstanceReach::admit() {
 
 Task<MaybeRefusal> InstanceReach::wait_for_slot() {
   Group& group = *request_.group;
-  Waiter waiter(request_.proxy.scope().executor(), request_.group);
+  Waiter waiter(request_.proxy.scope().executor(), request_.group, tried_);
   if (!group.wait(waiter)) {
     co_return Refusal{503, "queue_full",
                       fmt::format("{} requests wait already", Group::kWaitingMax)};
