@@ -15,6 +15,7 @@ import sys
 from typing import Any
 
 import bench_agent
+import bench_balance
 import bench_front
 import bench_gateway
 import bench_idle
@@ -69,6 +70,10 @@ def main() -> int:
         rows += found
     if options.pattern in "agent":
         found = bench_agent.agent_rows(ROOT / "build/release/bin/mesclun")
+        show(found)
+        rows += found
+    if options.pattern in "balance":
+        found = bench_balance.balance_rows(ROOT / "build/release/bin/mesclun")
         show(found)
         rows += found
     if options.pattern in "gateway":

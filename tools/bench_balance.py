@@ -113,12 +113,12 @@ def start_group(cloud: Cloud, folder: pathlib.Path) -> str:
     for number in range(len(MEANS)):
         cloud.start_agent(f"node-{number}", ["--memory", "2GiB", "--cpu", "1"])
     end = time.monotonic() + 30
-    while len(nodes := cloud.cli("node", "list")) < len(MEANS):
+    while len(nodes := cloud.cli("node", "list")["items"]) < len(MEANS):
         if time.monotonic() > end:
             raise RuntimeError(f"only {len(nodes)} of {len(MEANS)} nodes came")
         time.sleep(0.2)
     speeds = folder / "speeds.json"
-    by_name = sorted(nodes, key=lambda node: node["name"])
+    by_name = sorted(nodes, key=lambda node: node["hostname"])
     speeds.write_text(json.dumps({node["machine_id"]: mean for node, mean in zip(by_name, MEANS, strict=True)}))
     return cloud.create_group({
         "name": "balance", "replicas": len(MEANS), "autostart_policy": True, "restart_policy": "always",

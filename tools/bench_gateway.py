@@ -19,6 +19,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,45 +132,73 @@ def start_peers(run: Processes, folder: pathlib.Path) -> dict[str, tuple[int, st
             "nginx": (nginx, "localhost", [nginx_pid, *children_of(nginx_pid)])}
 
 
-def start_ours(run: Processes, folder: pathlib.Path, mesclun: pathlib.Path) -> dict[str, tuple[int, str, list[int]]]:
-    """Cloud, gateway and agent as processes of their own, so that each one's CPU time is known."""
-    api, nodes, front, tunnels = free_port(), free_port(), free_port(), free_port()
-    program, data = str(mesclun), folder / "cloud-data"
-    run.start("cloud", [program, "cloud", "--data", str(data), "--api", f"127.0.0.1:{api}",
-                        "--nodes-listen", f"127.0.0.1:{nodes}"])
-    end = time.monotonic() + 30
-    while not (data / "operator.key").exists() or "ready" not in (folder / "cloud.log").read_text():
-        if time.monotonic() > end:
-            raise RuntimeError((folder / "cloud.log").read_text())
-        time.sleep(0.05)
-    gateway = run.start("gateway", [program, "gateway", "--cloud", f"127.0.0.1:{nodes}", "--listen", f"127.0.0.1:{front}",
-                                    "--tunnels", f"127.0.0.1:{tunnels}", "--gateway-token-file", str(data / "gateway.token")])
-    agent = run.start("agent", [program, "agent", "--cloud", f"127.0.0.1:{nodes}", "--data", str(folder / "node"),
-                                "--join-token-file", str(data / "join.token")])
-    environment = {"MESCLUN_API": f"127.0.0.1:{api}", "MESCLUN_ORGANIZATION": "bench", "MESCLUN_PROJECT": "bench",
-                   "MESCLUN_OPERATOR_KEY": (data / "operator.key").read_text().strip(),
-                   "MESCLUN_CONTEXT": str(folder / "context.json")}
+class Cloud:
+    """Cloud, gateway and agents as processes of their own, so that each one's CPU time is known."""
 
-    def cli(*arguments: str) -> Any:
-        done = subprocess.run([program, *arguments, "-o", "json"], capture_output=True, text=True, timeout=90,
-                              env={**os.environ, **environment})
+    def __init__(self, run: Processes, folder: pathlib.Path, mesclun: pathlib.Path) -> None:
+        self.run, self.folder, self.program = run, folder, str(mesclun)
+        self.api, self.nodes, self.front, tunnels = free_port(), free_port(), free_port(), free_port()
+        self.data = folder / "cloud-data"
+        run.start("cloud", [self.program, "cloud", "--data", str(self.data), "--api", f"127.0.0.1:{self.api}",
+                            "--nodes-listen", f"127.0.0.1:{self.nodes}"])
+        end = time.monotonic() + 30
+        while not (self.data / "operator.key").exists() or "ready" not in (folder / "cloud.log").read_text():
+            if time.monotonic() > end:
+                raise RuntimeError((folder / "cloud.log").read_text())
+            time.sleep(0.05)
+        self.gateway = run.start("gateway", [
+            self.program, "gateway", "--cloud", f"127.0.0.1:{self.nodes}", "--listen", f"127.0.0.1:{self.front}",
+            "--tunnels", f"127.0.0.1:{tunnels}", "--gateway-token-file", str(self.data / "gateway.token")])
+        self.environment = {"MESCLUN_API": f"127.0.0.1:{self.api}", "MESCLUN_ORGANIZATION": "bench",
+                            "MESCLUN_PROJECT": "bench", "MESCLUN_CONTEXT": str(folder / "context.json"),
+                            "MESCLUN_OPERATOR_KEY": (self.data / "operator.key").read_text().strip()}
+        self.cli("org", "create", "bench")
+        self.cli("project", "create", "bench")
+        self.environment["MESCLUN_API_KEY"] = self.cli(
+            "key", "create", "--user", "bench", "--organization", "bench")["key"]
+
+    def start_agent(self, name: str, arguments: list[str] | None = None) -> int:
+        return self.run.start(name, [self.program, "agent", "--cloud", f"127.0.0.1:{self.nodes}", "--name", name,
+                                     "--data", str(self.folder / name), "--join-token-file",
+                                     str(self.data / "join.token"), *(arguments or [])])
+
+    def cli(self, *arguments: str) -> Any:
+        done = subprocess.run([self.program, *arguments, "-o", "json"], capture_output=True, text=True, timeout=90,
+                              env={**os.environ, **self.environment})
         if done.returncode != 0:
             raise RuntimeError(f"mesclun {' '.join(arguments)}: {done.stderr}")
         return json.loads(done.stdout) if done.stdout.strip() else None
 
-    cli("org", "create", "bench")
-    cli("project", "create", "bench")
-    environment["MESCLUN_API_KEY"] = cli("key", "create", "--user", "bench", "--organization", "bench")["key"]
+    def create_group(self, spec: dict[str, Any]) -> str:
+        """Its host name, once all replicas serve."""
+        file = self.folder / "group.json"
+        file.write_text(json.dumps(spec))
+        self.cli("group", "create", "-f", str(file), "--wait")
+        host = str(self.cli("group", "get", spec["name"])["networking"]["dns"])
+        wait_for_http(self.front, host)
+        return host
+
+    def patch(self, path: str, document: dict[str, Any]) -> None:
+        """Of the project: "/containers/NAME"."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.api}/api/public/organizations/bench/projects/bench{path}", method="PATCH",
+            data=json.dumps(document).encode(), headers={"Salad-Api-Key": self.environment["MESCLUN_API_KEY"],
+                                                         "Content-Type": "application/merge-patch+json"})
+        with urllib.request.urlopen(request, timeout=30):
+            pass
+
+
+def start_ours(run: Processes, folder: pathlib.Path, mesclun: pathlib.Path) -> dict[str, tuple[int, str, list[int]]]:
+    """Name to (port, host, pids)."""
+    cloud = Cloud(run, folder, mesclun)
+    agent = cloud.start_agent("node")
     conf = answer_conf(subfolder(folder, "application"), 8080)
-    (folder / "group.json").write_text(json.dumps({
+    host = cloud.create_group({
         "name": "bench", "replicas": 1, "autostart_policy": True, "restart_policy": "always",
         "container": {"image": "nginx", "resources": {"cpu": 1, "memory": 1024},
                       "command": [shutil.which("nginx", path=PATH) or "nginx", "-p", str(folder), "-c", str(conf)]},
-        "networking": {"protocol": "http", "port": 8080, "auth": False}}))
-    cli("group", "create", "-f", str(folder / "group.json"), "--wait")
-    host = cli("group", "get", "bench")["networking"]["dns"]
-    wait_for_http(front, host)
-    return {"mesclun gateway": (front, host, [gateway]), "mesclun agent": (front, host, [agent])}
+        "networking": {"protocol": "http", "port": 8080, "auth": False}})
+    return {"mesclun gateway": (cloud.front, host, [cloud.gateway]), "mesclun agent": (cloud.front, host, [agent])}
 
 
 def load(port: int, host: str, seconds: int) -> int:
