@@ -301,21 +301,16 @@ int run_up_command(int argc, char** argv) {
             "Start an agent again that ended by itself (on by default); without, its node is gone, "
             "like a machine that vanished")
       .environment(line.variable_of("--agent-restarts"));
-  line.option("--service", settings.services,
+  add_setting(line, "--service", settings.services, "127.0.0.1:PORT",
               "A service on 127.0.0.1 that instances of every node reach at the same address; may "
-              "be repeated")
-      .value_name("127.0.0.1:PORT")
-      .one_value_each()
-      .environment(line.variable_of("--service"));
+              "be repeated");
   line.flag("--egress,!--no-egress", settings.egress,
             "Let instances reach other machines (on by default); see `mesclun agent --help`")
       .environment(line.variable_of("--egress"));
   add_log_settings(line, settings.log);
   if (const auto status = line.parse(argc, argv)) return *status;
   if (const Result<> completed = complete(settings); !completed) {
-    fmt::print(stderr, "mesclun up: {}\nRun with --help for more information.\n",
-               completed.error().message);
-    return 2;
+    return fail_usage("mesclun up", completed.error().message);
   }
   setup_logging(settings.log);
   keep_files_private();

@@ -105,12 +105,9 @@ void add_offer_settings(CommandLine& line, CommandSettings& s, const MachineFact
   add_bytes_setting(line, "--memory", s.memory_bytes, 1024 * 1024, uint64_t{1} << 50,
                     "Memory offered");
   add_bytes_setting(line, "--storage", s.storage_bytes, 0, uint64_t{1} << 60, "Disk space offered");
-  line.option("--gpu-class", s.gpu_classes,
+  add_setting(line, "--gpu-class", s.gpu_classes, "NAME|UUID",
               "A GPU that is pretended, by the name or id of its class; shown as pretended "
-              "everywhere; may be repeated")
-      .value_name("NAME|UUID")
-      .one_value_each()
-      .environment(line.variable_of("--gpu-class"));
+              "everywhere; may be repeated");
   add_setting(line, "--cpu-share", facts.cpu_share_percent, 1, 100,
               "Percent of each core that instances get: a slow machine for development");
   const std::vector<std::pair<std::string, runtime::RuntimeKind>> runtimes = {
@@ -133,20 +130,14 @@ void add_offer_settings(CommandLine& line, CommandSettings& s, const MachineFact
 }
 
 void add_network_settings(CommandLine& line, CommandSettings& s) {
-  line.option("--measure", s.measured,
+  add_setting(line, "--measure", s.measured, "NAME=URL",
               "Where `node get` says how far it is, by its latency and throughput, such as "
-              "s3-eu=https://eu.example.com/32MB; may be repeated up to 8 times")
-      .value_name("NAME=URL")
-      .one_value_each()
-      .environment(line.variable_of("--measure"));
+              "s3-eu=https://eu.example.com/32MB; may be repeated up to 8 times");
   add_setting(line, "--measure-period", s.options.settings.measure_period, 1s, 168h,
               "How often; each time fetches at most 32 MiB from each");
-  line.option("--service", s.services,
+  add_setting(line, "--service", s.services, "127.0.0.1:PORT",
               "A service on 127.0.0.1 of this machine that instances reach at the same address, "
-              "such as the job queue's; may be repeated up to 8 times")
-      .value_name("127.0.0.1:PORT")
-      .one_value_each()
-      .environment(line.variable_of("--service"));
+              "such as the job queue's; may be repeated up to 8 times");
   line.flag("--egress,!--no-egress", s.options.driver.egress,
             "Let instances reach other machines (on by default); as root this adds a table "
             "'mesclun' to the packet filter and switches on IP forwarding")

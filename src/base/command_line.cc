@@ -257,6 +257,11 @@ std::string CommandLine::variable_of(std::string_view flag) const {
   return variable_prefix_ + upper_name(flag);
 }
 
+int fail_usage(std::string_view program, std::string_view text) {
+  fmt::print(stderr, "{}: {}\nRun with --help for more information.\n", program, text);
+  return 2;
+}
+
 std::string common_variable_of(std::string_view flag) {
   return std::string(kCommonPrefix) + upper_name(flag);
 }
@@ -298,6 +303,15 @@ template CommandOption add_setting<double>(CommandLine&, const std::string&, dou
 CommandOption add_setting(CommandLine& line, const std::string& flag, std::string& value,
                           const std::string& help) {
   return line.option(flag, value, help).shown_default(value).environment(line.variable_of(flag));
+}
+
+CommandOption add_setting(CommandLine& line, const std::string& flag,
+                          std::vector<std::string>& values, const std::string& value_name,
+                          const std::string& help) {
+  return line.option(flag, values, help)
+      .value_name(value_name)
+      .one_value_each()
+      .environment(line.variable_of(flag));
 }
 
 CommandOption add_setting(CommandLine& line, const std::string& flag, Endpoint& value,

@@ -131,6 +131,9 @@ class CommandLine {
   std::vector<std::unique_ptr<CommandLine>> verbs_;
 };
 
+// For what is wrong with flags that parse() took: prints it as parse() does, and returns its status, 2.
+int fail_usage(std::string_view program, std::string_view text);
+
 // "--log-level" to "MESCLUN_LOG_LEVEL": of what means the same to every program.
 std::string common_variable_of(std::string_view flag);
 
@@ -146,6 +149,10 @@ template <class T>
 CommandOption add_setting(CommandLine& line, const std::string& flag, T& value, T min, T max,
                           const std::string& help);
 CommandOption add_setting(CommandLine& line, const std::string& flag, std::string& value,
+                          const std::string& help);
+// May be given several times, one value each: `value_name` is the kind, such as "FILE".
+CommandOption add_setting(CommandLine& line, const std::string& flag,
+                          std::vector<std::string>& values, const std::string& value_name,
                           const std::string& help);
 // HOST:PORT.
 CommandOption add_setting(CommandLine& line, const std::string& flag, Endpoint& value,

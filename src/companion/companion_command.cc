@@ -103,11 +103,6 @@ int check_config(const ConfigFile& file, const LoadedConfig& loaded) {
   return 0;
 }
 
-int fail_usage(std::string_view text) {
-  fmt::print(stderr, "mesclun-app: {}\nRun with --help for more information.\n", text);
-  return 2;
-}
-
 }  // namespace
 
 int run_companion_command(int argc, char** argv, char** environment) {
@@ -140,12 +135,12 @@ int run_companion_command(int argc, char** argv, char** environment) {
 
   const Environment variables = read_environment(environment);
   const Result<ConfigFile> file = find_file(file_name, variables);
-  if (!file) return fail_usage(file.error().message);
+  if (!file) return fail_usage("mesclun-app", file.error().message);
   LoadedConfig loaded =
       read_config(file->name.empty() ? "mesclun-app.yaml" : file->name, file->text, variables);
   if (check.named()) return check_config(*file, loaded);
   if (!has_command || command.empty()) {
-    return fail_usage("there is no command to run: write -- and then the command");
+    return fail_usage("mesclun-app", "there is no command to run: write -- and then the command");
   }
   if (!loaded.problems.empty()) {
     print_problems(loaded);

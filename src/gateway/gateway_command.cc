@@ -198,9 +198,7 @@ int run_gateway_command(int argc, char** argv) {
   add_log_settings(line, settings.log);
   if (const auto status = line.parse(argc, argv)) return *status;
   if (const auto files = certificate_files(settings.tls); !files) {
-    fmt::print(stderr, "mesclun gateway: {}\nRun with --help for more information.\n",
-               files.error().message);
-    return 2;
+    return fail_usage("mesclun gateway", files.error().message);
   }
   setup_logging(settings.log);
   std::shared_ptr<CertificateFiles> certificates;

@@ -5,19 +5,13 @@ namespace mesclun::gateway {
 void add_tls_settings(CommandLine& line, TlsSettings& settings) {
   add_setting(line, "--tls", settings.listen,
               "Where clients connect over TLS; then --listen answers 308 to https; default: off");
-  line.option("--certificate", settings.certificates,
+  add_setting(line, "--certificate", settings.certificates, "FILE",
               "PEM file: a certificate and its chain; repeat for more, the host name chooses, and "
-              "the first is for all others. Read again when it changes, and at SIGHUP")
-      .value_name("FILE")
-      .one_value_each()
-      .environment(line.variable_of("--certificate"));
-  line.option(
-          "--private-key", settings.keys,
-          "PEM file: the key of a --certificate, in the same order; without any, each key is in "
-          "the file of its certificate")
-      .value_name("FILE")
-      .one_value_each()
-      .environment(line.variable_of("--private-key"));
+              "the first is for all others. Read again when it changes, and at SIGHUP");
+  add_setting(
+      line, "--private-key", settings.keys, "FILE",
+      "PEM file: the key of a --certificate, in the same order; without any, each key is in "
+      "the file of its certificate");
   add_setting(line, "--https-port", settings.https_port, 0, 65'535,
               "Port of https in redirects, where clients see another one; 0: that of --tls");
   add_setting(line, "--handshake-timeout", settings.door.handshake_timeout, 100ms, 10min,
