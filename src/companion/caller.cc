@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/service.h"
+#include "http/h2_preface.h"
 
 namespace mesclun::companion {
 
@@ -38,12 +39,7 @@ Caller::Caller(IdleConns::Entry entry, Front& front)
       reader_(HttpReader::request(input_, kHeadBytesMax)) {}
 
 Task<Result<bool>> Caller::is_http2() {
-  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n";
-  while (input_.bytes().size() < kPreface.size() && kPreface.starts_with(input_.bytes())) {
-    CO_TRY(const bool more, co_await input_.fill());
-    if (!more) co_return false;
-  }
-  co_return input_.bytes().starts_with(kPreface);
+  co_return co_await begins_with(input_, kH2PrefaceLine);
 }
 
 Task<Result<bool>> Caller::read_head() {

@@ -1,7 +1,7 @@
 #include "gateway/client_connection.h"
 
 #include "gateway/exchange.h"
-#include "http/h2_session.h"
+#include "http/h2_preface.h"
 
 namespace mesclun::gateway {
 
@@ -83,10 +83,13 @@ Task<bool> ClientConnection::read_head(HttpReader& reader) {
     idle_ = false;
     conn_.set_deadline(proxy_.clock().now() + limits.head_timeout);
   }
-  if (std::exchange(first_, false) && limits.http2 && co_await is_http2()) {
-    read_ = co_await input_.take_over();
-    speaks_http2_ = true;
-    co_return false;
+  if (std::exchange(first_, false) && limits.http2) {
+    const Result<bool> http2 = co_await begins_with(input_, kH2Preface);
+    if (http2 && *http2) {
+      read_ = co_await input_.take_over();
+      speaks_http2_ = true;
+      co_return false;
+    }
   }
   // Most heads are whole by now.
   Result<bool> whole = reader.take_head();
@@ -98,16 +101,6 @@ Task<bool> ClientConnection::read_head(HttpReader& reader) {
     co_await answer_and_end({408, "slow_request", "the head of the request came too slowly"});
   }
   co_return false;
-}
-
-// Nobody begins a request of HTTP/1.1 so.
-Task<bool> ClientConnection::is_http2() {
-  while (input_.bytes().size() < kH2Preface.size()) {
-    if (!kH2Preface.starts_with(input_.bytes())) co_return false;
-    const Result<bool> more = co_await input_.fill();
-    if (!more || !*more) co_return false;
-  }
-  co_return input_.bytes().starts_with(kH2Preface);
 }
 
 Task<void> ClientConnection::answer_and_end(Refusal refusal) {

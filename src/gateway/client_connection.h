@@ -47,7 +47,6 @@ class ClientConnection {
  private:
   // False: the connection is over, without or after an answer.
   Task<bool> read_head(HttpReader& reader);
-  Task<bool> is_http2();
   // False: the connection is over.
   Task<bool> answer_health(HttpReader& reader);
   Task<bool> redirect(HttpReader& reader);

@@ -1,5 +1,6 @@
 // HTTP/2 by prior knowledge: how it is told from HTTP/1.1, and that its streams are clients as others.
 #include "gateway/test_world.h"
+#include "http/h2_preface.h"
 #include "http/h2_session.h"
 
 namespace mesclun::gateway {

@@ -13,9 +13,6 @@ struct nghttp2_session;
 
 namespace mesclun {
 
-// With what a client begins that speaks HTTP/2 without being asked.
-inline constexpr std::string_view kH2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 struct H2Limits {
   uint32_t streams_max = 100;
   size_t head_bytes_max = 32 * 1024;

@@ -1,6 +1,7 @@
 // Frames of a client, cut into pieces by the input's first byte; every request is answered.
 #include "base/scope.h"
 #include "base/virtual_clock.h"
+#include "http/h2_preface.h"
 #include "http/h2_session.h"
 
 using namespace mesclun;
