@@ -4,8 +4,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include <memory>
 #include <string>
+
+#include "base/openssl.h"
 
 namespace mesclun {
 
@@ -17,9 +18,8 @@ struct TestCertificate {
 // Signed by itself, valid for an hour from an hour ago, for `names` such as "DNS:localhost" or
 // "IP:127.0.0.1, DNS:a.example". Its own authority: trusting it is trusting the file it is in.
 inline TestCertificate make_test_certificate(const std::string& names) {
-  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"),
-                                                                &EVP_PKEY_free);
-  const std::unique_ptr<X509, decltype(&X509_free)> made(X509_new(), &X509_free);
+  const KeyPtr key(EVP_EC_gen("P-256"));
+  const CertificatePtr made(X509_new());
   X509_set_version(made.get(), 2);
   ASN1_INTEGER_set(X509_get_serialNumber(made.get()), 1);
   X509_gmtime_adj(X509_getm_notBefore(made.get()), -3600);
@@ -34,14 +34,14 @@ inline TestCertificate make_test_certificate(const std::string& names) {
   X509_set_issuer_name(made.get(), name);
   for (const auto& [what, value] : {std::pair(NID_subject_alt_name, names.c_str()),
                                     std::pair(NID_basic_constraints, "critical,CA:TRUE")}) {
-    const std::unique_ptr<X509_EXTENSION, decltype(&X509_EXTENSION_free)> extension(
-        X509V3_EXT_conf_nid(nullptr, nullptr, what, value), &X509_EXTENSION_free);
+    const std::unique_ptr<X509_EXTENSION, Freed<&X509_EXTENSION_free>> extension(
+        X509V3_EXT_conf_nid(nullptr, nullptr, what, value));
     X509_add_ext(made.get(), extension.get(), -1);
   }
   X509_sign(made.get(), key.get(), EVP_sha256());
 
   const auto written = [](auto write) {
-    const std::unique_ptr<BIO, decltype(&BIO_free)> out(BIO_new(BIO_s_mem()), &BIO_free);
+    const BioPtr out(BIO_new(BIO_s_mem()));
     write(out.get());
     char* text = nullptr;
     const long size = BIO_get_mem_data(out.get(), &text);

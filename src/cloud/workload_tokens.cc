@@ -4,33 +4,15 @@
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 
 #include "base/crypto.h"
 #include "base/ids.h"
+#include "base/openssl.h"
 
 namespace mesclun::cloud {
 
 namespace {
-
-struct FreeKey {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using KeyPtr = std::unique_ptr<EVP_PKEY, FreeKey>;
-struct FreeBio {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-using BioPtr = std::unique_ptr<BIO, FreeBio>;
-struct FreeContext {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-struct FreeSignature {
-  void operator()(ECDSA_SIG* signature) const { ECDSA_SIG_free(signature); }
-};
-struct FreeNumber {
-  void operator()(BIGNUM* number) const { BN_free(number); }
-};
 
 constexpr int kCoordinateBytes = 32;  // P-256
 
@@ -62,13 +44,13 @@ std::string number_bytes(const BIGNUM* number) {
 Result<std::string> coordinate(const EVP_PKEY* key, const char* name) {
   BIGNUM* raw = nullptr;
   if (EVP_PKEY_get_bn_param(key, name, &raw) != 1) return Error::internal("no public key");
-  const std::unique_ptr<BIGNUM, FreeNumber> number(raw);
+  const std::unique_ptr<BIGNUM, Freed<&BN_free>> number(raw);
   return base64url(number_bytes(number.get()));
 }
 
 // ECDSA gives DER; JOSE wants r and s back to back, padded.
 Result<std::string> sign_raw(EVP_PKEY* key, std::string_view text) {
-  const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
+  const std::unique_ptr<EVP_MD_CTX, Freed<&EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
   const auto* data = reinterpret_cast<const unsigned char*>(text.data());
   size_t size = 0;
   if (EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key) != 1 ||
@@ -80,7 +62,7 @@ Result<std::string> sign_raw(EVP_PKEY* key, std::string_view text) {
     return Error::internal("cannot sign");
   }
   const unsigned char* at = der.data();
-  const std::unique_ptr<ECDSA_SIG, FreeSignature> signature(
+  const std::unique_ptr<ECDSA_SIG, Freed<&ECDSA_SIG_free>> signature(
       d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(size)));
   if (!signature) return Error::internal("cannot sign");
   return number_bytes(ECDSA_SIG_get0_r(signature.get())) +
