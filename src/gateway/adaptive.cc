@@ -57,21 +57,19 @@ bool is_free(const AdaptiveCandidate& candidate) {
 bool is_worth_waiting(std::span<const AdaptiveCandidate> candidates, Tier last, double seconds,
                       size_t waiting) {
   double rate = 0;  // of places that become free there
-  double weighted = 0;
-  double busy = 0;
+  double busy = 0;  // of these places
   for (const AdaptiveCandidate& candidate : candidates) {
     if (!candidate.eligible || tier_of(candidate) > last) continue;
     if (candidate.refusing || is_free(candidate) || candidate.mean_seconds <= 0) continue;
     if (candidate.mean_seconds * kWorthWaiting >= seconds) continue;
-    const double own =
-        std::min<double>(candidate.in_flight, candidate.width) / candidate.mean_seconds;
-    rate += own;
-    busy += std::min<double>(candidate.in_flight, candidate.width);
-    weighted += own * candidate.mean_seconds;
+    const double own = std::min<double>(candidate.in_flight, candidate.width);
+    rate += own / candidate.mean_seconds;
+    busy += own;
   }
   if (rate <= 0) return false;
   if (static_cast<double>(waiting) > kQueueOfRoot * std::sqrt(busy)) return false;
-  const double there = static_cast<double>(std::max<size_t>(waiting, 1)) / rate + weighted / rate;
+  // The last of the line leaves it after waiting/rate; by Little's law busy/rate is the mean stay.
+  const double there = (static_cast<double>(std::max<size_t>(waiting, 1)) + busy) / rate;
   return there * kWorthWaiting < seconds;
 }
 

@@ -2,7 +2,6 @@
 // the gateway's own queue, if a place at a faster one is worth waiting for. Pure.
 #pragma once
 
-#include <functional>
 #include <span>
 
 #include "gateway/balancer.h"

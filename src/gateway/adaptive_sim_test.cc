@@ -7,21 +7,13 @@
 #include <map>
 #include <queue>
 
-#include "base/random.h"
 #include "gateway/instance_standing.h"
+#include "gateway/service_test_kit.h"
 
 namespace mesclun::gateway {
 namespace {
 
 using Verdict = BalanceResult::Verdict;
-
-TimePoint at(double seconds) {
-  return TimePoint(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)));
-}
-
-double exponential(Random& random, double mean) {
-  return -mean * std::log(1 - random.unit());
-}
 
 // As image and text generation have it: most are short, some are very long. Log-normal, squared
 // coefficient of variation 2.
@@ -116,17 +108,11 @@ class QueueSim {
       return best ? BalanceResult{Verdict::Chosen, *best} : BalanceResult{Verdict::AllBusy, 0};
     }
     if (way_ == Way::Adaptive) {
-      double sum = 0;
-      size_t known = 0;
-      for (const InstanceStanding& one : standings_) {
-        if (one.model().count() < 4) continue;
-        sum += one.model().mean_seconds(0);
-        ++known;
-      }
-      const double prior = known > 0 ? sum / static_cast<double>(known) : 0;
+      GroupMean mean;
+      for (const InstanceStanding& one : standings_) mean.add(one.model());
       std::vector<AdaptiveCandidate> candidates;
       for (const InstanceStanding& one : standings_) {
-        candidates.push_back(one.candidate(at(now_), prior));
+        candidates.push_back(one.candidate(at(now_), mean.seconds()));
         candidates.back().eligible = true;
       }
       return choose_adaptive(candidates, waiting_.size(), next_);

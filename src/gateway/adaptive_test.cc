@@ -6,21 +6,13 @@
 #include <cmath>
 #include <deque>
 
-#include "base/random.h"
 #include "gateway/instance_standing.h"
+#include "gateway/service_test_kit.h"
 
 namespace mesclun::gateway {
 namespace {
 
 using Verdict = BalanceResult::Verdict;
-
-TimePoint at(double seconds) {
-  return TimePoint(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)));
-}
-
-double exponential(Random& random, double mean) {
-  return -mean * std::log(1 - random.unit());
-}
 
 // ---- ServiceModel ----
 

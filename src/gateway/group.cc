@@ -6,9 +6,6 @@ namespace mesclun::gateway {
 
 namespace {
 
-// Instances whose own mean is worth something to the others.
-constexpr double kTeaches = 4;
-
 bool is_eligible(const Instance& instance, const std::vector<std::string>& tried) {
   return instance.ready && instance.node->up() &&
          std::ranges::find(tried, instance.id) == tried.end();
@@ -83,15 +80,9 @@ void Group::update_standing(Instance& instance, bool ready, bool adaptive) const
 
 BalanceResult Group::choose_by_standing(const std::vector<std::string>& tried,
                                         size_t waiting) const {
-  double sum = 0;
-  size_t teachers = 0;
-  for (const InstancePtr& instance : instances_) {
-    const ServiceModel& model = instance->standing->model();
-    if (model.count() < kTeaches) continue;
-    sum += model.mean_seconds(0);
-    ++teachers;
-  }
-  const double prior = teachers > 0 ? sum / static_cast<double>(teachers) : 0;
+  GroupMean mean;
+  for (const InstancePtr& instance : instances_) mean.add(instance->standing->model());
+  const double prior = mean.seconds();
   const TimePoint now = clock_.now();
   candidates_.clear();
   for (const InstancePtr& instance : instances_) {

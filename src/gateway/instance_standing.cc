@@ -76,15 +76,18 @@ void InstanceStanding::note_reach(Duration reach) {
   reach_seconds_ = reach_seconds_ == 0 ? seconds : std::min(seconds, reach_seconds_ * 1.05);
 }
 
-uint32_t InstanceStanding::places(TimePoint now, double prior) const {
+bool InstanceStanding::load_is_fresh(TimePoint now) const {
+  return load_.has_value() && now - load_time_ < kLoadTime;
+}
+
+uint32_t InstanceStanding::places(TimePoint now, double mean) const {
   double most = taken_max_;
-  const double mean = model_.mean_seconds(prior);
   const double way = mean > 0 ? reach_seconds_ / mean : 0;
   // So many are on their way while one is being served.
   const auto with_way = [way](double at_once) {
     return way > kReachCounts ? at_once + std::ceil(at_once * std::min(1.0, way)) : at_once;
   };
-  if (load_ && now - load_time_ < kLoadTime) {
+  if (load_is_fresh(now)) {
     // What others than this gateway have there.
     const double all = load_->utilization * load_->places;
     const double others = std::max(0.0, all - load_in_flight_);
@@ -104,10 +107,9 @@ AdaptiveCandidate InstanceStanding::candidate(TimePoint now, double prior) const
   candidate.ejected = ejected(now);
   candidate.refusing = now < refusing_until_;
   candidate.in_flight = model_.present();
-  candidate.places = places(now, prior);
   candidate.mean_seconds = model_.mean_seconds(prior);
-  candidate.width = model_.width();
-  if (load_ && now - load_time_ < kLoadTime) candidate.width = load_->places;
+  candidate.places = places(now, candidate.mean_seconds);
+  candidate.width = load_is_fresh(now) ? load_->places : model_.width();
   candidate.variation = model_.variation();
   return candidate;
 }

@@ -35,7 +35,9 @@ class InstanceStanding {
   void eject(TimePoint now, Duration length);
 
  private:
-  uint32_t places(TimePoint now, double prior) const;
+  // `mean`: seconds of a request here.
+  uint32_t places(TimePoint now, double mean) const;
+  bool load_is_fresh(TimePoint now) const;
   void take_refusal(const Outcome& outcome, TimePoint now);
 
   TimePoint fresh_since_;

@@ -79,4 +79,22 @@ class ServiceModel {
   double recent_count_ = 0;
 };
 
+// What those of a group come to, for the instances that have not shown enough of their own.
+class GroupMean {
+ public:
+  void add(const ServiceModel& model) {
+    if (model.count() < kTeaches) return;
+    sum_ += model.mean_seconds(0);
+    ++models_;
+  }
+  // 0: nobody knows.
+  double seconds() const { return models_ > 0 ? sum_ / models_ : 0; }
+
+ private:
+  static constexpr double kTeaches = 4;
+
+  double sum_ = 0;
+  int models_ = 0;
+};
+
 }  // namespace mesclun::gateway
