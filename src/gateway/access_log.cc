@@ -4,11 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <utility>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -21,8 +18,11 @@ namespace {
 constexpr size_t kHeldMax = 1024 * 1024;
 
 // O_NONBLOCK: of a pipe, and of a terminal that is held.
-int open_file(const std::string& path) {
-  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
+Result<Descriptor> open_file(const std::string& path) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;
+  Descriptor file(::open(path.c_str(), kFlags, 0640));
+  if (!file) return Error::invalid("--access-log: " + system_error("cannot open " + path).message);
+  return file;
 }
 
 double milliseconds(Duration duration) {
@@ -53,25 +53,15 @@ std::string to_json_line(const AccessEntry& entry) {
 }
 
 Result<AccessLog> AccessLog::open(std::string path) {
-  const int descriptor = open_file(path);
-  if (descriptor < 0) {
-    return Error::invalid("--access-log: cannot open " + path + ": " + std::strerror(errno));
-  }
-  return AccessLog(std::move(path), descriptor);
+  TRY(Descriptor file, open_file(path));
+  return AccessLog(std::move(path), std::move(file));
 }
 
-AccessLog::AccessLog(std::string path, int descriptor)
-    : path_(std::move(path)), descriptor_(descriptor) {}
-
-AccessLog::AccessLog(AccessLog&& other) noexcept
-    : path_(other.path_),
-      descriptor_(std::exchange(other.descriptor_, -1)),
-      buffer_(std::move(other.buffer_)) {}
+AccessLog::AccessLog(std::string path, Descriptor file)
+    : path_(std::move(path)), file_(std::move(file)) {}
 
 AccessLog::~AccessLog() {
-  if (descriptor_ < 0) return;
-  flush();
-  ::close(descriptor_);
+  if (file_) flush();
 }
 
 void AccessLog::add(const AccessEntry& entry) {
@@ -79,8 +69,10 @@ void AccessLog::add(const AccessEntry& entry) {
     ++dropped_;
     return;
   }
+  const size_t before = buffer_.size();
   buffer_ += to_json_line(entry);
-  if (buffer_.size() >= kBufferMax) flush();
+  // Once: of who takes nothing then, the next flush() asks again.
+  if (before < kBufferMax && buffer_.size() >= kBufferMax) flush();
 }
 
 void AccessLog::flush() {
@@ -89,7 +81,7 @@ void AccessLog::flush() {
     return;
   }
   while (!buffer_.empty()) {
-    const ssize_t written = ::write(descriptor_, buffer_.data(), buffer_.size());
+    const ssize_t written = ::write(file_.get(), buffer_.data(), buffer_.size());
     if (written < 0 && errno == EINTR) continue;
     // Full: later. What else is wrong is as likely to pass as not, and the bound holds.
     if (written <= 0) return;
@@ -101,13 +93,11 @@ void AccessLog::flush() {
 Result<> AccessLog::reopen_if_moved() {
   struct stat ours{};
   struct stat there{};
-  if (::fstat(descriptor_, &ours) != 0 || !S_ISREG(ours.st_mode)) return {};
+  if (::fstat(file_.get(), &ours) != 0 || !S_ISREG(ours.st_mode)) return {};
   const bool same = ::stat(path_.c_str(), &there) == 0 && there.st_ino == ours.st_ino &&
                     there.st_dev == ours.st_dev;
   if (same) return {};
-  const int fresh = open_file(path_);
-  if (fresh < 0) return Error::unavailable(path_ + ": " + std::strerror(errno));
-  ::close(std::exchange(descriptor_, fresh));
+  TRY(file_, open_file(path_));
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/task.h"
 
 namespace mesclun::gateway {
@@ -40,21 +41,21 @@ class AccessLog {
   static constexpr size_t kBufferMax = 64 * 1024;
 
   static Result<AccessLog> open(std::string path);
-  AccessLog(AccessLog&& other) noexcept;
+  AccessLog(AccessLog&&) = default;
   AccessLog& operator=(AccessLog&&) = delete;
   ~AccessLog();
 
   void add(const AccessEntry& entry);
-  // Once a second.
+  // At least once a second.
   void flush();
   uint64_t dropped() const { return dropped_; }
 
  private:
-  AccessLog(std::string path, int descriptor);
+  AccessLog(std::string path, Descriptor file);
   Result<> reopen_if_moved();
 
   const std::string path_;
-  int descriptor_ = -1;
+  Descriptor file_;
   std::string buffer_;
   uint64_t dropped_ = 0;
 };
