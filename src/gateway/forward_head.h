@@ -31,8 +31,6 @@ void take_path_name(RequestHead& head, RequestPlan& plan);
 std::optional<Refusal> plan_request(RequestHead& head, BodyFraming framing, bool keep_alive,
                                     RequestPlan& plan);
 
-// Follows one request from the client through us to the application, and back with the answer.
-inline constexpr std::string_view kRequestIdHeader = "X-Request-Id";
 // The client's own, if it is one that can stand in any log; else nothing.
 std::string_view request_id_of(const RequestHead& head);
 

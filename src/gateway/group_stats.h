@@ -22,17 +22,16 @@ struct GroupStats {
   uint64_t connects = 0;                                    // streams opened
   std::array<uint64_t, kRetryCauseNames.size()> retries{};  // by RetryCause
   uint64_t retries_denied = 0;                              // for want of a budget
-
-  uint64_t ejections = 0;  // outliers that were told to rest
-
-  // A request that has ended.
-  void count(const AccessEntry& entry);
-  void count_retry(RetryCause cause) { ++retries[static_cast<size_t>(cause)]; }
+  uint64_t ejections = 0;                                   // outliers that were told to rest
   // Each from the point before it, of the instance that answered.
   Histogram wait;        // for a place
   Histogram connect;     // for a stream, idle ones included
   Histogram first_byte;  // for the head of an answer
   Histogram total;       // from the head of a request to the end of its answer
+
+  // A request that has ended.
+  void count(const AccessEntry& entry);
+  void count_retry(RetryCause cause) { ++retries[static_cast<size_t>(cause)]; }
 };
 
 }  // namespace mesclun::gateway

@@ -43,14 +43,18 @@ bool InstanceReach::at_once() {
   return take_idle_stream();
 }
 
+link::TunnelStreamPtr InstanceReach::idle_stream_of(const InFlight& slot) {
+  return slot.instance().pool.take(request_.limits().pool, request_.now(),
+                                   request_.plan.repeatable);
+}
+
 // One that may be closed by the other side at any moment: not for what is sent in pieces, which are
 // not kept for another try.
 bool InstanceReach::take_idle_stream() {
   if (!request_.plan.kept) return false;
-  const TimePoint now = request_.placed;
-  stream_ = slot_->instance().pool.take(request_.limits().pool, now, request_.plan.repeatable);
-  request_.connected = now;
+  stream_ = idle_stream_of(*slot_);
   reused_ = stream_ != nullptr;
+  if (reused_) request_.connected = request_.placed;
   return reused_;
 }
 
@@ -134,9 +138,9 @@ Task<MaybeRefusal> InstanceReach::open(const InFlight& slot, link::TunnelStreamP
   ++request_.group->stats.connects;
   Result<link::TunnelStreamPtr> opened = co_await tunnel->open(std::move(target), limit);
   if (!opened) co_return connect_refusal(opened.error());
-  if (instance.standing) instance.standing->note_reach(request_.now() - before);
-  stream = std::move(*opened);
   request_.connected = request_.now();
+  if (instance.standing) instance.standing->note_reach(request_.connected - before);
+  stream = std::move(*opened);
   co_return std::nullopt;
 }
 
@@ -145,9 +149,7 @@ Task<bool> InstanceReach::move_on(Outcome outcome) {
   met.push_back(slot_->instance().id);
   Group::Admission admission = request_.group->admit(met);
   if (!admission.slot) co_return false;
-  IdlePool<link::TunnelStream>& pool = admission.slot->instance().pool;
-  link::TunnelStreamPtr stream =
-      pool.take(request_.limits().pool, request_.now(), request_.plan.repeatable);
+  link::TunnelStreamPtr stream = idle_stream_of(*admission.slot);
   const bool reused = stream != nullptr;
   if (!reused) {
     if (const MaybeRefusal refusal = co_await open(*admission.slot, stream)) {
@@ -164,6 +166,7 @@ Task<bool> InstanceReach::move_on(Outcome outcome) {
   // What connecting took is part of the new wait.
   place(*std::move(admission.slot));
   request_.connected = request_.placed;
+  request_.answered = {};
   co_return true;
 }
 

@@ -49,6 +49,7 @@ class InstanceReach {
   Task<MaybeRefusal> admit();
   Task<MaybeRefusal> wait_for_slot();
   void place(InFlight slot);
+  link::TunnelStreamPtr idle_stream_of(const InFlight& slot);
   bool take_idle_stream();
   Task<MaybeRefusal> open(const InFlight& slot, link::TunnelStreamPtr& stream);
 

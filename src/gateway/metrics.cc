@@ -14,7 +14,7 @@ size_t ready_instances(const Group& group) {
 
 }  // namespace
 
-std::string metrics_text(const RouteTable& table, Proxy& proxy, const TunnelHub& hub) {
+std::string metrics_text(const RouteTable& table, const Proxy& proxy, const TunnelHub& hub) {
   MetricsText text("mesclun_gateway_");
   const auto each = [&](std::string_view name, std::string_view type, std::string_view help,
                         auto value_of) {

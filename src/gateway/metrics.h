@@ -10,7 +10,7 @@
 namespace mesclun::gateway {
 
 // The text format of Prometheus, version 0.0.4.
-std::string metrics_text(const RouteTable& table, Proxy& proxy, const TunnelHub& hub);
+std::string metrics_text(const RouteTable& table, const Proxy& proxy, const TunnelHub& hub);
 // One JSON object: every group with its instances, counts and streams.
 std::string state_json(const RouteTable& table, const Proxy& proxy, const TunnelHub& hub);
 

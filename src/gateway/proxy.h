@@ -58,7 +58,8 @@ class Proxy {
   // Takes no new connection, ends idle ones, lets requests in flight end for at most `drain`.
   Task<void> stop(Duration drain);
 
-  // All that are open, streams of HTTP/2 too, and those of them that wait for a request without a task of their own.
+  // All that are open, streams of HTTP/2 too, and those of them that wait for a request without a
+  // task of their own.
   size_t connections() const { return clients_.size() + idle_.size() + http2_.size(); }
   size_t resting() const { return idle_.size(); }
   uint64_t unknown_hosts() const { return unknown_hosts_; }
@@ -77,6 +78,7 @@ class Proxy {
   // Writes the client's own id, or makes one that no other gateway makes.
   void name_request(std::string_view own, std::string& id);
   AccessLog* access_log() { return access_log_ ? &*access_log_ : nullptr; }
+  const AccessLog* access_log() const { return access_log_ ? &*access_log_ : nullptr; }
 
  private:
   Task<Result<>> accept_loop(std::shared_ptr<Listener> listener);

@@ -105,7 +105,7 @@ std::string render(const Refusal& refusal, RefusalForm form) {
   head.headers.add(kGatewayErrorHeader, refusal.reason);
   // Soon enough for a place to be free or another machine to be found, late enough not to pile up.
   if (refusal.status == 503) head.headers.add("Retry-After", "1");
-  if (!form.request_id.empty()) head.headers.add("X-Request-Id", form.request_id);
+  if (!form.request_id.empty()) head.headers.add(kRequestIdHeader, form.request_id);
   if (!form.keep_alive) head.headers.add("Connection", "close");
   std::string out;
   write_head(head, out);

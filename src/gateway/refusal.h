@@ -9,6 +9,8 @@
 namespace mesclun::gateway {
 
 inline constexpr std::string_view kGatewayErrorHeader = "X-Gateway-Error";
+// Follows one request from the client through us to the application, and back with the answer.
+inline constexpr std::string_view kRequestIdHeader = "X-Request-Id";
 
 struct Refusal {
   int status = 0;
