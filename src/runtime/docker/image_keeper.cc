@@ -96,7 +96,8 @@ Task<Result<std::optional<json::value>>> ImageKeeper::look_for(std::string name)
 Task<Result<bool>> ImageKeeper::has(std::string image) {
   const std::string name = full_image_name(image);
   CO_TRY(const std::optional<json::value> known, co_await look_for(name));
-  co_return known&& check_architecture(name, *known).has_value();
+  if (!known) co_return false;
+  co_return check_architecture(name, *known).has_value();
 }
 
 Task<Result<>> ImageKeeper::pull(std::string image, RegistryAccess access,
