@@ -20,6 +20,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
 
 from cloud import BINARY, Cloud, RolesCloud  # noqa: E402
 from companion import Companion  # noqa: E402
+from edge import Edge  # noqa: E402
 from engine import Engine, EngineRefused, missing  # noqa: E402
 from fake_services import FakeMetadata, FakeStore  # noqa: E402
 from groups import App, echo_spec, idle_spec, wait_until_gone  # noqa: E402
@@ -113,6 +114,17 @@ def new_app(cloud: Cloud, api: Api) -> Iterator[Callable[..., App]]:
         api.delete(f"/containers/{app.name}")
     for app in made:
         wait_until_gone(api, app.name)
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """A gateway that speaks TLS, for all tests of a module."""
+    made = Edge(tmp_path_factory.mktemp("edge"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.cloud.kill_everything()
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,13 @@ import pathlib
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from cloud import Cloud
+from edge import Edge
 from groups import App
-from test_gateway_tls import Edge
 
 MIB = 1024 * 1024
 H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@latest"
@@ -27,16 +26,6 @@ H2SPEC_EXCEPTIONS = {
     "Sends invalid connection preface",
     # nghttp2 passes it over: it looks like the trailers of a stream that was broken off a moment ago.
     "Sends stream identifier that is numerically smaller than previous"}
-
-
-@pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    made = Edge(tmp_path_factory.mktemp("edge"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.cloud.kill_everything()
 
 
 def curl(edge: Edge, path: str, *more: str, seconds: float = 120) -> subprocess.CompletedProcess[bytes]:
