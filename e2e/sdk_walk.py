@@ -94,7 +94,7 @@ def walk_through_all_calls(app: App) -> None:
     assert app.call("POST", "/sdk/reallocate?argument=too+slow+here").status == 200
     fourth = new_run(app, third, "reallocate")
     assert fourth["machine_id"] != first["machine_id"]
-    events = {event["event_name"]: event for event in app.api.events(app.name)}
     for name in ("Instance Restarted", "Instance Recreated", "Instance Reallocated by User"):
-        assert name in events
+        wait_for(lambda name=name: name in app.api.event_names(app.name), f"the event '{name}'", 60)
+    events = {event["event_name"]: event for event in app.api.events(app.name)}
     assert "too slow here" in events["Instance Reallocated by User"]["detail"]
