@@ -13,17 +13,14 @@ import asyncio
 import heapq
 import json
 import math
-import os
 import pathlib
 import random
-import shutil
 import sys
 import tempfile
 import time
-import urllib.request
 from typing import Any
 
-from bench_gateway import PATH, Cloud, Processes, free_port, subfolder, wait_for_http
+from bench_gateway import Cloud, Processes, free_port, start_haproxy, wait_for_http
 
 SERVER = pathlib.Path(__file__).resolve().parent / "bench_servers" / "one_at_a_time.py"
 MEANS = [0.05, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2]  # seconds, of each instance
@@ -92,19 +89,15 @@ def quantiles(times: list[float]) -> tuple[float, float]:
     return kept[len(kept) // 2], kept[len(kept) * 99 // 100]
 
 
-def start_haproxy(run: Processes, folder: pathlib.Path) -> int:
+def start_peer(run: Processes, folder: pathlib.Path) -> int:
     front = free_port()
-    servers = ""
+    servers = "  balance leastconn\n"
     for number, mean in enumerate(MEANS):
         port = free_port()
         run.start(f"server-{number}", [sys.executable, str(SERVER), str(port), str(mean)])
         wait_for_http(port, "localhost")
         servers += f"  server s{number} 127.0.0.1:{port}\n"
-    conf = subfolder(folder, "haproxy") / "haproxy.cfg"
-    conf.write_text("global\n  nbthread 1\n  no strict-limits\n  maxconn 4000\ndefaults\n  mode http\n  timeout connect 5s\n"
-                    "  timeout client 90s\n  timeout server 90s\n  http-reuse always\n"
-                    f"listen all\n  bind 127.0.0.1:{front}\n  balance leastconn\n{servers}")
-    run.start("haproxy", [shutil.which("haproxy", path=PATH) or "haproxy", "-db", "-f", str(conf)])
+    start_haproxy(run, folder, front, servers)
     wait_for_http(front, "localhost")
     return front
 
@@ -141,7 +134,7 @@ def balance_rows(mesclun: pathlib.Path) -> list[dict[str, Any]]:
         folder = pathlib.Path(name)
         run = Processes(folder)
         try:
-            haproxy = start_haproxy(run, folder)
+            haproxy = start_peer(run, folder)
             results["haproxy leastconn"] = quantiles(asyncio.run(measure(haproxy, "localhost", requests)))
             cloud = Cloud(run, folder, mesclun)
             host = start_group(cloud, folder)

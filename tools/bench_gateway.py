@@ -110,17 +110,22 @@ def subfolder(folder: pathlib.Path, name: str) -> pathlib.Path:
     return path
 
 
+def start_haproxy(run: Processes, folder: pathlib.Path, port: int, servers: str) -> int:
+    """Its pid. `servers`: lines of the section that listens."""
+    conf = subfolder(folder, "haproxy") / "haproxy.cfg"
+    conf.write_text(f"global\n  nbthread 1\n  no strict-limits\n  maxconn {FILES - 4_000}\ndefaults\n  mode http\n"
+                    "  timeout connect 5s\n  timeout client 90s\n  timeout server 90s\n  http-reuse always\n"
+                    f"listen all\n  bind 127.0.0.1:{port}\n{servers}")
+    return run.start("haproxy", [shutil.which("haproxy", path=PATH) or "haproxy", "-db", "-f", str(conf)])
+
+
 def start_peers(run: Processes, folder: pathlib.Path) -> dict[str, tuple[int, str, list[int]]]:
     """Name to (port, host, pids)."""
     upstream, haproxy, nginx = free_port(), free_port(), free_port()
     nginx_program = shutil.which("nginx", path=PATH) or "nginx"
     run.start("upstream", [nginx_program, "-p", str(folder), "-c",
                            str(answer_conf(subfolder(folder, "upstream"), upstream))])
-    conf = subfolder(folder, "haproxy") / "haproxy.cfg"
-    conf.write_text(f"global\n  nbthread 1\n  no strict-limits\n  maxconn {FILES - 4_000}\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 90s\n"
-                    f"  timeout server 30s\n  http-reuse always\nlisten all\n  bind 127.0.0.1:{haproxy}\n"
-                    f"  server one 127.0.0.1:{upstream}\n")
-    haproxy_pid = run.start("haproxy", [shutil.which("haproxy", path=PATH) or "haproxy", "-db", "-f", str(conf)])
+    haproxy_pid = start_haproxy(run, folder, haproxy, f"  server one 127.0.0.1:{upstream}\n")
     nginx_pid = run.start("nginx", [nginx_program, "-p", str(folder), "-c", str(nginx_conf(
         subfolder(folder, "nginx"),
         f"  upstream one {{ server 127.0.0.1:{upstream}; keepalive {2 * CONNECTIONS}; keepalive_requests 100000000; }}\n"
